@@ -1,4 +1,4 @@
-"""What a server says it serves (`driver.models()`), and what a driver has used (`driver.usage`): no wire, no I/O."""
+"""What a server serves (`driver.models()`) and what a driver has used (`driver.usage`): no wire, no I/O."""
 
 from __future__ import annotations
 
@@ -118,17 +118,14 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
         prompt = usage.prompt_tokens if usage else None
         answer = usage.completion_tokens if usage else None
         known = prompt is not None and answer is not None
-        cost = (
-            (prompt * price[0] + answer * price[1]) / 1e6
-            if price and prompt is not None and answer is not None
-            else None
-        )
+        priced = known and price is not None
+        rates = price if priced and price else (0.0, 0.0)
         return UsageTotals(
             calls=self.calls + 1,
             retries=self.retries + attempts - 1,
             prompt_tokens=self.prompt_tokens + (prompt or 0),
             completion_tokens=self.completion_tokens + (answer or 0),
             unknown=self.unknown + (answered and not known),
-            cost=self.cost + (cost or 0.0),
-            priced=self.priced + (cost is not None),
+            cost=self.cost + ((prompt or 0) * rates[0] + (answer or 0) * rates[1]) / 1e6,
+            priced=self.priced + priced,
         )

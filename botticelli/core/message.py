@@ -143,7 +143,7 @@ Input = Text | Image | Audio | Video | Document
 """One part of a message."""
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """A call that a model wants made.
 
     Attributes:
@@ -187,7 +187,7 @@ def _inputs(content: str | Input | Sequence[Input] | None) -> list[Input]:
     return [content] if isinstance(content, Input) else list(content)
 
 
-class Message(msgspec.Struct, kw_only=True):
+class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """One turn of a conversation. The short forms are `system`, `developer`, `user`, `assistant` and `tool`.
 
     Attributes:

@@ -16,7 +16,7 @@ from .message import Message
 __all__ = ["GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"]
 
 
-class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True):
+class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """A function the model may call.
 
     Attributes:
@@ -38,7 +38,7 @@ class NamedTool(msgspec.Struct, frozen=True):
     name: str
 
 
-class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What form the answer must have; made by `text`, `json_object` or `json_schema`."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -77,7 +77,7 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
         return cls(type="json_schema", name=name, schema=schema, strict=strict, description=description)
 
 
-class GenerateRequest(msgspec.Struct):
+class GenerateRequest(msgspec.Struct, repr_omit_defaults=True):
     """A request to a model. Only `messages` must be given; what is UNSET is not sent.
 
     Ranges are the published ones; a value outside is refused with a `RequestError` before anything is sent.

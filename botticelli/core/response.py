@@ -132,7 +132,7 @@ class CompletionTokens(msgspec.Struct, frozen=True, kw_only=True):
     text_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How many tokens a call took, as the server counts them; None where it didn't say.
 
     Nothing is derived: a missing `completion_tokens` stays None even where the total would give it.
@@ -171,7 +171,7 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     tokens: RateLimit | None = None
 
 
-class Choice(msgspec.Struct, kw_only=True):
+class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """One answer of the model.
 
     Attributes:
@@ -219,7 +219,7 @@ def _joined(texts: Iterable[str]) -> str | None:
 _NO_CHOICE = Choice()
 
 
-class GenerateResponse(msgspec.Struct, kw_only=True):
+class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """What a call to a model gave.
 
     Attributes:
@@ -326,7 +326,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class StreamChunk(msgspec.Struct, frozen=True, gc=False):
+class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
     """One step of a streamed answer.
 
     Attributes:
