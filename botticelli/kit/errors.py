@@ -1,0 +1,27 @@
+"""The kit's own errors: what is wrong with a case, a door or a baseline, never with a driver.
+
+What a driver does wrong is a verdict (judge.py), not an exception.
+
+    KitError
+    ├── CaseError      a case file cannot be read, breaks its schema, or cannot be played
+    ├── BaselineError  the list of known failures cannot be read or names what is not there
+    └── DoorError      no driver behind the door: cannot be imported, started or greeted
+"""
+
+from __future__ import annotations
+
+
+class KitError(Exception):
+    """Anything the kit cannot go on with; the message is one line for the user."""
+
+
+class CaseError(KitError):
+    """A case, or a file of them, that cannot be used."""
+
+
+class BaselineError(KitError):
+    """A baseline file that cannot be used."""
+
+
+class DoorError(KitError):
+    """A driver that cannot be reached through its door."""
