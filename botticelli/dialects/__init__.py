@@ -1,0 +1,1 @@
+"""One folder per format: core <-> bytes, without I/O."""

@@ -1,0 +1,309 @@
+"""The published format as msgspec structs, and nothing else: `contracts/openai` field for field.
+
+`Response`, `Chunk` and `ModelList` are strict: they decode what the contract allows and refuse the rest,
+which `repair` then mends. `FastChunk` is the exception: the few members a stream needs, read leniently,
+because it decodes every event of every stream. UNSET is a member that isn't there; None is null.
+
+Source: `CreateChatCompletionResponse`, `CreateChatCompletionStreamResponse` and `ListModelsResponse` of the
+published specification 2.3.0 (https://github.com/openai/openai-openapi), with our contracts' errata.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Count = Annotated[int, Meta(ge=0)]
+Word = Annotated[str, Meta(min_length=1)]
+FinishWord = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+
+
+class TopLogprob(msgspec.Struct, gc=False):
+    """One of the likely tokens at a position."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(msgspec.Struct):
+    """One token of the answer."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(msgspec.Struct):
+    """The log probabilities of a choice."""
+
+    content: list[TokenLogprob] | None
+    refusal: list[TokenLogprob] | None
+
+
+class Function(msgspec.Struct):
+    """What a function call calls; `arguments` is a text that should hold JSON."""
+
+    name: Word
+    arguments: str
+
+
+class FunctionToolCall(msgspec.Struct, tag_field="type", tag="function"):
+    """A call of a function."""
+
+    id: Word
+    function: Function
+
+
+class Custom(msgspec.Struct):
+    """What a custom call calls."""
+
+    name: Word
+    input: str
+
+
+class CustomToolCall(msgspec.Struct, tag_field="type", tag="custom"):
+    """A call of a tool that takes free text."""
+
+    id: Word
+    custom: Custom
+
+
+class LegacyFunctionCall(msgspec.Struct):
+    """The deprecated `function_call`."""
+
+    name: str
+    arguments: str
+
+
+class UrlCitation(msgspec.Struct):
+    """A citation's target, in characters of the content."""
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(msgspec.Struct, tag_field="type", tag="url_citation"):
+    """A citation."""
+
+    url_citation: UrlCitation
+
+
+class ResponseAudio(msgspec.Struct):
+    """Spoken output."""
+
+    id: str
+    expires_at: int
+    data: str
+    transcript: str
+
+
+class ResponseMessage(msgspec.Struct):
+    """The answer of one choice; the reasoning members are outside the published format."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | None
+    tool_calls: list[FunctionToolCall | CustomToolCall] | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    function_call: LegacyFunctionCall | UnsetType = UNSET
+    audio: ResponseAudio | None | UnsetType = UNSET
+    reasoning_content: Any = UNSET
+    reasoning: Any = UNSET
+    reasoning_text: Any = UNSET
+    thinking: Any = UNSET
+
+
+class Choice(msgspec.Struct):
+    """One of the n answers."""
+
+    index: int
+    finish_reason: FinishWord
+    message: ResponseMessage
+    logprobs: Logprobs | None
+
+
+class PromptTokensDetails(msgspec.Struct):
+    """What the prompt's tokens were."""
+
+    audio_tokens: Count | UnsetType = UNSET
+    cached_tokens: Count | UnsetType = UNSET
+    text_tokens: Count | UnsetType = UNSET
+    image_tokens: Count | UnsetType = UNSET
+    cache_write_tokens: Count | UnsetType = UNSET
+
+
+class CompletionTokensDetails(msgspec.Struct):
+    """What the answer's tokens were."""
+
+    accepted_prediction_tokens: Count | UnsetType = UNSET
+    audio_tokens: Count | UnsetType = UNSET
+    reasoning_tokens: Count | UnsetType = UNSET
+    text_tokens: Count | UnsetType = UNSET
+    rejected_prediction_tokens: Count | UnsetType = UNSET
+
+
+class Usage(msgspec.Struct):
+    """How many tokens it took."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    completion_tokens_details: CompletionTokensDetails | UnsetType = UNSET
+    prompt_tokens_details: PromptTokensDetails | UnsetType = UNSET
+
+
+class Response(msgspec.Struct):
+    """`openai/response`; `error` is outside the published format."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | UnsetType = UNSET
+    service_tier: Tier | None | UnsetType = UNSET
+    system_fingerprint: str | None | UnsetType = UNSET
+    metadata: dict[str, str] | None | UnsetType = UNSET
+    moderation: dict[str, Any] | None | UnsetType = UNSET
+    error: Any = None
+
+
+class FunctionDelta(msgspec.Struct):
+    """The next piece of a function call."""
+
+    name: Word | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class ToolCallDelta(msgspec.Struct):
+    """The next piece of a tool call."""
+
+    index: Count
+    id: Word | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+    function: FunctionDelta | UnsetType = UNSET
+
+
+class LegacyFunctionDelta(msgspec.Struct):
+    """The next piece of a deprecated `function_call`."""
+
+    name: str | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class Delta(msgspec.Struct):
+    """The next piece of a choice; the reasoning members and `audio` are outside the published format."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool"] | UnsetType = UNSET
+    content: str | None | UnsetType = UNSET
+    refusal: str | None | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
+    function_call: LegacyFunctionDelta | UnsetType = UNSET
+
+
+class ChunkChoice(msgspec.Struct):
+    """One choice of a chunk."""
+
+    index: int
+    delta: Delta
+    finish_reason: FinishWord | None
+    logprobs: Logprobs | None | UnsetType = UNSET
+
+
+class Chunk(msgspec.Struct):
+    """`openai/chunk`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None | UnsetType = UNSET
+    service_tier: Tier | None | UnsetType = UNSET
+    system_fingerprint: str | None | UnsetType = UNSET
+    obfuscation: str | UnsetType = UNSET
+    moderation: dict[str, Any] | None | UnsetType = UNSET
+
+
+class FastDelta(msgspec.Struct, gc=False):
+    """What a stream needs of a delta. Tool calls stay plain dicts: they come in too many shapes."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    function_call: dict[str, Any] | None = None
+    reasoning_text: str | None = None
+    thinking: str | None = None
+    audio: Any = None
+
+
+class FastChoice(msgspec.Struct, gc=False):
+    """What a stream needs of a choice."""
+
+    delta: FastDelta | None = None
+    index: int | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    message: Any = None
+    text: str | None = None
+    usage: msgspec.Raw | None = None
+
+
+class FastChunk(msgspec.Struct, gc=False):
+    """What a stream needs of a chunk, once its id and model are known."""
+
+    choices: list[FastChoice] | None = None
+    usage: msgspec.Raw | None = None
+    error: Any = None
+
+
+class FirstChunk(FastChunk):
+    """What a stream needs of a chunk while its id or model isn't known."""
+
+    id: Any = None
+    model: Any = None
+    created: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+
+
+class Error(msgspec.Struct):
+    """The member `error` of `openai/error`."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(msgspec.Struct):
+    """`openai/error`."""
+
+    error: Error
+
+
+class Model(msgspec.Struct):
+    """One model of the list; `architecture` and `providers` are the HuggingFace router's."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    architecture: Any = UNSET
+    providers: Any = UNSET
+
+
+class ModelList(msgspec.Struct):
+    """`openai/model-list`."""
+
+    object: Literal["list"]
+    data: list[Model]
