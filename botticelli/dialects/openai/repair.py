@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import msgspec
 from msgspec import inspect as shapes
 
-from botticelli.core.response import Deviation
-
 from .jsontext import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Notes", "content_parts", "mend"]
+    from .notes import Notes
+
+__all__ = ["content_parts", "mend"]
 
 Problem = Literal["missing", "null", "type", "value", "empty", "range"]
 Shape = TypeVar("Shape", bound=msgspec.Struct)
@@ -121,25 +121,6 @@ _OUTSIDE = frozenset(
     {"reasoning_content", "reasoning", "reasoning_text", "thinking", "text", "message", "error"}
 )
 """Members that the published format doesn't know: whatever they hold, it is no deviation."""
-
-
-class Notes:
-    """The deviations of one answer: the first path of each code at each place, and how often."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], tuple[str, int]] = {}
-
-    def add(self, code: str, path: str = "$", place: str = "$") -> None:
-        """Note a deviation at a path; the place tells repeats."""
-        first, count = self._seen.get((code, place), (path, 0))
-        self._seen[code, place] = (first, count + 1)
-
-    def __bool__(self) -> bool:
-        return bool(self._seen)
-
-    def deviations(self) -> list[Deviation]:
-        """What was noted, in the order of first sight."""
-        return [Deviation(code, path, count) for (code, _), (path, count) in self._seen.items()]
 
 
 def mend(value: Any, shape: type[Shape], notes: Notes, path: str = "$") -> Shape | None:

@@ -1,0 +1,182 @@
+"""Pieces of the wire -> pieces of the vocabulary, for whole answers and streams alike. No bytes, no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from botticelli.core.message import Text, ToolCall
+from botticelli.core.response import (
+    AudioOutput,
+    Choice,
+    CompletionTokens,
+    FinishReason,
+    Output,
+    PromptTokens,
+    Reasoning,
+    Refusal,
+    ToolCalls,
+    Usage,
+)
+
+from . import wire
+from .jsontext import is_object
+
+__all__ = ["as_text", "audio", "choice", "distinct", "finish_reason", "reasoning_text", "tool_call", "usage"]
+
+_FINISH = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_USE,
+    "function_call": FinishReason.TOOL_USE,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    # Words seen in the wild: TGI, Together, Anthropic, Gemini, Mistral.
+    "eos": FinishReason.STOP,
+    "eos_token": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_USE,
+    "safety": FinishReason.CONTENT_FILTER,
+}
+
+_CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom"})
+
+
+def finish_reason(word: Any) -> FinishReason:
+    """The sense of a server's word for why it stopped; OTHER for a word nobody published, and for none."""
+    return _FINISH.get(word.lower(), FinishReason.OTHER) if isinstance(word, str) else FinishReason.OTHER
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, nothing for null, and the JSON text of anything else."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def tool_call(raw: dict[str, Any]) -> ToolCall:
+    """A tool call in any observed shape; its id is empty where the server sent none."""
+    word, identity = raw.get("type"), raw.get("id")
+    kind = word if isinstance(word, str) and word else "function"
+    inner = raw.get("function")
+    if not is_object(inner) and is_object(raw.get("custom")):
+        inner, kind = raw["custom"], "custom"
+    if is_object(inner):
+        kind = "custom" if kind == "custom" else "function"
+    else:
+        inner = {}
+    written = inner.get("input") if kind == "custom" else inner.get("arguments")
+    return ToolCall(
+        id=str(identity) if isinstance(identity, str | int) else "",
+        name=as_text(inner.get("name")),
+        arguments_json=as_text(written),
+        type=kind,
+        extra={name: value for name, value in raw.items() if name not in _CALL_MEMBERS},
+    )
+
+
+def distinct(calls: list[ToolCall], choice_index: int = 0) -> list[ToolCall]:
+    """The calls with ids that are there and differ, so that each call's result finds its way back."""
+    taken = {call.id for call in calls}
+    seen: set[str] = set()
+    result: list[ToolCall] = []
+    for position, call in enumerate(calls):
+        identity = call.id
+        attempt = 1
+        while not identity or identity in seen or (identity != call.id and identity in taken):
+            suffix = f"-{attempt}" if attempt > 1 or call.id else ""
+            identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
+            attempt += 1
+        seen.add(identity)
+        result.append(call if identity == call.id else msgspec.structs.replace(call, id=identity))
+    return result
+
+
+def reasoning_text(*spellings: Any) -> str:
+    """The thinking, from the first of its spellings that holds some; the same text in two is one text."""
+    return next((text for text in spellings if isinstance(text, str) and text), "")
+
+
+def audio(spoken: Any) -> AudioOutput | None:
+    """Spoken output, or None where there is none."""
+    if not is_object(spoken):
+        return None
+    expires = spoken.get("expires_at")
+    return AudioOutput(
+        id=as_text(spoken.get("id")),
+        data=as_text(spoken.get("data")),
+        transcript=as_text(spoken.get("transcript")),
+        expires_at=expires if isinstance(expires, int) else 0,
+    )
+
+
+def choice(
+    index: int,
+    *,
+    text: str,
+    reasoning: str = "",
+    refusal: str = "",
+    spoken: AudioOutput | None = None,
+    calls: list[ToolCall],
+    finish: Any,
+    logprobs: dict[str, Any] | None = None,
+    annotations: list[Any] | None = None,
+) -> Choice:
+    """One answer, its parts in their fixed order."""
+    outputs: list[Output] = []
+    if reasoning:
+        outputs.append(Reasoning(reasoning))
+    if text:
+        outputs.append(Text(text))
+    if refusal:
+        outputs.append(Refusal(refusal))
+    if spoken is not None:
+        outputs.append(spoken)
+    if calls:
+        outputs.append(ToolCalls(distinct(calls, index)))
+    return Choice(
+        index=index,
+        outputs=outputs,
+        finish_reason=finish_reason(finish),
+        finish_reason_raw=finish if finish != "" else None,
+        logprobs=logprobs,
+        annotations=annotations or [],
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def usage(counted: wire.Usage | None) -> Usage | None:
+    """What a call took, or None where the server didn't say."""
+    if not isinstance(counted, wire.Usage):
+        return None
+    prompt, completion = counted.prompt_tokens_details, counted.completion_tokens_details
+    return Usage(
+        prompt_tokens=_count(counted.prompt_tokens),
+        completion_tokens=_count(counted.completion_tokens),
+        total_tokens=_count(counted.total_tokens),
+        prompt_details=PromptTokens(
+            cached_tokens=_count(prompt.cached_tokens),
+            audio_tokens=_count(prompt.audio_tokens),
+            cache_write_tokens=_count(prompt.cache_write_tokens),
+            text_tokens=_count(prompt.text_tokens),
+            image_tokens=_count(prompt.image_tokens),
+        )
+        if prompt is not UNSET
+        else None,
+        completion_details=CompletionTokens(
+            reasoning_tokens=_count(completion.reasoning_tokens),
+            audio_tokens=_count(completion.audio_tokens),
+            accepted_prediction_tokens=_count(completion.accepted_prediction_tokens),
+            rejected_prediction_tokens=_count(completion.rejected_prediction_tokens),
+            text_tokens=_count(completion.text_tokens),
+        )
+        if completion is not UNSET
+        else None,
+    )

@@ -1,0 +1,177 @@
+"""Streamed tool calls: deltas as they really come -> whole calls. No bytes, no I/O.
+
+The published rule is short: a delta's `index` says which call it continues, id and name come once, the
+arguments in pieces. Servers leave the index out, send null, start at 1, give every call the index 0,
+repeat id and name in every delta or send them late, and send arguments whole, as an object, or twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from botticelli.core.message import ToolCall
+from botticelli.core.response import ToolCallDelta
+
+from . import parts
+from .jsontext import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .notes import Notes
+
+__all__ = ["ToolCallAssembler"]
+
+_PLACEHOLDER = "{}"
+
+
+class _Call:
+    """One call under way."""
+
+    __slots__ = ("arguments", "extra", "id", "length", "name", "position", "type")
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.id = ""
+        self.name = ""
+        self.type = "function"
+        self.arguments: list[str] = []
+        self.length = 0
+        self.extra: dict[str, Any] = {}
+
+    def written(self) -> str:
+        if len(self.arguments) > 1:
+            self.arguments[:] = ["".join(self.arguments)]
+        return self.arguments[0] if self.arguments else ""
+
+
+class ToolCallAssembler:
+    """The tool calls of one choice of one stream.
+
+    Args:
+        notes: Where to note what was odd.
+        place: The path of the choice's delta, with ``[]`` for every index.
+    """
+
+    def __init__(self, notes: Notes, place: str = "$.choices[].delta") -> None:
+        self._notes = notes
+        self._place = place
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self._legacy: _Call | None = None
+
+    def take(self, deltas: Iterable[dict[str, Any]]) -> tuple[ToolCallDelta, ...]:
+        """Take the `tool_calls` of one delta.
+
+        Returns:
+            The pieces, each with the position of its call instead of the server's index.
+        """
+        touched: set[int] = set()
+        pieces: list[ToolCallDelta] = []
+        for raw in deltas:
+            piece = parts.tool_call(raw)
+            call = self._find(raw, piece, touched)
+            touched.add(call.position)
+            pieces.append(self._continue(call, raw, piece))
+        return tuple(pieces)
+
+    def take_legacy(self, raw: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
+        """Take the deprecated `function_call` of one delta: there can only be one call."""
+        if self._legacy is None:
+            self._legacy = self._begin()
+        return (self._continue(self._legacy, {}, parts.tool_call({"function": raw})),)
+
+    def calls(self) -> list[ToolCall]:
+        """The calls as far as they have come, in the order of their first pieces."""
+        return [
+            ToolCall(
+                id=call.id, name=call.name, arguments_json=call.written(), type=call.type, extra=call.extra
+            )
+            for call in self._calls
+        ]
+
+    def _begin(self) -> _Call:
+        call = _Call(len(self._calls))
+        self._calls.append(call)
+        return call
+
+    def _note(self, code: str, member: str) -> None:
+        place = f"{self._place}.tool_calls[].{member}"
+        self._notes.add(code, place, place)
+
+    def _find(self, raw: dict[str, Any], piece: ToolCall, touched: set[int]) -> _Call:
+        """The call that a delta continues, or a new one."""
+        index = self._index(raw)
+        if index is None:
+            return self._unindexed(piece, touched)
+        call = self._by_index.get(index)
+        if call is None or (piece.id and call.id and piece.id != call.id and piece.name):
+            if call is not None:
+                self._note("tool-index-reused", "index")
+            call = self._by_index[index] = self._begin()
+        return call
+
+    def _index(self, raw: dict[str, Any]) -> int | None:
+        index = raw.get("index")
+        if isinstance(index, int) and not isinstance(index, bool):
+            if index < 0:
+                self._note("tool-index-negative", "index")
+            return index
+        if isinstance(index, float) and index.is_integer():
+            return int(index)
+        if index is None:
+            self._note("tool-index-null" if "index" in raw else "tool-index-missing", "index")
+            return None
+        self._note("tool-index-not-integer", "index")
+        return int(index) if isinstance(index, str) and index.isascii() and index.isdigit() else None
+
+    def _unindexed(self, piece: ToolCall, touched: set[int]) -> _Call:
+        """Without an index a known id tells, then a new id or another name; anything else goes on."""
+        if piece.id:
+            return next((call for call in self._calls if call.id == piece.id), None) or self._begin()
+        if not self._calls:
+            return self._begin()
+        last = self._calls[-1]
+        another = piece.name and last.name and (piece.name != last.name or last.position in touched)
+        return self._begin() if another else last
+
+    def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall) -> ToolCallDelta:
+        call.id = call.id or piece.id
+        call.name = piece.name or call.name
+        if piece.type != "function" or raw.get("type"):
+            call.type = piece.type
+        if piece.extra:
+            call.extra.update(piece.extra)
+        function = raw.get("function")
+        if is_object(function) and not isinstance(function.get("arguments"), str | None):
+            self._note("arguments-not-string", "function.arguments")
+        arguments = self._new_arguments(call, piece.arguments_json)
+        if arguments:
+            call.arguments.append(arguments)
+            call.length += len(arguments)
+        return ToolCallDelta(index=call.position, id=call.id, name=call.name, arguments=arguments)
+
+    def _new_arguments(self, call: _Call, piece: str) -> str:
+        """What a piece adds: neither an object that is there already nor one that replaces an empty one."""
+        if not piece.startswith("{") or not call.length:
+            return piece
+        # Two objects in a row are never JSON, so neither reading can spoil arguments that were right.
+        if call.length == len(_PLACEHOLDER) and call.written() == _PLACEHOLDER and piece != _PLACEHOLDER:
+            self._note("arguments-placeholder", "function.arguments")
+            call.arguments.clear()
+            call.length = 0
+            return piece
+        if call.length == len(piece) and call.written() == piece and _is_json(piece):
+            self._note("arguments-repeated", "function.arguments")
+            return ""
+        return piece
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
