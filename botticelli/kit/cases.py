@@ -1,204 +1,27 @@
-"""Cases: found, read, checked, and made ready to be played.
+"""Files of cases: found, read and checked.
 
-May enter: files of cases and their schema. No socket, no driver. ``python -m botticelli.kit.cases
-[FOLDER]`` checks every case file and prints what is wrong with it.
+May enter: the folder of cases and their schema. ``python -m botticelli.kit.cases [FOLDER]`` checks
+every case file and prints what is wrong with it.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from botticelli.kit.case import Call, Case
 from botticelli.kit.errors import CaseError
-from botticelli.kit.notation import Defaults, compile_exchange
-from botticelli.kit.schemas import complaints
-from botticelli.kit.variables import VARIABLE, Variables
+from botticelli.kit.notation import compile_exchange
+from botticelli.kit.schemas import complaints, data_root
+from botticelli.kit.values import Document, is_object
+from botticelli.kit.variables import VARIABLE
 
-Document = dict[str, Any]
-
-_CALL: Document = {
-    "base_url": "{{origin}}/v1",
-    "api_key": "{{key}}",
-    "model": "{{model}}",
-    "request": {"messages": [{"role": "user", "content": "{{text}}"}]},
-    "options": {
-        "max_retries": 0,
-        "backoff": 0.01,
-        "timeouts": {
-            "pool": 5,
-            "connect": 5,
-            "first_byte": 5,
-            "idle": 5,
-            "progress": 5,
-            "total": 8,
-        },
-    },
-}
-_REQUEST_CAPABILITIES = {
-    "tools": "tools",
-    "logprobs": "logprobs",
-    "response_format": "structured_output",
-    "stream_usage": "stream_usage",
-    "extra": "extra",
-}
-_OPTION_CAPABILITIES = {
-    "max_retries": "retry",
-    "timeouts": "timeouts",
-    "headers": "headers",
-    "bill_to": "bill_to",
-    "audit": "audit",
-}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a case, ready to be made.
-
-    Attributes:
-        neutral: The call as the door takes it (contracts/kit/call.schema.json).
-        expect: The outcomes that are right; one must fit.
-        pause: Seconds to wait before it.
-    """
-
-    neutral: Document
-    expect: list[Document]
-    pause: float
-
-
-@dataclass(frozen=True)
-class Play:
-    """A case with its variables filled in for one run.
-
-    Attributes:
-        case: Where it comes from.
-        calls: To be made in this order.
-        exchanges: To be played in this order; the last goes on.
-        requests: What the server must have seen; empty when the case does not say.
-        defaults: Id and model of the messages that the notation writes itself.
-        key: The API key of the calls, which no message may show.
-    """
-
-    case: Case
-    calls: list[Call]
-    exchanges: list[Document]
-    requests: Document
-    defaults: Defaults
-    key: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """One case as it stands in its file."""
-
-    document: Document
-
-    @property
-    def id(self) -> str:
-        """The slug."""
-        return str(self.document["id"])
-
-    @property
-    def title(self) -> str:
-        """What a driver must do, in a line."""
-        return str(self.document["title"])
-
-    @property
-    def area(self) -> str:
-        """The folder."""
-        return str(self.document["area"])
-
-    @property
-    def level(self) -> str:
-        """``must``, ``should`` or ``may``."""
-        return str(self.document["level"])
-
-    @property
-    def source(self) -> list[str]:
-        """Where it was met."""
-        return list(self.document["source"])
-
-    @property
-    def listens(self) -> bool:
-        """False when a connection is to be refused."""
-        return bool(self.document.get("listen", True))
-
-    @cached_property
-    def needs(self) -> frozenset[str]:
-        """What a driver must claim for the case to concern it."""
-        return frozenset(self.document.get("capability", ())) | {
-            need for call in self.document["calls"] for need in _needs(call)
-        }
-
-    def fill(self, *, seed: int, port: int) -> Play:
-        """Fill in the variables and the defaults.
-
-        Args:
-            seed: Decides every text, id and key.
-            port: Where the case's server listens.
-
-        Raises:
-            CaseError: An unknown variable.
-        """
-        variables = Variables(seed, self.id, port)
-        filled = variables.fill(self.document)
-        assert isinstance(filled, dict)  # noqa: S101 - an object in, an object out
-        calls = list(_calls(filled, variables))
-        calls[-1].neutral["last"] = True
-        return Play(
-            case=self,
-            calls=calls,
-            exchanges=filled["exchanges"],
-            requests=filled.get("requests", {}),
-            defaults=Defaults(variables.value("id"), variables.value("model")),
-            key=variables.value("key"),
-        )
-
-
-def _needs(call: Mapping[str, Any]) -> Iterator[str]:
-    request, options = call.get("request", {}), call.get("options", {})
-    yield call["operation"]
-    yield from (need for name, need in _REQUEST_CAPABILITIES.items() if request.get(name))
-    yield from (need for name, need in _OPTION_CAPABILITIES.items() if options.get(name))
-    if (request.get("n") or 1) > 1:
-        yield "n"
-    if "cancel_after" in call:
-        yield "cancel"
-    if call.get("api_key", "") is None:
-        yield "anonymous"
-
-
-def _calls(document: Document, variables: Variables) -> Iterator[Call]:
-    for written in document["calls"]:
-        call = {key: value for key, value in written.items() if key not in _NOT_THE_DOORS}
-        base = {**_CALL, "request": {}} if call["operation"] == "models" else _CALL
-        defaults = variables.fill(base)
-        assert isinstance(defaults, dict)  # noqa: S101 - an object in, an object out
-        neutral: Document = {**overlay(defaults, call), "case": document["id"], "last": False}
-        for _ in range(written.get("times", 1)):
-            yield Call(copy.deepcopy(neutral), written["expect"], written.get("pause", 0.0))
-
-
-_NOT_THE_DOORS = frozenset({"expect", "times", "pause"})
-
-
-def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Document:
-    """Return ``base`` with the members of ``over`` laid over it, objects member by member."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        if isinstance(value, dict) and isinstance(below, dict):
-            result[key] = overlay(below, value)
-        else:
-            result[key] = value
-    return result
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def case_files(folder: Path) -> list[Path]:
@@ -216,6 +39,23 @@ def read_case(path: Path) -> Case:
     if found:
         raise CaseError("\n".join(f"{path}: {line}" for line in found))
     return Case(document)
+
+
+def load_cases(folder: Path | None = None) -> list[Case]:
+    """Read and check all cases, in order.
+
+    Args:
+        folder: Where they are; by default those that come with the package.
+
+    Raises:
+        CaseError: One of them cannot be used.
+    """
+    return [read_case(path) for path in case_files(folder or cases_folder())]
+
+
+def cases_folder() -> Path:
+    """Return the folder of the cases that come with the package."""
+    return data_root() / "fixtures" / "cases"
 
 
 def check_folder(folder: Path) -> Iterator[str]:
@@ -238,7 +78,7 @@ def _read(path: Path) -> tuple[Document, list[str]]:
         return {}, [f"cannot be read: {error}"]
     found = complaints("case", document)
     if found:
-        return document if isinstance(document, dict) else {}, found
+        return document if is_object(document) else {}, found
     return document, [*_misplaced(document, path), *_unplayable(document)]
 
 

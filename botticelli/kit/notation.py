@@ -12,12 +12,14 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from http.client import responses as REASONS  # noqa: N812 - a table, and a constant at that
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from botticelli.kit.errors import CaseError
 from botticelli.kit.variables import fill_dates
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 End: TypeAlias = Literal["keep-alive", "close", "cut", "reset"]
 Piece: TypeAlias = Mapping[str, Any]
@@ -154,7 +156,7 @@ def _bytes(piece: Piece, defaults: Defaults) -> bytes:
             return _event(value)
         case {"delta": delta}:
             return _event(_chunk(piece, delta, defaults))
-        case {"message": dict(message)}:
+        case {"message": message}:
             return _utf8(_compact(_completion(piece, message, defaults)))
         case {"join": pieces}:
             return _joined(pieces, defaults)
@@ -174,9 +176,7 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise CaseError(
-            "a lone surrogate has no bytes; write its JSON escape in a text piece"
-        ) from error
+        raise CaseError("a lone surrogate has no bytes; write its JSON escape in a text piece") from error
 
 
 def _event(value: object) -> bytes:
@@ -198,9 +198,7 @@ def _chunk(piece: Piece, delta: object, defaults: Defaults) -> dict[str, object]
     }
 
 
-def _completion(
-    piece: Piece, message: Mapping[str, object], defaults: Defaults
-) -> dict[str, object]:
+def _completion(piece: Piece, message: Mapping[str, object], defaults: Defaults) -> dict[str, object]:
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": None, "refusal": None, **message},

@@ -9,6 +9,12 @@ from typing import Any
 
 import jsonschema_rs
 
+from botticelli.kit.values import encodable
+
+
+def data_root() -> Path:
+    return Path(__file__).parents[2]
+
 
 @functools.cache
 def _validator(name: str) -> Any:
@@ -18,19 +24,8 @@ def _validator(name: str) -> Any:
 
 def complaints(name: str, instance: object) -> list[str]:
     """Return one line per violation of ``contracts/kit/{name}.schema.json``, with its path."""
-    found = []
+    found: list[str] = []
     for error in _validator(name).iter_errors(encodable(instance)):
         path = "/" + "/".join(str(part) for part in error.instance_path)
         found.append(f"{path}: {error.message}")
     return found
-
-
-def encodable(value: Any) -> Any:
-    """Return the value with lone surrogates, which no validator takes, as U+FFFD."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    if isinstance(value, list):
-        return [encodable(item) for item in value]
-    if isinstance(value, dict):
-        return {encodable(key): encodable(item) for key, item in value.items()}
-    return value

@@ -11,11 +11,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from botticelli.kit.errors import CaseError
+from botticelli.kit.values import is_array, is_object
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VARIABLE = re.compile(r"\{\{([a-z][a-z_-]*)(\d*)(:[+-]\d+)?\}\}")
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -34,7 +36,7 @@ def _text(chance: random.Random) -> str:
     return " ".join(words)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[random.Random], str]] = {
     "word": lambda chance: _letters(chance, _LOWER, chance.randint(5, 9)),
     "text": _text,
     "id": lambda chance: "chatcmpl-" + _letters(chance, _ALNUM, 12),
@@ -76,13 +78,13 @@ class Variables:
         # Not for secrets: the chance of random.Random is reproducible, which is the point.
         return _MAKERS[name](random.Random(f"{self.seed}/{self.case}/{name}{number}"))  # noqa: S311
 
-    def fill(self, value: JSON) -> JSON:
+    def fill(self, value: object) -> Any:
         """Return the JSON value with the variables in its strings (not its keys) filled in."""
         if isinstance(value, str):
             return VARIABLE.sub(self._replace, value) if "{{" in value else value
-        if isinstance(value, list):
+        if is_array(value):
             return [self.fill(item) for item in value]
-        if isinstance(value, dict):
+        if is_object(value):
             return {key: self.fill(item) for key, item in value.items()}
         return value
 
@@ -106,4 +108,3 @@ def fill_dates(text: str, now: datetime) -> str:
         return format_datetime(moment, usegmt=True)
 
     return VARIABLE.sub(date, text)
-

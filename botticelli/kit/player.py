@@ -1,0 +1,242 @@
+"""The embedded server: plays scripts byte by byte and remembers what it was sent.
+
+The only part of the judge that opens sockets. It lives in a thread and a loop of its own, so that
+blocking drivers can be judged, and listens on loopback unless told otherwise. Each stage has a
+port of its own: nothing that a driver does in one case can reach another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+
+from botticelli.kit.http1 import UnreadableRequestError, read_request
+from botticelli.kit.notation import Pause, Script
+from botticelli.kit.seen import Request, Seen, SeenRequest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+T = TypeVar("T")
+
+Director: TypeAlias = Callable[[int, Request], Script]
+"""Says what to play for a request, given how many came before it."""
+
+_POLL = 0.005  # how often silence looks whether the client is still there; seconds
+_FLIGHT = 0.03  # how long bytes may take over loopback before a reset overtakes them; seconds
+_HEAD_LIMIT = 1 << 20
+_PATIENCE = 30.0  # for the loop's own work; only a bug in here reaches it
+
+
+@dataclass
+class _Memory:
+    requests: list[SeenRequest] = field(default_factory=list[SeenRequest])
+    trouble: list[str] = field(default_factory=list[str])
+    connections: int = 0
+    playing: int = 0
+    answered_at: float | None = None
+
+
+class Stage:
+    """One listening port and what is played there. Made by :meth:`Player.open`."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+        self._memory = _Memory()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._director: Director | None = None
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.port = 0
+
+    def direct(self, director: Director) -> None:
+        """Say what is to be played; before the first request comes."""
+        self._director = director
+
+    def finish(self, *, linger: float = 0.0, patience: float = 0.0) -> Seen:
+        """Close the stage and tell what it saw.
+
+        Args:
+            linger: Seconds to go on listening first, for requests that should not come.
+            patience: Seconds to wait for the client to leave answers that are still being played.
+        """
+        return self._player.run(self._finish(linger, patience))
+
+    async def start(self, host: str, port: int, *, listens: bool) -> None:
+        """Open the port; on the player's loop."""
+        if not listens:
+            # Bound but not listening: the port is ours and every connection is refused.
+            self._socket = socket.socket()
+            self._socket.bind((host, port))
+            self.port = self._socket.getsockname()[1]
+            return
+        self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_LIMIT)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _finish(self, linger: float, patience: float) -> Seen:
+        await asyncio.sleep(linger)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), patience)
+        if self._server:
+            self._server.close()
+        if self._socket:
+            self._socket.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        memory = self._memory
+        return Seen(tuple(memory.requests), memory.connections, tuple(memory.trouble))
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine of start_server runs as a task
+        self._tasks.add(task)
+        number = self._memory.connections
+        self._memory.connections += 1
+        # Every drain waits until the kernel has the bytes: a later write is a later segment.
+        writer.transport.set_write_buffer_limits(0)
+        try:
+            await self._converse(number, reader, writer)
+        except UnreadableRequestError as error:
+            self._memory.trouble.append(str(error))
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client went away between answers, or the stage is being closed
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort() if task.cancelling() else writer.close()
+
+    async def _converse(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        memory, loop = self._memory, asyncio.get_running_loop()
+        while request := await read_request(reader, writer):
+            index, before = len(memory.requests), memory.answered_at
+            delay = None if before is None else loop.time() - before
+            memory.requests.append(SeenRequest(request, number, delay))
+            memory.playing += 1
+            self._quiet.clear()
+            try:
+                script = self._script(index, request)
+                left = await perform(script, reader, writer)
+            finally:
+                memory.playing -= 1
+                if not memory.playing:
+                    self._quiet.set()
+                memory.answered_at = loop.time()
+            memory.requests[index] = replace(memory.requests[index], client_left=left)
+            if left or script.end != "keep-alive":
+                return
+
+    def _script(self, index: int, request: Request) -> Script:
+        if self._director is None:
+            raise UnreadableRequestError("a request before the stage was set")
+        try:
+            return self._director(index, request)
+        except Exception as error:
+            # The judge must hear of it; the loop would only log it.
+            raise UnreadableRequestError(f"cannot be played: {error!r}") from error
+
+
+async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Play one script on an open connection.
+
+    Returns:
+        True when the client left before the end.
+    """
+    for step in script.steps:
+        if isinstance(step, Pause):
+            if await _silence(step.seconds, reader, writer):
+                return True
+            continue
+        writer.write(step)
+        try:
+            await writer.drain()
+        except ConnectionError:
+            return True
+    if script.end == "reset":
+        await asyncio.sleep(_FLIGHT)
+        _reset(writer)
+    return False
+
+
+async def _silence(seconds: float | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    loop = asyncio.get_running_loop()
+    deadline = None if seconds is None else loop.time() + seconds
+    while deadline is None or loop.time() < deadline:
+        if reader.at_eof() or reader.exception() or writer.is_closing():
+            return True
+        await asyncio.sleep(_POLL)
+    return False
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    # Closing with a linger of zero is what makes the kernel send RST in place of FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class Player:
+    """A thread with a loop on which stages are opened.
+
+    Args:
+        host: Address to listen on.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="botticelli-player", daemon=True)
+        self._thread.start()
+
+    def open(self, *, port: int = 0, listens: bool = True) -> Stage:
+        """Open a stage.
+
+        Args:
+            port: Where to listen; 0 for any free port.
+            listens: False to have connections refused.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        stage = Stage(self)
+        self.run(stage.start(self._host, port, listens=listens))
+        return stage
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the player's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+    def close(self) -> None:
+        """Stop the loop and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        with contextlib.closing(self._loop):
+            self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))

@@ -1,0 +1,242 @@
+"""Running cases through a door: many at once, results as they come.
+
+May enter: the order of things (open a stage, make the calls, close it, have it judged), the
+watchdog, and what is known to fail. What is right is not decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botticelli.kit.door import LIMIT, CrashedError, Door, HungError
+from botticelli.kit.errors import BaselineError
+from botticelli.kit.judge import Crash, Hang, Told, Verdict, judge
+from botticelli.kit.notation import Script, compile_exchange
+from botticelli.kit.player import Director, Player
+from botticelli.kit.schemas import complaints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from botticelli.kit.case import Case, Play
+    from botticelli.kit.seen import Request
+    from botticelli.kit.values import Document
+
+JOBS = 16
+"""Cases at once. They mostly wait, so there are more than processors."""
+
+_LEAVING = 1.0  # seconds that a client has to close a connection that it should close
+_GRACE = 2.0  # seconds by which the watchdog is more patient than doors that watch themselves
+
+
+class Status(StrEnum):
+    """How a case went."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    KNOWN = "known"
+    """Failed, as the baseline says that it does."""
+    STALE = "stale"
+    """Passed, though the baseline says that it fails: the entry must go. Fails the run."""
+    NOT_CLAIMED = "not_claimed"
+    """The driver does not claim what the case needs; it was not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One case through one door.
+
+    Attributes:
+        case: The case.
+        status: How it went.
+        verdict: What the judge found; for a case that was not run, nothing.
+        seconds: How long it took.
+        reason: Why it is known to fail, or what is not claimed; else empty.
+    """
+
+    case: Case
+    status: Status
+    verdict: Verdict
+    seconds: float
+    reason: str = ""
+
+    @property
+    def fails_run(self) -> bool:
+        """True for what makes the whole run fail; a ``may`` is only told."""
+        if self.status is Status.STALE:
+            return True
+        return self.status is Status.FAILED and self.case.level != "may"
+
+
+def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
+    """Read the known failures: ``{"known": {case id: reason}}``.
+
+    Args:
+        path: The file.
+        cases: All cases there are; an entry for another is an error.
+
+    Raises:
+        BaselineError: It cannot be read, breaks its schema or names an unknown case.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BaselineError(f"{path}: {error}") from error
+    found = complaints("baseline", document)
+    if found:
+        raise BaselineError(f"{path}: {'; '.join(found)}")
+    known: dict[str, str] = document["known"]
+    unknown = sorted(known.keys() - {case.id for case in cases})
+    if unknown:
+        raise BaselineError(f"{path}: no such case: {', '.join(unknown)}")
+    return known
+
+
+def run_cases(
+    cases: Sequence[Case],
+    door: Door,
+    *,
+    player: Player | None = None,
+    seed: int = 0,
+    known: Mapping[str, str] | None = None,
+    jobs: int = JOBS,
+    limit: float = LIMIT,
+) -> Iterator[Result]:
+    """Run cases through a door and yield each result when it is there.
+
+    Args:
+        cases: What to run, in any order.
+        door: The driver.
+        player: Where to play; by default one on loopback that lives as long as the run.
+        seed: Decides texts, ids and keys.
+        known: Cases known to fail, with reasons.
+        jobs: Cases at once.
+        limit: Seconds for one call.
+    """
+    claims = door.capabilities
+    known = known or {}
+    own = player or Player()
+    try:
+        with ThreadPoolExecutor(jobs, thread_name_prefix="botticelli-case") as pool:
+            waiting: list[Future[tuple[Case, Verdict, float]]] = []
+            for case in cases:
+                missing = case.needs - claims
+                if missing:
+                    words = ", ".join(sorted(missing))
+                    yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
+                else:
+                    waiting.append(pool.submit(_timed, case, door, own, seed, limit))
+            for done in as_completed(waiting):
+                case, verdict, seconds = done.result()
+                yield _weighed(case, verdict, seconds, known.get(case.id))
+    finally:
+        if player is None:
+            own.close()
+
+
+def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -> Result:
+    if reason is None:
+        status = Status.PASSED if verdict.passed else Status.FAILED
+    else:
+        status = Status.STALE if verdict.passed else Status.KNOWN
+    return Result(case, status, verdict, seconds, reason or "")
+
+
+def _timed(case: Case, door: Door, player: Player, seed: int, limit: float) -> tuple[Case, Verdict, float]:
+    start = time.perf_counter()
+    verdict = run_case(case, door, player, seed=seed, limit=limit)
+    return case, verdict, time.perf_counter() - start
+
+
+def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: float = LIMIT) -> Verdict:
+    """Play one case for a driver and judge what it made of it.
+
+    Args:
+        case: What to play.
+        door: The driver.
+        player: Where to play it.
+        seed: Decides texts, ids and keys.
+        limit: Seconds for one call, after which the driver counts as hanging.
+    """
+    stage = player.open(listens=case.listens)
+    play = case.fill(seed=seed, port=stage.port)
+    stage.direct(direct(play))
+    told: list[Told] = []
+    for call in play.calls:
+        time.sleep(call.pause)
+        told.append(watched(door, call.neutral, limit))
+        if isinstance(told[-1], Crash | Hang):
+            break
+    seen = stage.finish(
+        linger=play.requests.get("linger", 0.0),
+        patience=_LEAVING if _must_leave(play.requests) else 0.0,
+    )
+    return judge(play, told, seen, door.capabilities)
+
+
+def _must_leave(requests: Document) -> bool:
+    rules = [requests.get("all", {}), *requests.get("each", [])]
+    return any(rule.get("client_left") for rule in rules)
+
+
+def direct(play: Play) -> Director:
+    """Return what says which script answers which request."""
+
+    def script(index: int, _request: Request) -> Script:
+        return compile_exchange(exchange_for(play, index), play.defaults, datetime.now(UTC))
+
+    return script
+
+
+def exchange_for(play: Play, index: int) -> Document:
+    """Return the exchange that answers the request of this number: in order, the last for ever."""
+    for exchange in play.exchanges:
+        times = exchange.get("times", 1)
+        if index < times:
+            return exchange
+        index -= times
+    return play.exchanges[-1] if play.exchanges else _UNEXPECTED
+
+
+_UNEXPECTED: Document = {
+    "status": 500,
+    "headers": [["Content-Type", "application/json"], ["x-should-retry", "false"]],
+    "body": [{"json": {"error": {"message": "no request was expected", "type": "server_error"}}}],
+}
+
+
+def watched(door: Door, call: Document, limit: float) -> Told:
+    """Make a call that may raise anything or never come back.
+
+    The thread of one that does not is left behind, and ends with the process: Python has no way
+    to end it.
+    """
+    answers: queue.SimpleQueue[Told] = queue.SimpleQueue()
+
+    def make() -> None:
+        try:
+            answers.put(door.exchange(call))
+        except HungError:
+            answers.put(Hang(limit))
+        except CrashedError as error:
+            answers.put(Crash(str(error)))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the verdict
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}:{last.lineno}"
+            answers.put(Crash(f"{type(error).__name__}: {error} (at {place})"))
+
+    threading.Thread(target=make, name=f"botticelli-{call['case']}", daemon=True).start()
+    try:
+        return answers.get(timeout=limit + _GRACE)
+    except queue.Empty:
+        return Hang(limit + _GRACE)

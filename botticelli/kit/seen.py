@@ -1,0 +1,59 @@
+"""What a server saw of a driver: plain values that the player fills in and the judge reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the server read it.
+
+    Attributes:
+        method: As sent.
+        path: The request target as sent, query included.
+        headers: Name and value as sent, in order.
+        body: After de-chunking; never decoded.
+    """
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, several joined with a comma, or None."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """A request with its circumstances.
+
+    Attributes:
+        request: What was sent.
+        connection: Number of the TCP connection, from 0.
+        delay: Seconds from the end of the answer before to the arrival of this; None for the first.
+        client_left: The client closed the connection before the answer had been played to its end.
+    """
+
+    request: Request
+    connection: int
+    delay: float | None
+    client_left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that a stage saw.
+
+    Attributes:
+        requests: In order of arrival.
+        connections: TCP connections opened.
+        trouble: What came and was not HTTP, and exchanges that could not be played.
+    """
+
+    requests: tuple[SeenRequest, ...]
+    connections: int
+    trouble: tuple[str, ...]

@@ -1,0 +1,78 @@
+"""The cases as a pytest class.
+
+    from botticelli.kit.suite import DriverSuite
+
+    class TestMyDriver(DriverSuite):
+        @pytest.fixture(scope="class")
+        def door(self):
+            return MyAdapter()
+
+May enter: pytest. Each case is a test, named by its id; what the driver does not claim is skipped;
+what the baseline knows must go on failing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from botticelli.kit.cases import load_cases
+from botticelli.kit.door import AsyncDoor, Door, as_door, close_door
+from botticelli.kit.player import Player
+from botticelli.kit.report import told
+from botticelli.kit.runner import Status, read_baseline, run_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from botticelli.kit.case import Case
+
+_CASES = load_cases()
+
+
+class DriverSuite:
+    """Inherit and give a fixture ``door`` (class scope) that returns your adapter.
+
+    Attributes:
+        baseline: File of known failures, if there is one.
+        seed: Decides the texts, ids and keys that are played.
+    """
+
+    baseline: ClassVar[Path | None] = None
+    seed: ClassVar[int] = 0
+
+    @pytest.fixture(scope="class")
+    def door(self) -> Door | AsyncDoor:
+        """Return the driver's adapter; every subclass has its own."""
+        raise NotImplementedError("a DriverSuite needs a fixture named door (scope='class')")
+
+    @pytest.fixture(scope="class")
+    def judged(self, door: Door | AsyncDoor) -> Iterator[Door]:
+        """The door, bridged if it is asynchronous, closed in the end."""
+        opened = as_door(door, type(self).__name__)
+        yield opened
+        close_door(opened)
+
+    @pytest.fixture(scope="class")
+    def player(self) -> Iterator[Player]:
+        """The embedded server."""
+        with Player() as player:
+            yield player
+
+    @pytest.fixture(scope="class")
+    def known(self) -> dict[str, str]:
+        """The known failures."""
+        return read_baseline(self.baseline, _CASES) if self.baseline else {}
+
+    @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.id)
+    def test_case(self, case: Case, judged: Door, player: Player, known: dict[str, str]) -> None:
+        """Judge the driver by one case."""
+        [result] = run_cases([case], judged, player=player, seed=self.seed, known=known, jobs=1)
+        if result.status is Status.NOT_CLAIMED:
+            pytest.skip(f"not claimed: {result.reason}")
+        if result.status is Status.KNOWN:
+            pytest.xfail(result.reason)
+        if result.status is not Status.PASSED:
+            pytest.fail(told(result), pytrace=False)
