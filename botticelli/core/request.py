@@ -84,7 +84,7 @@ class GenerateRequest(msgspec.Struct, repr_omit_defaults=True):
 
     Attributes:
         messages: The conversation, at least one message.
-        max_tokens: The most tokens the answer may have, at least 1.
+        max_tokens: The most tokens the answer may have.
         temperature: 0 to 2.
         top_p: 0 to 1.
         stop: A text, or one to four, at which the answer ends.

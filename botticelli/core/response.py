@@ -302,8 +302,9 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
                 refuse it, a few demand it.
         """
         first = self._first
+        says_more = first.tool_calls or first.refusal is not None
         return Message.assistant(
-            first.text or None,
+            None if says_more and not first.text else first.text,
             tool_calls=first.tool_calls,
             refusal=first.refusal,
             reasoning=first.reasoning if reasoning else None,
