@@ -283,5 +283,4 @@ class SSEDecoder:
         self._limit = -1
         self._line = bytearray()
         self._data = None
-        self._held = 0
         return EventTooLargeError(self._max_event_bytes, events)

@@ -70,6 +70,12 @@ RULES = {
         b"data: a\rdata: b\n\ndata: c\n\n",
         [Event(b"a\nb"), Event(b"c")],
     ),
+    "cr-in-crlf-stream": Rule(
+        "or of a CRLF stream",
+        b"data: a\r\n\r\ndata: b\rdata: c\r\n\r\n",
+        [Event(b"a"), Event(b"b\nc")],
+    ),
+    "cr-in-crlf-event": Rule("or of a single event", b"data: a\rdata: b\r\n\r\n", [Event(b"a\nb")]),
     "lf-in-crlf-stream": Rule(
         "as does a LF in a CRLF stream",
         b"data: a\ndata: b\r\n\r\ndata: c\r\n\r\n",
@@ -168,6 +174,7 @@ RULES = {
 def test_rule(rule: Rule, size: int) -> None:
     events, decoder = read(*pieces(rule.stream, size))
     assert events == rule.events, rule.says
+    assert {type(event.data) for event in events} == {bytes}  # a bytearray would equal it
     assert decoder.finish() == Tail(None, b"")
 
 
@@ -225,6 +232,11 @@ def test_an_event_comes_out_with_the_byte_that_completes_it(end: bytes) -> None:
     assert decoder.feed(b"data: b" + end + end) == [Event(b"b")]
 
 
+def test_a_crlf_cut_in_two_with_an_empty_read_between() -> None:
+    events, _ = read(b"data: a\r", b"", b"\ndata: b\r\n", b"\r\n")
+    assert events == [Event(b"a\nb")]
+
+
 @pytest.mark.parametrize("cuts", list(itertools.product([b"", b"|"], repeat=3)), ids=repr)
 def test_bom_over_several_reads(cuts: tuple[bytes, ...]) -> None:
     first, second, third = cuts
@@ -246,6 +258,7 @@ def test_counts_and_settings() -> None:
     decoder.feed(b"id: 8\n")
     assert decoder.feed(b"data: a\n\n") == [Event(b"a", id="8")]
     assert decoder.last_event_id == "8"
+    assert decoder.feed(b"data: b\n\ndata: c\n\n") == [Event(b"b", id="8"), Event(b"c", id="8")]
 
 
 @pytest.mark.parametrize(
