@@ -1,10 +1,12 @@
 """What event-stream framing costs: `python tests/bench/bench_sse.py [--largest MIB]`, CPU time.
 
-The first table gives nanoseconds per byte over sizes, shapes and pieces: a row that grows to the
+One table gives nanoseconds per byte over sizes, shapes and pieces: a row that grows to the
 right would be quadratic. (Long lines in large pieces cost next to nothing while they fit the cache;
 beyond it, each of the few copies of a line takes fresh pages, and the figure settles near that.)
-Cutting the stream into the pieces is part of the time; `cutting` is its share. The second gives nanoseconds per event beside the least that a reader could do, `split` on
-the blank line and a slice, for the shapes that servers send.
+Cutting the stream into the pieces is part of the time; `cutting` is its share.
+
+The other gives nanoseconds per event beside the least that a reader could do, `split` on the
+blank line and a slice, for the shapes that servers send.
 """
 
 from __future__ import annotations
