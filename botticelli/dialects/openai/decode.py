@@ -15,7 +15,7 @@ from botticelli.core.errors import BotticelliError, EmptyResponseError, Malforme
 from botticelli.core.response import Choice, GenerateResponse
 
 from . import jsontext, parts, wire
-from .failure import embedded_failure
+from .failure import MAX_BODY, embedded_failure
 from .jsontext import is_array, is_object
 from .notes import Notes
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from botticelli.core.errors import StreamError
 
 __all__ = ["EmbeddedFailure", "decode_response", "is_error", "mended"]
-
-_KEPT = 1 << 20
-"""How much of a body an error keeps, in bytes."""
 
 _SSE = (b"data:", b"event:", b"id:", b"retry:", b":")
 _ERROR_MEMBERS = ("error", "errors", "detail", "message")
@@ -143,7 +140,7 @@ def _response(answer: wire.Response, choices: list[Choice], body: bytes) -> Gene
 def _decode_odd(body: bytes, status: int, content_type: str, failure: EmbeddedFailure) -> GenerateResponse:
     """Read a body that the strict structs refused."""
     start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:8]
-    kept = body[:_KEPT]
+    kept = body[:MAX_BODY]
     if not start:
         raise EmptyResponseError("the answer has no body", status=status, body=kept)
     if start.startswith(_SSE):
@@ -203,6 +200,7 @@ def _decode_events(body: bytes, status: int, failure: EmbeddedFailure) -> Genera
     stream.finish()
     stream.notes.add("sse-in-json")
     response = stream.response
+    response.deviations = stream.notes.deviations()
     response.raw = body
     return response
 

@@ -148,7 +148,7 @@ def _parts(envelope: dict[str, Any]) -> list[dict[str, Any]]:
     while len(nested) < _MAX_DEPTH:
         inner: object = nested[-1].get("error") or nested[-1].get("errors")
         if _is_list(inner):
-            inner = inner[0]
+            inner = next(iter(inner), None)
         if not _is_dict(inner):
             break
         nested.append(inner)

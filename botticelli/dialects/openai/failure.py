@@ -169,7 +169,7 @@ def _kind(
 def _names(message: str, model: str) -> bool:
     """Whether the message speaks of the model, with or without its ``:provider``, and not of a path."""
     names = {model, model.partition(":")[0]} - {""}
-    return any(re.search(rf"(?<![\w/.:-]){re.escape(name)}(?![\w/-])", message) for name in names)
+    return any(re.search(rf"(?<![\w/.:-]){re.escape(name)}(?![\w/-]|\.\w)", message) for name in names)
 
 
 def _phrase(status: int) -> str:

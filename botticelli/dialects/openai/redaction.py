@@ -27,19 +27,21 @@ _START = rf"(?:(?<!{_WORD})|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))"
 
 @functools.cache
 def _spellings(character: str) -> str:
-    r"""A pattern for a character as it is, as ``\u002d``, ``\-``, ``%2d``, ``&#45;`` and ``&#x2d;``.
+    r"""A pattern for a character as ``\u002d``, ``%2d``, ``&#45;``, ``&#x2d;``, ``\-`` and as it is.
 
-    JSON in JSON doubles the backslashes, hence several.
+    JSON in JSON doubles the backslashes, hence several; for the same reason one stands for any run of them.
     """
     code = ord(character)
+    escaped = rf"\\{{1,8}}u(?i:{code:04x})|%(?i:{code:02x})|&\#0{{0,4}}{code};|&\#[xX]0{{0,4}}(?i:{code:x});"
     return (
-        rf"(?:\\{{0,8}}{re.escape(character)}"
-        rf"|\\{{1,8}}u(?i:{code:04x})|%(?i:{code:02x})|&\#0{{0,4}}{code};|&\#[xX]0{{0,4}}(?i:{code:x});)"
+        rf"(?:{escaped}|\\){{1,64}}"
+        if character == "\\"
+        else rf"(?:{escaped}|\\{{0,8}}{re.escape(character)})"
     )
 
 
 def _spelled(text: str) -> str:
-    return "".join(map(_spellings, text))
+    return "".join(map(_spellings, re.sub(r"\\+", r"\\", text)))
 
 
 _INSIDE = rf"(?:{_WORD}|{_spellings('-')}|{_spellings('_')}|{_spellings('*')})"
@@ -51,11 +53,11 @@ _TOKEN = re.compile(
 
 
 @functools.lru_cache(maxsize=64)
-def _opening(secret: str) -> re.Pattern[str]:
-    """What a quotation of the secret begins with; a short secret must stand alone and be whole."""
+def _quotation(secret: str) -> re.Pattern[str]:
+    """The secret whole (group 1), or else its beginning; a short secret must be whole and stand alone."""
     if len(secret) < _ENOUGH:
-        return re.compile(rf"{_START}{_spelled(secret)}(?!{_WORD})")
-    return re.compile(_spelled(secret[:_ENOUGH]))
+        return re.compile(rf"{_START}({_spelled(secret)})(?!{_WORD})")
+    return re.compile(rf"({_spelled(secret)})|{_spelled(secret[:_ENOUGH])}")
 
 
 @functools.cache
@@ -66,11 +68,11 @@ def _next(character: str) -> re.Pattern[str]:
 def _blank_out(text: str, secret: str) -> str:
     pieces: list[str] = []
     done = 0
-    while found := _opening(secret).search(text, done):
+    while found := _quotation(secret).search(text, done):
         pieces += text[done : found.start()], MASK
         done = found.end()
         # a quotation may break off anywhere, and what is left of it has to go too
-        for character in secret[_ENOUGH:]:
+        for character in () if found[1] else secret[_ENOUGH:]:
             more = _next(character).match(text, done)
             if more is None:
                 break

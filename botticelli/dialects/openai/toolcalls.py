@@ -51,13 +51,15 @@ class ToolCallAssembler:
     """The tool calls of one choice of one stream.
 
     Args:
-        notes: Where to note what was odd.
-        place: The path of the choice's delta, with ``[]`` for every index.
+        notes: Where to note what only a stream can do wrong.
+        structural: Where to note what the strict contract would reject too.
+        path: The path of the choice's delta.
     """
 
-    def __init__(self, notes: Notes, place: str = "$.choices[].delta") -> None:
+    def __init__(self, notes: Notes, structural: Notes, path: str = "$.choices[0].delta") -> None:
         self._notes = notes
-        self._place = place
+        self._structural = structural
+        self._path = path
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._legacy: _Call | None = None
@@ -70,18 +72,18 @@ class ToolCallAssembler:
         """
         touched: set[int] = set()
         pieces: list[ToolCallDelta] = []
-        for raw in deltas:
+        for position, raw in enumerate(deltas):
             piece = parts.tool_call(raw)
-            call = self._find(raw, piece, touched)
+            call = self._find(raw, piece, touched, position)
             touched.add(call.position)
-            pieces.append(self._continue(call, raw, piece))
+            pieces.append(self._continue(call, raw, piece, position))
         return tuple(pieces)
 
     def take_legacy(self, raw: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
         """Take the deprecated `function_call` of one delta: there can only be one call."""
         if self._legacy is None:
             self._legacy = self._begin()
-        return (self._continue(self._legacy, {}, parts.tool_call({"function": raw})),)
+        return (self._continue(self._legacy, {}, parts.tool_call({"function": raw}), 0),)
 
     def calls(self) -> list[ToolCall]:
         """The calls as far as they have come, in the order of their first pieces."""
@@ -97,34 +99,36 @@ class ToolCallAssembler:
         self._calls.append(call)
         return call
 
-    def _note(self, code: str, member: str) -> None:
-        place = f"{self._place}.tool_calls[].{member}"
-        self._notes.add(code, place, place)
+    def _note(self, code: str, member: str, position: int, *, structural: bool = False) -> None:
+        notes = self._structural if structural else self._notes
+        place = f"$.choices[].delta.tool_calls[].{member}"
+        notes.add(code, f"{self._path}.tool_calls[{position}].{member}", place)
 
-    def _find(self, raw: dict[str, Any], piece: ToolCall, touched: set[int]) -> _Call:
+    def _find(self, raw: dict[str, Any], piece: ToolCall, touched: set[int], position: int) -> _Call:
         """The call that a delta continues, or a new one."""
-        index = self._index(raw)
+        index = self._index(raw, position)
         if index is None:
             return self._unindexed(piece, touched)
         call = self._by_index.get(index)
         if call is None or (piece.id and call.id and piece.id != call.id and piece.name):
             if call is not None:
-                self._note("tool-index-reused", "index")
+                self._note("tool-index-reused", "index", position)
             call = self._by_index[index] = self._begin()
         return call
 
-    def _index(self, raw: dict[str, Any]) -> int | None:
+    def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
         if isinstance(index, int) and not isinstance(index, bool):
             if index < 0:
-                self._note("tool-index-negative", "index")
+                self._note("tool-index-negative", "index", position, structural=True)
             return index
         if isinstance(index, float) and index.is_integer():
             return int(index)
         if index is None:
-            self._note("tool-index-null" if "index" in raw else "tool-index-missing", "index")
+            code = "tool-index-null" if "index" in raw else "tool-index-missing"
+            self._note(code, "index", position, structural=True)
             return None
-        self._note("tool-index-not-integer", "index")
+        self._note("tool-index-not-integer", "index", position, structural=True)
         return int(index) if isinstance(index, str) and index.isascii() and index.isdigit() else None
 
     def _unindexed(self, piece: ToolCall, touched: set[int]) -> _Call:
@@ -137,7 +141,7 @@ class ToolCallAssembler:
         another = piece.name and last.name and (piece.name != last.name or last.position in touched)
         return self._begin() if another else last
 
-    def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall) -> ToolCallDelta:
+    def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall, position: int) -> ToolCallDelta:
         call.id = call.id or piece.id
         call.name = piece.name or call.name
         if piece.type != "function" or raw.get("type"):
@@ -146,25 +150,25 @@ class ToolCallAssembler:
             call.extra.update(piece.extra)
         function = raw.get("function")
         if is_object(function) and not isinstance(function.get("arguments"), str | None):
-            self._note("arguments-not-string", "function.arguments")
-        arguments = self._new_arguments(call, piece.arguments_json)
+            self._note("arguments-not-string", "function.arguments", position, structural=True)
+        arguments = self._new_arguments(call, piece.arguments_json, position)
         if arguments:
             call.arguments.append(arguments)
             call.length += len(arguments)
         return ToolCallDelta(index=call.position, id=call.id, name=call.name, arguments=arguments)
 
-    def _new_arguments(self, call: _Call, piece: str) -> str:
+    def _new_arguments(self, call: _Call, piece: str, position: int) -> str:
         """What a piece adds: neither an object that is there already nor one that replaces an empty one."""
         if not piece.startswith("{") or not call.length:
             return piece
         # Two objects in a row are never JSON, so neither reading can spoil arguments that were right.
         if call.length == len(_PLACEHOLDER) and call.written() == _PLACEHOLDER and piece != _PLACEHOLDER:
-            self._note("arguments-placeholder", "function.arguments")
+            self._note("arguments-placeholder", "function.arguments", position)
             call.arguments.clear()
             call.length = 0
             return piece
         if call.length == len(piece) and call.written() == piece and _is_json(piece):
-            self._note("arguments-repeated", "function.arguments")
+            self._note("arguments-repeated", "function.arguments", position)
             return ""
         return piece
 

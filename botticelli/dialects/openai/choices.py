@@ -1,0 +1,202 @@
+"""One choice of a stream: deltas -> chunks -> the choice. No bytes, no events, no I/O.
+
+`StreamAssembler` takes the plain text deltas itself, because nearly all are; whatever else a choice of a
+chunk may hold comes here.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from botticelli.core.response import Choice, StreamChunk, ToolCallDelta
+
+from . import parts, wire
+from .decode import mended
+from .jsontext import is_array, is_object
+from .notes import Notes
+from .toolcalls import ToolCallAssembler
+
+__all__ = ["ChoiceState"]
+
+_PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
+
+
+class ChoiceState:
+    """One choice of a stream, as far as it has come.
+
+    Attributes:
+        write: Takes the next piece of text.
+        finish: The server's word for why it stopped, or None as long as there is none.
+
+    Args:
+        index: Which of the n answers.
+        notes: Where to note what only a stream can do wrong.
+        structural: Where to note what the strict contract would reject too; apart from `notes` where the
+            contract is asked anyway, so that nothing counts twice.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_logprobs",
+        "_message",
+        "_notes",
+        "_reasoning",
+        "_refusal",
+        "_spoken",
+        "_structural",
+        "_text",
+        "finish",
+        "index",
+        "write",
+    )
+
+    def __init__(self, index: int, notes: Notes, structural: Notes) -> None:
+        self.index = index
+        self.finish: Any = None
+        # A StringIO grows without keeping the pieces: a million of them would weigh ten times their text.
+        self._text = io.StringIO()
+        self.write = self._text.write
+        self._notes = notes
+        self._structural = structural
+        self._reasoning: io.StringIO | None = None
+        self._refusal: io.StringIO | None = None
+        self._calls: ToolCallAssembler | None = None
+        self._logprobs: dict[str, Any] | None = None
+        self._message: dict[str, Any] | None = None
+        self._spoken: dict[str, Any] | None = None
+
+    def take(self, delta: wire.FastDelta, logprobs: dict[str, Any] | None) -> StreamChunk | None:
+        """Take a delta that has more than text; give its chunk, or None if nothing is new in it."""
+        text = delta.content or ""
+        self.write(text)
+        thought = parts.reasoning_text(
+            delta.reasoning_content, delta.reasoning, delta.reasoning_text, delta.thinking
+        )
+        if thought:
+            self._reasoning = self._reasoning or io.StringIO()
+            self._reasoning.write(thought)
+        if delta.refusal:
+            self._refusal = self._refusal or io.StringIO()
+            self._refusal.write(delta.refusal)
+        pieces = self._take_calls(delta)
+        if is_object(delta.audio):
+            self._spoken = _merged_audio(self._spoken, delta.audio)
+        if logprobs is not None:
+            self._logprobs = _merged_logprobs(self._logprobs, logprobs)
+        if not (text or thought or delta.refusal or pieces or logprobs):
+            return None
+        return StreamChunk(
+            text,
+            self.index,
+            reasoning=thought,
+            refusal=delta.refusal or "",
+            tool_calls=pieces,
+            logprobs=logprobs,
+        )
+
+    def _take_calls(self, delta: wire.FastDelta) -> tuple[ToolCallDelta, ...]:
+        pieces: tuple[ToolCallDelta, ...] = ()
+        if delta.tool_calls or delta.function_call:
+            calls = self._calls = self._calls or ToolCallAssembler(
+                self._notes, self._structural, f"$.choices[{self.index}].delta"
+            )
+            pieces = calls.take(delta.tool_calls or ())
+            if delta.function_call:
+                pieces += calls.take_legacy(delta.function_call)
+        return pieces
+
+    def take_beside(self, choice: wire.FastChoice) -> StreamChunk | None:
+        """Take what stands beside the delta: a snapshot of the message, or the text of old completions."""
+        if is_object(choice.message):
+            self._note("message-in-stream", "message")
+            self._message = choice.message
+        if not choice.text or (choice.delta is not None and choice.delta.content):
+            return None
+        self.write(choice.text)
+        return StreamChunk(choice.text, self.index)
+
+    def finished(self, word: Any) -> None:
+        """Take a finish reason; the first of the published ones counts."""
+        if word == "":
+            self._note_structural("finish-reason-empty")
+            return
+        if isinstance(word, str) and word not in _PUBLISHED:
+            self._note_structural("finish-reason-unknown")
+        if self.finish is not None:
+            self._note("finish-reason-repeated", "finish_reason")
+            if self.finish in _PUBLISHED or word not in _PUBLISHED:
+                return
+        self.finish = word
+
+    def late(self) -> None:
+        """Note that something came after the finish reason."""
+        self._note("delta-after-finish", "delta")
+
+    def _note(self, code: str, member: str) -> None:
+        self._notes.add(code, f"$.choices[{self.index}].{member}", f"$.choices[].{member}")
+
+    def _note_structural(self, code: str) -> None:
+        self._structural.add(code, f"$.choices[{self.index}].finish_reason", "$.choices[].finish_reason")
+
+    def settle(self) -> StreamChunk | None:
+        """At the end: let the message that came in the stream count if no delta did.
+
+        Returns:
+            What it brings, or None.
+        """
+        if self._message is None or self._text.tell() or self._reasoning or self._refusal or self._calls:
+            return None
+        whole = mended({"choices": [{"index": self.index, "message": self._message}]}, Notes(), b"").choices[
+            0
+        ]
+        calls = [
+            {"index": position, "id": call.id, "type": call.type, "function": _function(call)}
+            for position, call in enumerate(whole.tool_calls)
+        ]
+        return self.take(
+            wire.FastDelta(
+                content=whole.text, reasoning=whole.reasoning, refusal=whole.refusal, tool_calls=calls
+            ),
+            None,
+        )
+
+    def build(self) -> Choice:
+        """The choice as far as it has come."""
+        return parts.choice(
+            self.index,
+            text=self._text.getvalue(),
+            reasoning=self._reasoning.getvalue() if self._reasoning else "",
+            refusal=self._refusal.getvalue() if self._refusal else "",
+            spoken=parts.audio(self._spoken),
+            calls=self._calls.calls() if self._calls else [],
+            finish=self.finish,
+            logprobs=self._logprobs,
+        )
+
+
+def _function(call: Any) -> dict[str, Any]:
+    return {"name": call.name, "arguments": call.arguments_json}
+
+
+def _merged_logprobs(known: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """The lists of both, one after the other; a member that isn't a list is the newest."""
+    if known is None:
+        return {name: list(value) if is_array(value) else value for name, value in new.items()}
+    for name, value in new.items():
+        before = known.get(name)
+        if is_array(before) and is_array(value):
+            before.extend(value)
+        elif value is not None or name not in known:
+            known[name] = list(value) if is_array(value) else value
+    return known
+
+
+def _merged_audio(known: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """The pieces of `data` and `transcript` one after the other; the rest is the newest."""
+    merged = dict(known or {})
+    for name, value in new.items():
+        before = merged.get(name)
+        pieces = name in ("data", "transcript") and isinstance(before, str) and isinstance(value, str)
+        merged[name] = f"{before}{value}" if pieces else value
+    return merged

@@ -1,0 +1,182 @@
+"""One event of a stream that isn't plain: its bytes -> chunks, the end mark, or an error. No state, no I/O.
+
+`StreamAssembler` decodes the events that keep the format itself. Whatever its fast struct refuses, or what
+decodes without choices, with an error or with a name, comes here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from botticelli.core.errors import MalformedResponseError
+from botticelli.protocol.sse import Event
+
+from . import jsontext, wire
+from .decode import is_error
+from .failure import MAX_BODY
+from .jsontext import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .decode import EmbeddedFailure
+    from .notes import Notes
+
+__all__ = ["UNREADABLE", "EventReader", "is_done", "is_json"]
+
+_DONE: Final = b"[DONE]"
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes it can't read as a given struct."""
+
+_STRICT = msgspec.json.Decoder(wire.Chunk)
+
+
+def is_done(data: bytes) -> bool:
+    """Whether an event's data is the end mark; the official client, too, goes by how it begins."""
+    return data.startswith(_DONE)
+
+
+class EventReader:
+    """Reads the events that aren't plain.
+
+    Args:
+        notes: Where to note what only a stream can do wrong, and slips below JSON.
+        structural: Where to note what the strict contract would reject too.
+        audit: Whether to hold every event to the strict contract, noting into `notes`.
+        failure: What makes an error of an error event.
+        status: The answer's status, for errors.
+    """
+
+    def __init__(
+        self, notes: Notes, structural: Notes, *, audit: bool, failure: EmbeddedFailure, status: int
+    ) -> None:
+        self._notes = notes
+        self._structural = structural
+        self._audit = audit
+        self._failure = failure
+        self._status = status
+
+    def refused(self, event: Event) -> Iterator[wire.FastChunk | None]:
+        """Read an event that the fast struct refused.
+
+        Yields:
+            The chunks in it; None for the end mark, after which nothing counts.
+
+        Raises:
+            StreamError: If it is an error.
+            MalformedResponseError: If it can't be read: to skip it would be to lose text.
+        """
+        data = event.data.strip()
+        if is_done(data):
+            yield None
+        elif event.event == "error":
+            raise self._failure(event.data)
+        elif not data:
+            self._notes.add("event-empty")
+        elif b"\n" in data and (lines := _json_lines(data)) is not None:
+            self._notes.add("events-unseparated")
+            for line in lines:
+                yield from self.refused(Event(line))
+        else:
+            yield from self._mended(data)
+
+    def bare(self, event: Event, chunk: wire.FastChunk) -> wire.FastChunk:
+        """Look at an event that decoded, but has no choices, or an error, or a name.
+
+        Returns:
+            The chunk, if it is one.
+
+        Raises:
+            StreamError: If it is an error.
+        """
+        value, _ = self._value(event.data)
+        if event.event == "error" or is_error(value):
+            raise self._failure(event.data)
+        if chunk.choices is None and is_object(value):
+            code = "choices-null" if "choices" in value else "choices-missing"
+            self._structural.add(code, "$.choices", "$.choices")
+        return chunk
+
+    def hold_to_contract(self, data: bytes) -> None:
+        """Note what the strict contract rejects in an event that the fast struct took."""
+        try:
+            _STRICT.decode(data)
+        except UNREADABLE:
+            from .repair import mend
+
+            mend(self._value(data)[0], wire.Chunk, self._notes)
+
+    def usage(self, raw: msgspec.Raw) -> wire.Usage | None:
+        """Read a usage that isn't plain."""
+        from .repair import mend
+
+        found = mend({"usage": self._value(bytes(raw))[0]}, _UsageOnly, self._structural)
+        return found.usage or None if found else None
+
+    def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:
+        """The error for bytes that can't be read, not raised."""
+        return MalformedResponseError(message, path=path, status=self._status, body=data[:MAX_BODY])
+
+    def _value(self, data: bytes) -> tuple[Any, str]:
+        """The JSON value in an event, and what follows it: nothing, or the end mark."""
+        try:
+            value, codes, rest = jsontext.read(data)
+        except jsontext.NotJsonError as error:
+            message = f"an event isn't JSON: {error}; it begins {jsontext.excerpt(data)!r}"
+            raise self.malformed(message, data, f"character {error.position}") from None
+        if rest and not is_done(rest.encode()):
+            raise self.malformed(f"an event holds more than one value: {jsontext.excerpt(data)!r}", data)
+        for code in codes:
+            self._notes.add(code)
+        return value, rest
+
+    def _mended(self, data: bytes) -> Iterator[wire.FastChunk | None]:
+        value, rest = self._value(data)
+        if value is None:
+            self._notes.add("event-null")
+        elif isinstance(value, str) and is_done(value.encode()):
+            self._notes.add("done-quoted")
+            yield None
+        elif is_error(value):
+            raise self._failure(data)
+        elif is_object(value):
+            yield self._chunk(value, data)
+        else:
+            raise self.malformed(f"an event is JSON but not an object: {jsontext.excerpt(data)!r}", data)
+        if rest:
+            yield None
+
+    def _chunk(self, value: dict[str, Any], data: bytes) -> wire.FirstChunk:
+        from .repair import mend
+
+        try:
+            if self._audit:
+                mend(value, wire.Chunk, self._notes)
+            chunk = mend(value, wire.FirstChunk, self._structural)
+        except RecursionError:
+            raise self.malformed("an event is nested too deeply to be read", data) from None
+        return chunk or wire.FirstChunk()
+
+
+class _UsageOnly(msgspec.Struct):
+    usage: wire.Usage | msgspec.UnsetType = msgspec.UNSET
+
+
+def _json_lines(data: bytes) -> list[bytes] | None:
+    """The lines of an event, if each of them is a JSON value (or the end mark) and their join is not."""
+    if is_json(data):
+        return None
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    whole = len(lines) > 1 and all(is_done(line.strip()) or is_json(line) for line in lines)
+    return lines if whole else None
+
+
+def is_json(data: bytes) -> bool:
+    """Whether there is a reading of the bytes as one JSON value."""
+    try:
+        _, _, rest = jsontext.read(data)
+    except jsontext.NotJsonError:
+        return False
+    return not rest

@@ -1,0 +1,154 @@
+"""The model list: bytes -> `Model`s, the HuggingFace router's members included. No I/O.
+
+Source: `ListModelsResponse` of the published specification, `contracts/huggingface/model-list`; the odd
+shapes are those of `contracts/wire/model-list`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from botticelli.core.catalog import Model, ModelProvider
+from botticelli.core.errors import EmptyResponseError, MalformedResponseError
+
+from . import jsontext
+from .decode import is_error
+from .failure import MAX_BODY, embedded_failure
+from .jsontext import is_array, is_object
+
+if TYPE_CHECKING:
+    from .decode import EmbeddedFailure
+
+__all__ = ["decode_models"]
+
+
+def decode_models(
+    body: bytes,
+    *,
+    status: int = 200,
+    failure: EmbeddedFailure = embedded_failure,
+) -> list[Model]:
+    """Read the body of a 2xx answer to a request for the models.
+
+    Args:
+        body: The bytes, decompressed.
+        status: The status it came with, for errors.
+        failure: What makes an error of an error in the body.
+
+    Returns:
+        The models, in the server's order; entries without an id are left out, unless there is nothing else.
+
+    Raises:
+        EmptyResponseError: If there is no body.
+        MalformedResponseError: If it isn't JSON, or not a list of models.
+        StreamError: If it is an error in spite of its status.
+    """
+    kept = body[:MAX_BODY]
+    if not body.strip():
+        raise EmptyResponseError("the model list has no body", status=status, body=kept)
+    try:
+        value, _, _ = jsontext.read(body)
+    except jsontext.NotJsonError as error:
+        raise MalformedResponseError(
+            f"the model list isn't JSON: {error}; it begins {jsontext.excerpt(body)!r}",
+            path=f"character {error.position}",
+            status=status,
+            body=kept,
+        ) from None
+    if is_error(value):
+        raise failure(kept)
+    entries = _entries(value)
+    models = [model for model in map(_model, entries or ()) if model is not None]
+    if entries is None or (entries and not models):
+        raise MalformedResponseError(
+            f"the answer isn't a model list: {jsontext.excerpt(body)!r}",
+            path="$.data",
+            status=status,
+            body=kept,
+        )
+    return models
+
+
+def _entries(value: Any) -> list[Any] | None:
+    """The entries, or None where there is no list of them."""
+    if is_array(value):
+        return value
+    if not is_object(value):
+        return None
+    data = value.get("data", value.get("models"))
+    if is_array(data):
+        return data
+    return [] if data is None and ("data" in value or value.get("object") == "list") else None
+
+
+def _model(entry: Any) -> Model | None:
+    if isinstance(entry, str):
+        return Model(id=entry) if entry else None
+    if not is_object(entry):
+        return None
+    identity = entry.get("id") or entry.get("name")
+    if not isinstance(identity, str):
+        return None
+    architecture = entry.get("architecture")
+    modalities = architecture if is_object(architecture) else {}
+    providers = entry.get("providers")
+    return Model(
+        id=identity,
+        created=_whole(entry.get("created")),
+        owned_by=_text(entry.get("owned_by")),
+        input_modalities=_texts(modalities.get("input_modalities")),
+        output_modalities=_texts(modalities.get("output_modalities")),
+        providers=tuple(
+            _provider(offer)
+            for offer in (providers if is_array(providers) else ())
+            if is_object(offer) and isinstance(offer.get("provider"), str)
+        ),
+    )
+
+
+def _provider(offer: dict[str, Any]) -> ModelProvider:
+    price = offer.get("pricing")
+    pricing = price if is_object(price) else {}
+    latency = _number(offer.get("first_token_latency_ms"))
+    return ModelProvider(
+        provider=offer["provider"],
+        status=_text(offer.get("status")),
+        context_length=_whole(offer.get("context_length")),
+        input_price=_number(pricing.get("input")),
+        output_price=_number(pricing.get("output")),
+        is_free=_flag(offer.get("is_free")),
+        supports_tools=_flag(offer.get("supports_tools")),
+        supports_structured_output=_flag(offer.get("supports_structured_output")),
+        first_token_latency=None if latency is None else latency / 1000,
+        throughput=_number(offer.get("throughput")),
+        is_model_author=_flag(offer.get("is_model_author")),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if is_array(value) else ()
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number that isn't negative; anything else is unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
