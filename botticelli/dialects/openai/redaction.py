@@ -20,6 +20,8 @@ _ENOUGH: Final = 8
 _SHORTEST: Final = 4
 """A shorter secret keeps nobody out, and masking ``x`` or ``key`` would spoil every message."""
 
+_AMBIGUOUS: Final = frozenset("\\%&")
+
 _WORD = "[A-Za-z0-9]"
 # a letter before a token is part of a word ("task-specific"), unless an escape put it there ("\nsk-...")
 _START = rf"(?:(?<!{_WORD})|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))"
@@ -33,11 +35,9 @@ def _spellings(character: str) -> str:
     """
     code = ord(character)
     escaped = rf"\\{{1,8}}u(?i:{code:04x})|%(?i:{code:02x})|&\#0{{0,4}}{code};|&\#[xX]0{{0,4}}(?i:{code:x});"
-    return (
-        rf"(?:{escaped}|\\){{1,64}}"
-        if character == "\\"
-        else rf"(?:{escaped}|\\{{0,8}}{re.escape(character)})"
-    )
+    if character == "\\":
+        return rf"(?:{escaped}|\\){{1,64}}"
+    return rf"(?:{escaped}|\\{{0,8}}{re.escape(character)})"
 
 
 def _spelled(text: str) -> str:
@@ -54,10 +54,13 @@ _TOKEN = re.compile(
 
 @functools.lru_cache(maxsize=64)
 def _quotation(secret: str) -> re.Pattern[str]:
-    """The secret whole (group 1), or else its beginning; a short secret must be whole and stand alone."""
+    """The secret's beginning, or it whole (group 1); a short secret must stand alone."""
     if len(secret) < _ENOUGH:
-        return re.compile(rf"{_START}({_spelled(secret)})(?!{_WORD})")
-    return re.compile(rf"({_spelled(secret)})|{_spelled(secret[:_ENOUGH])}")
+        return re.compile(rf"{_START}{_spelled(secret)}(?!{_WORD})")
+    beginning = _spelled(secret[:_ENOUGH])
+    # these may begin an escape or be meant, which can only be told by trying both
+    ambiguous = not _AMBIGUOUS.isdisjoint(secret)
+    return re.compile(rf"({_spelled(secret)})|{beginning}" if ambiguous else beginning)
 
 
 @functools.cache
@@ -72,7 +75,7 @@ def _blank_out(text: str, secret: str) -> str:
         pieces += text[done : found.start()], MASK
         done = found.end()
         # a quotation may break off anywhere, and what is left of it has to go too
-        for character in () if found[1] else secret[_ENOUGH:]:
+        for character in () if found.lastindex else secret[_ENOUGH:]:
             more = _next(character).match(text, done)
             if more is None:
                 break

@@ -1,0 +1,279 @@
+"""The mapping from an answer to an error: the table of envelopes, then what no table can hold."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botticelli.core.errors import ApiError, StreamError
+from botticelli.core.response import GenerateResponse, RateLimit, RateLimits
+from botticelli.dialects.openai import failure as module
+from botticelli.dialects.openai.envelope import MAX_MESSAGE
+from botticelli.dialects.openai.failure import MAX_BODY, Refinement, embedded_failure, failure
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+
+NOW = 1_700_000_000.0
+TABLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())
+ROWS: dict[str, tuple[Refinement, ...]] = {"openai": (), "huggingface": HUGGINGFACE_REFINEMENTS}
+
+
+def entries(section: str) -> list[Any]:
+    return [pytest.param(entry, id=entry["id"]) for entry in TABLE[section]]
+
+
+def fail(status: int, body: bytes | str = b"", **rest: Any) -> ApiError:
+    data = body.encode() if isinstance(body, str) else body
+    return failure(status, rest.pop("headers", {}), data, now=NOW, **rest)
+
+
+@pytest.mark.parametrize("entry", entries("errors"))
+def test_the_table_of_answers(entry: dict[str, Any]) -> None:
+    body = entry["body"].encode()
+    error = failure(
+        entry["status"],
+        entry["headers"],
+        body,
+        now=NOW,
+        model=entry.get("model"),
+        refinements=ROWS[entry["table"]],
+    )
+    assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
+    assert (error.status, error.body, error.model) == (entry["status"], body, entry.get("model"))
+
+
+@pytest.mark.parametrize("entry", entries("embedded"))
+def test_the_table_of_errors_inside_a_200(entry: dict[str, Any]) -> None:
+    body = entry["body"].encode()
+    error = embedded_failure(body, model=entry.get("model"), refinements=ROWS[entry["table"]])
+    assert type(error) is StreamError
+    assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
+    assert (error.body, error.model) == (body, entry.get("model"))
+
+
+@pytest.mark.parametrize("section", ["errors", "embedded"])
+def test_the_table_has_unique_ids_and_says_where_each_entry_is_from(section: str) -> None:
+    assert len({entry["id"] for entry in TABLE[section]}) == len(TABLE[section])
+    assert all(entry["evidence"] and entry["source"] for entry in TABLE[section])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request"),
+        (401, "authentication"),
+        (402, "credits_exhausted"),
+        (403, "permission_denied"),
+        (404, "not_found"),
+        (405, "invalid_request"),
+        (406, "api"),
+        (408, "server"),
+        (409, "invalid_request"),
+        (413, "request_too_large"),
+        (422, "invalid_request"),
+        (424, "api"),
+        (429, "rate_limit"),
+        (499, "api"),
+        (500, "server"),
+        (529, "server"),
+        (599, "server"),
+        (600, "api"),
+        (302, "api"),
+        (204, "api"),
+    ],
+)
+def test_the_status_decides_the_class(status: int, kind: str) -> None:
+    assert fail(status, '{"error":{"message":"x"}}').kind == kind
+
+
+@pytest.mark.parametrize(
+    ("message", "model", "kind"),
+    [
+        ("model 'm' not found", "m", "model_not_found"),
+        ("no such model: acme/m.", "acme/m", "model_not_found"),
+        ("acme/m is unknown", "acme/m:together", "model_not_found"),
+        ("acme/m:together is unknown", "acme/m:together", "model_not_found"),
+        ('model "tiny:latest" not found', "tiny", "model_not_found"),
+        ("Not Found: /v1/chat/completions", "chat", "not_found"),
+        ("Not Found", "found", "not_found"),
+        ("tiny-2 is gone", "tiny", "not_found"),
+        ("tiny.2 is gone", "tiny", "not_found"),
+        ("teeny-tiny is gone", "tiny", "not_found"),
+        ("a+b is gone", "a.b", "not_found"),
+        ("nothing: here", ":", "not_found"),
+        ("nothing here", "", "not_found"),
+        ("model 'm' not found", None, "not_found"),
+    ],
+)
+def test_a_404_is_about_the_model_when_it_names_it(message: str, model: str | None, kind: str) -> None:
+    assert fail(404, json.dumps({"error": message}), model=model).kind == kind
+
+
+def test_a_404_is_about_the_model_when_it_blames_that_parameter() -> None:
+    assert fail(404, '{"error":{"message":"gone","param":"model"}}').kind == "model_not_found"
+    assert fail(404, '{"error":{"message":"gone","param":"messages"}}').kind == "not_found"
+
+
+def test_naming_the_model_means_nothing_with_another_status() -> None:
+    assert fail(400, '{"error":"m is busy"}', model="m").kind == "invalid_request"
+
+
+def test_a_refinement_needs_its_status() -> None:
+    code = '{"error":{"message":"x","code":"context_length_exceeded"}}'
+    assert fail(400, code).kind == "context_length"
+    assert fail(413, code).kind == "context_length"
+    assert fail(500, code).kind == "server"
+    assert fail(402, '{"error":{"message":"x","code":"insufficient_quota"}}').kind == "credits_exhausted"
+    assert fail(400, '{"error":{"message":"x","code":"insufficient_quota"}}').kind == "invalid_request"
+
+
+def test_the_providers_rows_come_before_the_formats() -> None:
+    mine = Refinement(kind="permission_denied", codes=frozenset({"model_not_found"}))
+    body = '{"error":{"message":"x","code":"model_not_found"}}'
+    assert fail(404, body).kind == "model_not_found"
+    assert fail(404, body, refinements=(mine,)).kind == "permission_denied"
+    assert embedded_failure(body.encode(), refinements=(mine,)).cause_kind == "permission_denied"
+
+
+def test_a_code_in_a_header_refines_too_unless_the_body_has_one() -> None:
+    headers = {"x-error-code": " model_not_found "}
+    assert fail(404, "", headers=headers).kind == "model_not_found"
+    error = fail(404, '{"error":{"code":0,"message":"x"}}', headers=headers)
+    assert (error.kind, error.code) == ("not_found", 0)
+
+
+def test_headers_are_told() -> None:
+    error = fail(
+        429,
+        "{}",
+        headers={
+            "x-request-id": "r-1",
+            "x-should-retry": "false",
+            "retry-after": "7",
+            "x-ratelimit-remaining-requests": "0",
+        },
+    )
+    assert (error.request_id, error.should_retry, error.retry_after) == ("r-1", False, 7.0)
+    assert error.rate_limits == RateLimits(requests=RateLimit(remaining=0))
+    assert str(error) == (
+        "Too Many Requests (429, request r-1, retry after 7 s); "
+        "wait before the next call, or make fewer at a time"
+    )
+
+
+def test_an_exhausted_limit_says_when_to_come_back_only_on_a_429() -> None:
+    headers = {"ratelimit": '"api";r=0;t=55'}
+    assert fail(429, headers=headers).retry_after == 55
+    assert fail(503, headers=headers).retry_after is None
+    assert fail(503, headers={"retry-after": "3"}).retry_after == 3
+
+
+def test_a_header_beats_the_wait_in_the_body() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    body = json.dumps({"error": {"message": "x", "details": [info]}})
+    assert fail(429, body).retry_after == 34
+    assert fail(429, body, headers={"retry-after": "0"}).retry_after == 0
+
+
+def test_hints_come_from_the_provider_first() -> None:
+    for status, mine in ((401, "hf_"), (403, "Make calls to Inference Providers"), (402, "billing")):
+        assert mine in str(fail(status, hints=HUGGINGFACE_HINTS))
+        assert mine not in str(fail(status))
+    assert str(fail(500, hints=HUGGINGFACE_HINTS)) == str(fail(500))
+    assert "/v1" in str(fail(404))
+    assert "/v1" in str(embedded_failure(b'{"error":"Unexpected endpoint or method. (GET /models)"}'))
+    assert embedded_failure(b'{"error":"overloaded"}').hint is None
+
+
+def test_a_long_message_is_shortened_and_the_body_kept() -> None:
+    body = json.dumps({"error": {"message": "x" * 5000}}).encode()
+    error = fail(400, body)
+    assert len(error.message) == MAX_MESSAGE
+    assert error.message.endswith("x…")
+    assert error.body == body
+
+
+def test_of_a_huge_body_a_mebibyte_is_kept() -> None:
+    body = b'{"error":{"message":"' + b"x" * (MAX_BODY + 100)
+    error = fail(400, body)
+    assert error.body == body[:MAX_BODY]
+    assert error.message.startswith('{"error":{"message":"xxx')
+    assert embedded_failure(body).body == body[:MAX_BODY]
+
+
+def test_a_page_deeper_than_any_reader_is_told_as_text() -> None:
+    error = fail(500, b"[" * 200_000)
+    assert (error.kind, len(error.message)) == ("server", MAX_MESSAGE)
+
+
+def test_what_was_delivered_and_the_request_id_go_with_an_embedded_error() -> None:
+    partial = GenerateResponse(id="c1")
+    error = embedded_failure(b'{"error":"x"}', partial=partial, request_id="r-1")
+    assert (error.partial, error.request_id) == (partial, "r-1")
+
+
+CANARY = (
+    "hf_kEeP-tHiS_SeCrEtCaNaRyToKeN"  # not a HuggingFace token: its dash and its underscores may be escaped
+)
+SPELLINGS = {
+    "plain": CANARY,
+    "cut short": CANARY[:17],
+    "unicode escapes": CANARY.replace("-", r"\u002d").replace("_", r"\u005F"),
+    "every character escaped": "".join(rf"\u{ord(c):04x}" for c in CANARY),
+    "percent escapes": CANARY.replace("-", "%2D").replace("_", "%5f"),
+    "entities": CANARY.replace("-", "&#45;").replace("_", "&#x5F;"),
+    "JSON in JSON": CANARY.replace("-", r"\\u002d"),
+}
+
+
+def leaks(error: ApiError | StreamError) -> bool:
+    """Whether any ten characters of the canary can be found in anything the error holds."""
+    stored = [str(error), repr(error), str(error.args), repr(vars(error)), error.body.decode("latin-1")]
+    revived: ApiError | StreamError = pickle.loads(pickle.dumps(error))
+    stored += [repr(vars(revived)), repr(vars(copy.copy(error)))]
+    windows = {spelt[i : i + 10] for spelt in SPELLINGS.values() for i in range(len(spelt) - 9)}
+    return any(window in text for text in stored for window in windows)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        '{"error":{"message":"bad key KEY given","type":"KEY","param":"KEY","code":"KEY"}}',
+        '{"error":"KEY"}',
+        "no JSON, but the KEY",
+        "<html><title>KEY</title></html>",
+        '{"headers":{"authorization":"Bearer KEY"}}',
+        '{"detail":[{"loc":["KEY"],"msg":"KEY"}]}',
+    ],
+)
+def test_a_key_never_comes_back(envelope: str, spelling: str) -> None:
+    body = envelope.replace("KEY", spelling)
+    headers = {"x-request-id": spelling, "x-error-code": spelling, "x-error-message": spelling}
+    for error in (
+        fail(401, body, secrets=(CANARY,)),
+        fail(401, "", headers=headers, secrets=(CANARY,)),
+        embedded_failure(body.encode(), secrets=(CANARY,), request_id=None),
+    ):
+        assert not leaks(error)
+        assert "[redacted]" in error.body.decode() + error.message
+
+
+def test_the_canary_test_would_notice() -> None:
+    assert leaks(fail(401, '{"error":"no-such-secret, but ' + CANARY[3:] + '"}'))
+
+
+def test_a_known_form_of_token_is_masked_without_being_told() -> None:
+    body = '{"error":{"message":"Incorrect API key provided: sk-abcd********wxyz. You can"}}'
+    assert fail(401, body).message == "Incorrect API key provided: [redacted]. You can"
+    error = fail(401, '{"error":"hf_abcdefghijKLMNOPqrst0123456789abcd is invalid"}')
+    assert error.message == "[redacted] is invalid"
+    assert error.body == b'{"error":"[redacted] is invalid"}'
+
+
+def test_nothing_public_is_left_out() -> None:
+    assert set(module.__all__) == {"MAX_BODY", "Refinement", "embedded_failure", "failure"}

@@ -1,0 +1,81 @@
+"""Keys are blanked out, words are not; the canaries are in `test_failure.py`."""
+
+from __future__ import annotations
+
+import pytest
+
+from botticelli.dialects.openai.redaction import MASK, redact, redact_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("token hf_abcdefghijkl!", f"token {MASK}!"),
+        ("xhf_abcdefghijkl", f"x{MASK}"),
+        (r"\nhf\u005fabcdefghijkl", rf"\n{MASK}"),
+        ("hf_ab****yz", MASK),
+        ("hf_****", MASK),
+        ("hf_inference and hf_hub", "hf_inference and hf_hub"),
+        ("key sk-abcd", f"key {MASK}"),
+        ("key sk-proj-ab_cd-9***x.", f"key {MASK}."),
+        (r"\nsk-abcdefgh", rf"\n{MASK}"),
+        (r"\u000ask\u002dabcd\u002Defgh", rf"\u000a{MASK}"),
+        ("task-specific, disk-based, risk-averse", "task-specific, disk-based, risk-averse"),
+        ("sk-abc", "sk-abc"),
+        ("", ""),
+    ],
+)
+def test_known_forms_of_tokens(text: str, masked: str) -> None:
+    assert redact(text) == masked
+
+
+SECRET = 'Q7+x/9"z\\w-end'
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"<{SECRET}>", f"<{MASK}>"),
+        (f"{SECRET}{SECRET}", f"{MASK}{MASK}"),
+        (SECRET[:8], MASK),
+        (SECRET[:8] + "other", MASK + "other"),
+        (SECRET[:-1] + "X", MASK + "X"),
+        (SECRET[:7], SECRET[:7]),
+        (SECRET.lower(), SECRET.lower()),
+        (r"Q7+x\/9\"z\\w-end", MASK),
+        (r"Q7\u002bx/9\\\"z\\\\w\\u002dend", MASK),
+        ("Q7%2Bx%2f9%22z%5cw-end", MASK),
+        ("Q7&#43;x&#x2F;9&#034;z&#0092;w-end", MASK),
+    ],
+)
+def test_a_secret_in_its_spellings(text: str, masked: str) -> None:
+    assert redact(text, (SECRET,)) == masked
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ("abcdefg", "is abcdefg.", f"is {MASK}."),
+        ("abcdefg", "xabcdefg abcdefgx", "xabcdefg abcdefgx"),
+        ("abcd", r"\nabcd", rf"\n{MASK}"),
+        ("abc", "abc", "abc"),
+        ("", "abc", "abc"),
+    ],
+)
+def test_short_secrets_stand_alone(secret: str, text: str, masked: str) -> None:
+    assert redact(text, (secret,)) == masked
+
+
+def test_several_secrets() -> None:
+    assert redact("first-key-1 second-key-2", ("first-key-1", "second-key-2")) == f"{MASK} {MASK}"
+
+
+def test_a_key_of_thousands_of_characters() -> None:
+    secret = "eyJ" + "0123456789abcdef" * 400
+    assert redact(f"Bearer {secret}.", (secret,)) == f"Bearer {MASK}."
+
+
+def test_bytes_are_kept_but_for_the_key() -> None:
+    body = b"\xff\x00caf\xc3\xa9 " + SECRET.encode() + b" \xfe"
+    assert redact_bytes(body, (SECRET,)) == b"\xff\x00caf\xc3\xa9 " + MASK.encode() + b" \xfe"
+    assert redact_bytes(body) is body
