@@ -6,7 +6,6 @@ chunk may hold comes here.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from botticelli.core.response import Choice, StreamChunk, ToolCallDelta
@@ -15,6 +14,7 @@ from . import parts, wire
 from .decode import mended
 from .jsontext import is_array, is_object
 from .notes import Notes
+from .textbuffer import TextBuffer
 from .toolcalls import ToolCallAssembler
 
 __all__ = ["ChoiceState"]
@@ -54,13 +54,12 @@ class ChoiceState:
     def __init__(self, index: int, notes: Notes, structural: Notes) -> None:
         self.index = index
         self.finish: Any = None
-        # A StringIO grows without keeping the pieces: a million of them would weigh ten times their text.
-        self._text = io.StringIO()
-        self.write = self._text.write
+        self._text = TextBuffer()
+        self.write = self._text.append
         self._notes = notes
         self._structural = structural
-        self._reasoning: io.StringIO | None = None
-        self._refusal: io.StringIO | None = None
+        self._reasoning: TextBuffer | None = None
+        self._refusal: TextBuffer | None = None
         self._calls: ToolCallAssembler | None = None
         self._logprobs: dict[str, Any] | None = None
         self._message: dict[str, Any] | None = None
@@ -69,16 +68,17 @@ class ChoiceState:
     def take(self, delta: wire.FastDelta, logprobs: dict[str, Any] | None) -> StreamChunk | None:
         """Take a delta that has more than text; give its chunk, or None if nothing is new in it."""
         text = delta.content or ""
-        self.write(text)
+        if text:
+            self.write(text)
         thought = parts.reasoning_text(
             delta.reasoning_content, delta.reasoning, delta.reasoning_text, delta.thinking
         )
         if thought:
-            self._reasoning = self._reasoning or io.StringIO()
-            self._reasoning.write(thought)
+            self._reasoning = self._reasoning or TextBuffer()
+            self._reasoning.append(thought)
         if delta.refusal:
-            self._refusal = self._refusal or io.StringIO()
-            self._refusal.write(delta.refusal)
+            self._refusal = self._refusal or TextBuffer()
+            self._refusal.append(delta.refusal)
         pieces = self._take_calls(delta)
         if is_object(delta.audio):
             self._spoken = _merged_audio(self._spoken, delta.audio)
@@ -145,7 +145,7 @@ class ChoiceState:
         Returns:
             What it brings, or None.
         """
-        if self._message is None or self._text.tell() or self._reasoning or self._refusal or self._calls:
+        if self._message is None or self._text or self._reasoning or self._refusal or self._calls:
             return None
         whole = mended({"choices": [{"index": self.index, "message": self._message}]}, Notes(), b"").choices[
             0
@@ -161,13 +161,23 @@ class ChoiceState:
             None,
         )
 
-    def build(self) -> Choice:
-        """The choice as far as it has come."""
+    def compact(self) -> None:
+        """Let go of memory that small pieces waste; to be called now and then."""
+        for buffer in (self._text, self._reasoning, self._refusal):
+            if buffer is not None:
+                buffer.compact()
+
+    def build(self, *, last: bool = False) -> Choice:
+        """The choice as far as it has come.
+
+        Args:
+            last: Whether this is the end, so that the text need not be kept twice.
+        """
         return parts.choice(
             self.index,
-            text=self._text.getvalue(),
-            reasoning=self._reasoning.getvalue() if self._reasoning else "",
-            refusal=self._refusal.getvalue() if self._refusal else "",
+            text=self._text.take() if last else self._text.value(),
+            reasoning=self._reasoning.value() if self._reasoning else "",
+            refusal=self._refusal.value() if self._refusal else "",
             spoken=parts.audio(self._spoken),
             calls=self._calls.calls() if self._calls else [],
             finish=self.finish,

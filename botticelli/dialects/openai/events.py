@@ -109,10 +109,15 @@ class EventReader:
             mend(self._value(data)[0], wire.Chunk, self._notes)
 
     def usage(self, raw: msgspec.Raw) -> wire.Usage | None:
-        """Read a usage that isn't plain."""
+        """Read a usage that isn't plain; one that can't be read is unknown, never worth an answer."""
         from .repair import mend
 
-        found = mend({"usage": self._value(bytes(raw))[0]}, _UsageOnly, self._structural)
+        try:
+            value, _ = self._value(bytes(raw))
+        except MalformedResponseError:
+            self._notes.add("usage-type", "$.usage", "$.usage")
+            return None
+        found = mend({"usage": value}, _UsageOnly, self._structural)
         return found.usage or None if found else None
 
     def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:

@@ -52,6 +52,9 @@ _FAST = msgspec.json.Decoder(wire.FastChunk)
 _FIRST = msgspec.json.Decoder(wire.FirstChunk)
 _USAGE = msgspec.json.Decoder(wire.Usage)
 _SPACE = b" \t\r\n"
+_COMPACT_EVERY = 1024
+"""Events; each piece of text until then costs some fifty bytes more than it holds."""
+
 _NO_DELTA = wire.FastDelta()
 _BOM = b"\xef\xbb\xbf"
 
@@ -98,10 +101,13 @@ class StreamAssembler:
         self._reader = EventReader(self.notes, self._structural, audit=audit, failure=failure, status=status)
         self._decode: Any = _FIRST.decode
         self._introduced = False
+        self._compact_at = _COMPACT_EVERY
         self._choices: dict[int, ChoiceState] = {}
         self._head = GenerateResponse()
-        self._usage: Any = None
-        self._usage_in_choice: Any = None
+        self._usage: msgspec.Raw | None = None
+        self._usage_in_choice: msgspec.Raw | None = None
+        self._usage_raw: msgspec.Raw | None = None
+        self._usage_read: Usage | None = None
         self._usages = 0
         self._final: GenerateResponse | None = None
 
@@ -124,8 +130,8 @@ class StreamAssembler:
             events = self._sse.feed(piece)
         except EventTooLargeError as error:
             events, too_large = error.events, error
+        self.events += len(events)
         for event in events:
-            self.events += 1
             try:
                 chunk = self._decode(event.data)
             except UNREADABLE:
@@ -137,6 +143,8 @@ class StreamAssembler:
                     self._unusual(self._looked_at(event, chunk), chunks)
             if self.ended:
                 return chunks
+        if self.events >= self._compact_at:
+            self._compact()
         if too_large is not None:
             self._fail(self._reader.malformed(str(too_large)))
         return chunks
@@ -167,10 +175,15 @@ class StreamAssembler:
             done = self._take_tail(late)
         self._check_end(done=done)
         late.extend(chunk for state in self._choices.values() if (chunk := state.settle()))
-        self._final = self._build()
+        self._final = self._build(last=True)
         self._final.deviations = self.notes.deviations()
         self.ended = True
         return self._final_chunk(late)
+
+    def _compact(self) -> None:
+        self._compact_at = self.events + _COMPACT_EVERY
+        for state in self._choices.values():
+            state.compact()
 
     @property
     def response(self) -> GenerateResponse:
@@ -386,10 +399,10 @@ class StreamAssembler:
         if self._usages > 1:
             self.notes.add("usage-repeated", "$.usage", count=self._usages - 1)
 
-    def _build(self) -> GenerateResponse:
+    def _build(self, *, last: bool = False) -> GenerateResponse:
         head = self._head
         return GenerateResponse(
-            choices=[state.build() for _, state in sorted(self._choices.items())],
+            choices=[state.build(last=last) for _, state in sorted(self._choices.items())],
             id=head.id,
             model=head.model,
             created=head.created,
@@ -400,12 +413,13 @@ class StreamAssembler:
 
     def _read_usage(self) -> Usage | None:
         raw = self._usage if self._usage is not None else self._usage_in_choice
-        if raw is None:
-            return None
-        try:
-            return parts.usage(_USAGE.decode(raw))
-        except UNREADABLE:
-            return parts.usage(self._reader.usage(raw))
+        if raw is not None and raw is not self._usage_raw:
+            self._usage_raw = raw
+            try:
+                self._usage_read = parts.usage(_USAGE.decode(raw))
+            except UNREADABLE:
+                self._usage_read = parts.usage(self._reader.usage(raw))
+        return self._usage_read
 
     def _final_chunk(self, late: list[StreamChunk]) -> StreamChunk:
         response = self.response
