@@ -157,8 +157,9 @@ def _inspect(value: Any, tokens: tuple[Token, ...]) -> Iterator[Violation]:
     elif not (is_object(value) or is_array(value)):
         raise InstanceError(json_path(tokens), type(value).__name__)
     elif len(tokens) >= MAX_DEPTH:
-        said = f"nested deeper than {MAX_DEPTH} levels; what lies below is not judged"
-        yield _fault("nesting-too-deep", said, tokens)
+        # The whole path would be as long as the nesting; its first step is enough to find it.
+        said = f"nests deeper than {MAX_DEPTH} levels; what lies below them is not judged"
+        yield _fault("nesting-too-deep", said, tokens[:1])
     elif is_object(value):
         yield from _inspect_members(value, tokens)
     else:

@@ -27,15 +27,19 @@ def layout(value: Any) -> str:
 
 
 def _lay(value: Any, indent: str) -> str:
-    if not value or _plain(value):
-        inline = _inline(value)
-        if not isinstance(value, dict | list) or len(indent) + len(inline) <= _WIDTH:
-            return inline
     deeper = indent + "  "
     if is_object(value):
-        members = (f"{deeper}{_word(key)}: {_lay(item, deeper)}" for key, item in value.items())
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
-    return "[\n" + ",\n".join(deeper + _lay(item, deeper) for item in value) + f"\n{indent}]"
+        items = [f"{_word(key)}: {_lay(item, deeper)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    elif is_array(value):
+        items = [_lay(item, deeper) for item in value]
+        opening, closing = "[", "]"
+    else:
+        return _word(value)
+    inline = _inline(value)
+    if not items or (_plain(value) and len(indent) + len(inline) <= _WIDTH):
+        return inline
+    return f"{opening}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{closing}"
 
 
 def _inline(value: Any) -> str:

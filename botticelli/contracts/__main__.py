@@ -1,0 +1,47 @@
+"""The contract's own chores: `python -m botticelli.contracts build [--check]` and the like.
+
+May enter here: what turns arguments into calls and results into lines. A user's `validate` is a
+command of the main program; these are for whoever works on the contracts.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from botticelli.contracts.errors import ContractError
+from botticelli.contracts.relaxed import build, stale
+from botticelli.contracts.schemas import data_root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one chore.
+
+    Returns:
+        The exit code: 0 if all is well, 1 if something was found, 2 if it could not be looked for.
+    """
+    parser = argparse.ArgumentParser(prog="python -m botticelli.contracts", description=__doc__)
+    chores = parser.add_subparsers(dest="chore", required=True)
+    chore = chores.add_parser("build", help="write the schemas of the tolerant contract")
+    chore.add_argument("--check", action="store_true", help="only tell whether they are up to date")
+    options = parser.parse_args(arguments)
+    try:
+        return _build(data_root() / "contracts", check=options.check)
+    except ContractError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def _build(root: Path, *, check: bool) -> int:
+    outdated = stale(root)
+    for path in outdated:
+        said = "is not up to date" if check else "written"
+        sys.stdout.write(f"{path.relative_to(root.parent)} {said}\n")
+    if check:
+        return 1 if outdated else 0
+    for path, text in build(root).items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
