@@ -5,12 +5,14 @@ command of the main program; these are for whoever works on the contracts.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from botticelli.contracts.errors import ContractError
+from botticelli.contracts.published import compare
 from botticelli.contracts.relaxed import build, stale
-from botticelli.contracts.schemas import data_root
+from botticelli.contracts.schemas import SchemaSet, data_root
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,9 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     chores = parser.add_subparsers(dest="chore", required=True)
     chore = chores.add_parser("build", help="write the schemas of the tolerant contract")
     chore.add_argument("--check", action="store_true", help="only tell whether they are up to date")
+    chore = chores.add_parser("published", help="compare with a copy of the published specification")
+    chore.add_argument("path", type=Path, help="a JSON file or a folder of them")
     options = parser.parse_args(arguments)
     try:
-        return _build(data_root() / "contracts", check=options.check)
+        root = data_root() / "contracts"
+        if options.chore == "build":
+            return _build(root, check=options.check)
+        return _compare(root, options.path)
     except ContractError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -41,6 +48,14 @@ def _build(root: Path, *, check: bool) -> int:
     for path, text in build(root).items():
         path.write_text(text, encoding="utf-8")
     return 0
+
+
+def _compare(root: Path, path: Path) -> int:
+    errata = json.loads((root / "openai" / "errata.json").read_bytes())
+    comparison = compare(SchemaSet.read(root), errata, path)
+    sys.stdout.writelines(f"{line}\n" for line in comparison.checked)
+    sys.stdout.writelines(f"FAULT {line}\n" for line in comparison.faults)
+    return 1 if comparison.faults else 0
 
 
 if __name__ == "__main__":
