@@ -17,7 +17,9 @@ def say(value: object) -> Said:
     ("value", "message"),
     [
         ({"error": {"message": "a"}, "errors": [{"message": "b"}], "message": "e"}, "a"),
-        ({"error": "a", "errors": ["b"], "detail": "c"}, "a"),
+        ({"error": "a", "errors": ["b"], "detail": "c"}, "a: c"),
+        ({"error": "a", "errors": ["b"], "title": "f"}, "a: b"),
+        ({"error": "invalid_token", "error_description": "it is old"}, "invalid_token: it is old"),
         ({"errors": [{"message": "b"}], "detail": "c", "message": "e"}, "b"),
         ({"detail": "c", "message": "e", "title": "f"}, "c"),
         ({"message": "e", "msg": "g", "title": "f"}, "e"),
@@ -45,8 +47,10 @@ def say(value: object) -> Said:
         (None, ""),
         ({}, ""),
         ([], ""),
-        ({"choices": [], "error": None}, ""),
-        ({"choices": "none"}, ""),
+        ({"choices": [{"index": 0}], "error": None}, ""),
+        ({"choices": [], "object": "error", "message": "flat"}, "flat"),
+        ({"choices": "none", "detail": "d"}, "d"),
+        ({"choices": [{"error": "in a choice"}], "error": "beside"}, "in a choice"),
         ({"choices": [{"error": ""}, 3, {"error": "in a choice"}]}, "in a choice"),
     ],
 )

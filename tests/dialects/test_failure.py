@@ -179,6 +179,17 @@ def test_a_header_beats_the_wait_in_the_body() -> None:
     assert fail(429, body, headers={"retry-after": "0"}).retry_after == 0
 
 
+def test_a_wait_inside_a_200_is_told() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    body = json.dumps({"error": {"code": 429, "message": "x", "details": [info]}}).encode()
+    assert embedded_failure(body).retry_after == 34
+    assert embedded_failure(b'{"error":"x"}').retry_after is None
+
+
+def test_a_code_in_a_header_is_bounded_and_safe_to_print() -> None:
+    assert fail(404, "", headers={"x-error-code": "\x1b" + "x" * 500}).code == "\ufffd" + "x" * 198 + "…"
+
+
 def test_hints_come_from_the_provider_first() -> None:
     for status, mine in ((401, "hf_"), (403, "Make calls to Inference Providers"), (402, "billing")):
         assert mine in str(fail(status, hints=HUGGINGFACE_HINTS))

@@ -190,10 +190,14 @@ SPELLINGS: list[Callable[[str], str]] = [
     lambda c: json.dumps(json.dumps(c)[1:-1])[1:-1],
 ]
 keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=60)
+# without what begins an escape itself; RFC 6750 allows fewer still
+plain_keys = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="\\%&"), min_size=8, max_size=60
+)
 
 
 @ours
-@given(st.data(), keys, words, words)
+@given(st.data(), plain_keys, words, words)
 def test_no_spelling_of_a_key_gets_through(data: st.DataObject, key: str, before: str, after: str) -> None:
     spellings = data.draw(st.lists(st.sampled_from(SPELLINGS), min_size=len(key), max_size=len(key)))
     quoted = "".join(spell(c) for spell, c in zip(spellings, key, strict=True))

@@ -15,7 +15,7 @@ import msgspec
 from . import jsontext
 from .headers import duration
 
-__all__ = ["MAX_MESSAGE", "Said", "clean", "read"]
+__all__ = ["MAX_MESSAGE", "Said", "clean", "read", "word"]
 
 MAX_MESSAGE: Final = 2000
 """Characters of a server's message that are kept; the body has the rest."""
@@ -27,6 +27,8 @@ _MAX_ITEMS: Final = 20
 
 _OUTER: Final = ("error", "errors", "detail", "message", "msg", "title", "error_description", "reason")
 """Where an envelope keeps its words, the first that has any deciding."""
+_BESIDE: Final = ("message", "detail", "errors", "error_description")
+"""Where it says more when ``error`` is but a headline, as in Featherless's, Fastify's and OAuth's errors."""
 _INNER: Final = ("message", "msg", *_OUTER)
 """The same within an error."""
 
@@ -76,14 +78,15 @@ def read(body: bytes, content_type: str = "") -> Said:
         value = value[0]
     if not _is_dict(value):
         return Said(message=_words(value))
-    if "choices" in value and not value.get("error"):
-        value = _failed_choice(value["choices"])
+    choices = value.get("choices")
+    value = _failed_choice(choices) or value
     parts = _parts(value)
     return Said(
-        message=_message(value) or (body.decode(errors="replace").strip() if value else ""),
+        # an envelope nobody knows still says more than a status; an answer in pieces doesn't
+        message=_message(value) or ("" if choices or not value else body.decode(errors="replace").strip()),
         code=_first(parts, ("code",), _code),
-        type=_first(parts, ("type", "error_type", "status", "reason"), _word),
-        param=_first(parts, ("param",), _word),
+        type=_first(parts, ("type", "error_type", "status", "reason"), word),
+        param=_first(parts, ("param",), word),
         status=_first(parts, ("http_status_code", "status_code", "statusCode", "status", "code"), _status),
         wait=_first(parts, ("details",), _wait),
     )
@@ -108,21 +111,18 @@ def _message(envelope: dict[str, Any]) -> str:
         words = _words(envelope.get(key))
         if not words:
             continue
-        # Featherless and Fastify put a headline in `error` and what happened in `message`
         if key == "error" and isinstance(envelope["error"], str):
-            more = _words(envelope.get("message"))
+            more = next(filter(None, (_words(envelope.get(beside)) for beside in _BESIDE)), "")
             if more and more not in words:
                 return more if words in more else f"{words}: {more}"
         return words
     return ""
 
 
-def _failed_choice(choices: object) -> dict[str, Any]:
-    """The choice that holds an error, where it stands there and not beside them (OpenRouter); or nothing."""
-    for choice in choices if _is_list(choices) else ():
-        if _is_dict(choice) and choice.get("error"):
-            return choice
-    return {}
+def _failed_choice(choices: object) -> dict[str, Any] | None:
+    """The choice that holds an error, where one does: OpenRouter's way."""
+    failed = (c for c in choices if _is_dict(c) and c.get("error")) if _is_list(choices) else iter(())
+    return next(failed, None)
 
 
 def _words(value: object, depth: int = _MAX_DEPTH) -> str:
@@ -160,7 +160,8 @@ def _first(parts: list[dict[str, Any]], keys: tuple[str, ...], read_as: Any) -> 
     return next((value for value in found if value is not None), None)
 
 
-def _word(value: object) -> str | None:
+def word(value: object) -> str | None:
+    """A code, type or parameter, safe to print and bounded; None if it is no string or empty."""
     return clean(value, _MAX_WORD) or None if isinstance(value, str) else None
 
 
@@ -169,7 +170,7 @@ def _code(value: object) -> str | int | None:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else None
-    return _word(value)
+    return word(value)
 
 
 def _status(value: object) -> int | None:

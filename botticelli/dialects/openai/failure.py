@@ -29,7 +29,7 @@ __all__ = ["MAX_BODY", "Refinement", "embedded_failure", "failure"]
 MAX_BODY: Final = 1 << 20
 """Bytes of a body that are read and kept; the rim need not receive more."""
 
-NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _KINDS: Final = {
     400: "invalid_request",
@@ -54,7 +54,7 @@ def failure(
     now: float,
     model: str | None = None,
     refinements: tuple[Refinement, ...] = (),
-    hints: Mapping[str, str] = NO_HINTS,
+    hints: Mapping[str, str] = _NO_HINTS,
     secrets: tuple[str, ...] = (),
 ) -> ApiError:
     """The error that an answer with this status is.
@@ -80,7 +80,7 @@ def failure(
         or _shown(headers.get("x-error-message", ""), secrets)
         or _phrase(status)
     )
-    code = said.code if said.code is not None else headers.get("x-error-code", "").strip() or None
+    code = said.code if said.code is not None else envelope.word(headers.get("x-error-code"))
     kind = _kind(status, code, said, message, model, refinements) or "api"
     wait = told.retry_after(headers, now, limited=status == HTTPStatus.TOO_MANY_REQUESTS)
     error = CLASSES[kind](
@@ -105,7 +105,7 @@ def embedded_failure(
     *,
     model: str | None = None,
     refinements: tuple[Refinement, ...] = (),
-    hints: Mapping[str, str] = NO_HINTS,
+    hints: Mapping[str, str] = _NO_HINTS,
     secrets: tuple[str, ...] = (),
     partial: GenerateResponse | None = None,
     request_id: str | None = None,
@@ -145,6 +145,7 @@ def embedded_failure(
         hint=hint_for(kind, said.status, hints, DEFAULT_HINTS) if kind else None,
     )
     error.model = model
+    error.retry_after = said.wait
     return error
 
 

@@ -8,6 +8,7 @@ whatever looks like a token of HuggingFace or OpenAI.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Final
 
@@ -20,8 +21,6 @@ _ENOUGH: Final = 8
 _SHORTEST: Final = 4
 """A shorter secret keeps nobody out, and masking ``x`` or ``key`` would spoil every message."""
 
-_AMBIGUOUS: Final = frozenset("\\%&")
-
 _WORD = "[A-Za-z0-9]"
 # a letter before a token is part of a word ("task-specific"), unless an escape put it there ("\nsk-...")
 _START = rf"(?:(?<!{_WORD})|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))"
@@ -31,17 +30,17 @@ _START = rf"(?:(?<!{_WORD})|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))"
 def _spellings(character: str) -> str:
     r"""A pattern for a character as ``\u002d``, ``%2d``, ``&#45;``, ``&#x2d;``, ``\-`` and as it is.
 
-    JSON in JSON doubles the backslashes, hence several; for the same reason one stands for any run of them.
+    JSON in JSON doubles the backslashes, hence several.
     """
     code = ord(character)
-    escaped = rf"\\{{1,8}}u(?i:{code:04x})|%(?i:{code:02x})|&\#0{{0,4}}{code};|&\#[xX]0{{0,4}}(?i:{code:x});"
-    if character == "\\":
-        return rf"(?:{escaped}|\\){{1,64}}"
-    return rf"(?:{escaped}|\\{{0,8}}{re.escape(character)})"
+    return (
+        rf"(?:\\{{1,8}}u(?i:{code:04x})|%(?i:{code:02x})|&\#0{{0,4}}{code};|&\#[xX]0{{0,4}}(?i:{code:x});"
+        rf"|\\{{0,8}}{re.escape(character)})"
+    )
 
 
 def _spelled(text: str) -> str:
-    return "".join(map(_spellings, re.sub(r"\\+", r"\\", text)))
+    return "".join(map(_spellings, text))
 
 
 _INSIDE = rf"(?:{_WORD}|{_spellings('-')}|{_spellings('_')}|{_spellings('*')})"
@@ -53,14 +52,11 @@ _TOKEN = re.compile(
 
 
 @functools.lru_cache(maxsize=64)
-def _quotation(secret: str) -> re.Pattern[str]:
-    """The secret's beginning, or it whole (group 1); a short secret must stand alone."""
+def _opening(secret: str) -> re.Pattern[str]:
+    """What a quotation of the secret begins with; a short secret must stand alone and be whole."""
     if len(secret) < _ENOUGH:
         return re.compile(rf"{_START}{_spelled(secret)}(?!{_WORD})")
-    beginning = _spelled(secret[:_ENOUGH])
-    # these may begin an escape or be meant, which can only be told by trying both
-    ambiguous = not _AMBIGUOUS.isdisjoint(secret)
-    return re.compile(rf"({_spelled(secret)})|{beginning}" if ambiguous else beginning)
+    return re.compile(_spelled(secret[:_ENOUGH]))
 
 
 @functools.cache
@@ -71,11 +67,11 @@ def _next(character: str) -> re.Pattern[str]:
 def _blank_out(text: str, secret: str) -> str:
     pieces: list[str] = []
     done = 0
-    while found := _quotation(secret).search(text, done):
+    while found := _opening(secret).search(text, done):
         pieces += text[done : found.start()], MASK
         done = found.end()
         # a quotation may break off anywhere, and what is left of it has to go too
-        for character in () if found.lastindex else secret[_ENOUGH:]:
+        for character in secret[_ENOUGH:]:
             more = _next(character).match(text, done)
             if more is None:
                 break
@@ -92,6 +88,11 @@ def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
             eight stand, four to seven only as a word of their own, fewer never.
     """
     for secret in secrets:
+        if len(secret) >= _ENOUGH:
+            # a backslash, percent sign or ampersand of the key's own looks like the beginning of an escape
+            quoted = json.dumps(secret)[1:-1]
+            for exact in (json.dumps(quoted)[1:-1], quoted, secret):
+                text = text.replace(exact, MASK)
         if len(secret) >= _SHORTEST:
             text = _blank_out(text, secret)
     return _TOKEN.sub(MASK, text)
