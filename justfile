@@ -1,0 +1,86 @@
+# Recipes for those who build Botticelli. `just` lists them; each works after
+# `pip install -e '.[dev]'` in a virtual environment that is active or called .venv.
+
+set positional-arguments
+
+export PATH := if path_exists(justfile_directory() / ".venv/bin") == "true" { justfile_directory() / ".venv/bin:" + env("PATH") } else { env("PATH") }
+
+[private]
+default:
+    @just --list --unsorted
+
+# Everything that must be green before a commit: style, types, layers, contracts, tests
+[group('check')]
+check: lint types layers contracts test
+
+# Style: ruff's rules and its formatting
+[group('check')]
+lint:
+    ruff check .
+    ruff format --check .
+
+# Types: mypy --strict and pyright strict, over source and tests
+[group('check')]
+types:
+    mypy
+    pyright
+
+# Layers: who may import whom
+[group('check')]
+layers:
+    lint-imports
+
+# Rewrite the source in ruff's style
+[group('check')]
+format:
+    ruff check --fix-only .
+    ruff format .
+
+# The tests, offline, on all cores; arguments go to pytest
+[group('test')]
+test *arguments:
+    pytest -n auto "$@"
+
+# The tests with branch coverage; 100 % is demanded of core, protocol and dialects
+[group('test')]
+coverage:
+    pytest -n auto --cov --cov-branch --cov-report=term
+    coverage report --include='botticelli/core/*,botticelli/protocol/*,botticelli/dialects/*' --fail-under=100
+
+# The contract check: metaschema, examples, invalid instances, built files, drift, breaking changes
+[group('contracts')]
+contracts:
+    python -m botticelli.contracts build --check
+    python -m botticelli.contracts breaking
+    python -m botticelli.kit.cases
+    pytest -q tests/contracts
+
+# Write the tolerant schemas anew from the strict ones and the relaxations
+[group('contracts')]
+build-contracts:
+    python -m botticelli.contracts build
+
+# Hold published examples to the contract: a file or folder of them, at the desk
+[group('contracts')]
+examples path:
+    python -m botticelli.contracts examples "{{ path }}"
+
+# Botticelli beside bare httpx, openai and huggingface_hub, in one run
+[group('measure')]
+bench *arguments:
+    python -m tests.bench "$@"
+
+# The live suite: just test-api huggingface [--model NAME]; billed where the server bills
+[group('live')]
+test-api provider *arguments:
+    python -m tests.live "$@"
+
+# The wheel, with contracts and fixtures inside
+[group('package')]
+wheel:
+    python -m build --wheel
+
+# What CI runs
+[group('package')]
+ci:
+    bash .ci/run
