@@ -1,0 +1,213 @@
+"""Botticelli: a driver, a contract and a kit for the OpenAI chat format.
+
+The names of the driver's side, resolved on first use (PEP 562): ``import botticelli`` alone loads next
+to nothing, and the judge (`botticelli.kit`) never loads the driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.catalog import Model, ModelProvider, UsageTotals
+    from .core.driver import (
+        AsyncBotticelliDriver,
+        AsyncGenerateStream,
+        BotticelliDriver,
+        Capabilities,
+        GenerateStream,
+    )
+    from .core.errors import (
+        ApiError,
+        AuthenticationError,
+        BotticelliError,
+        CallTimeoutError,
+        ConfigurationError,
+        ConnectError,
+        ConnectionLostError,
+        ContextLengthError,
+        CreditsExhaustedError,
+        EmptyResponseError,
+        InvalidRequestError,
+        MalformedResponseError,
+        ModelNotFoundError,
+        ModelsError,
+        NotChatModelError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestError,
+        RequestTooLargeError,
+        ResponseError,
+        ServerError,
+        StreamError,
+        StreamTruncatedError,
+        TransportError,
+    )
+    from .core.message import Audio, Document, Image, Input, MediaSource, Message, Role, Text, ToolCall, Video
+    from .core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
+    from .core.response import (
+        AudioOutput,
+        Choice,
+        CompletionTokens,
+        Deviation,
+        FinishReason,
+        GenerateResponse,
+        Output,
+        PromptTokens,
+        RateLimit,
+        RateLimits,
+        Reasoning,
+        Refusal,
+        StreamChunk,
+        ToolCallDelta,
+        ToolCalls,
+        Usage,
+    )
+    from .drivers.aio import AsyncChatDriver
+    from .drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
+    from .drivers.mock import AsyncMockDriver, MockDriver
+    from .drivers.provider import Provider
+    from .drivers.sync import ChatDriver
+    from .protocol.call import Timeouts
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ApiError",
+    "AsyncBotticelliDriver",
+    "AsyncChatDriver",
+    "AsyncGenerateStream",
+    "AsyncHuggingFaceDriver",
+    "AsyncMockDriver",
+    "Audio",
+    "AudioOutput",
+    "AuthenticationError",
+    "BotticelliDriver",
+    "BotticelliError",
+    "CallTimeoutError",
+    "Capabilities",
+    "ChatDriver",
+    "Choice",
+    "CompletionTokens",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionLostError",
+    "ContextLengthError",
+    "CreditsExhaustedError",
+    "Deviation",
+    "Document",
+    "EmptyResponseError",
+    "FinishReason",
+    "GenerateRequest",
+    "GenerateResponse",
+    "GenerateStream",
+    "HuggingFaceDriver",
+    "Image",
+    "Input",
+    "InvalidRequestError",
+    "MalformedResponseError",
+    "MediaSource",
+    "Message",
+    "MockDriver",
+    "Model",
+    "ModelNotFoundError",
+    "ModelProvider",
+    "ModelsError",
+    "NamedTool",
+    "NotChatModelError",
+    "NotFoundError",
+    "Output",
+    "PermissionDeniedError",
+    "PromptTokens",
+    "Provider",
+    "RateLimit",
+    "RateLimitError",
+    "RateLimits",
+    "Reasoning",
+    "Refusal",
+    "RequestError",
+    "RequestTooLargeError",
+    "ResponseError",
+    "ResponseFormat",
+    "Role",
+    "ServerError",
+    "StreamChunk",
+    "StreamError",
+    "StreamTruncatedError",
+    "Text",
+    "Timeouts",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCalls",
+    "ToolDefinition",
+    "TransportError",
+    "Usage",
+    "UsageTotals",
+    "Video",
+    "__version__",
+]
+
+_HOMES = {
+    "core.catalog": ("Model", "ModelProvider", "UsageTotals"),
+    "core.driver": (
+        "AsyncBotticelliDriver",
+        "AsyncGenerateStream",
+        "BotticelliDriver",
+        "Capabilities",
+        "GenerateStream",
+    ),
+    "core.message": (
+        "Audio",
+        "Document",
+        "Image",
+        "Input",
+        "MediaSource",
+        "Message",
+        "Role",
+        "Text",
+        "ToolCall",
+        "Video",
+    ),
+    "core.request": ("GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"),
+    "core.response": (
+        "AudioOutput",
+        "Choice",
+        "CompletionTokens",
+        "Deviation",
+        "FinishReason",
+        "GenerateResponse",
+        "Output",
+        "PromptTokens",
+        "RateLimit",
+        "RateLimits",
+        "Reasoning",
+        "Refusal",
+        "StreamChunk",
+        "ToolCallDelta",
+        "ToolCalls",
+        "Usage",
+    ),
+    "drivers.aio": ("AsyncChatDriver",),
+    "drivers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
+    "drivers.mock": ("AsyncMockDriver", "MockDriver"),
+    "drivers.provider": ("Provider",),
+    "drivers.sync": ("ChatDriver",),
+    "protocol.call": ("Timeouts",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'botticelli' has no attribute {name!r}")
+    from importlib import import_module
+
+    # whatever has no home of its own is an error
+    value = getattr(import_module(f".{_HOME.get(name, 'core.errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,197 @@
+"""What both rims share of a driver: where it sends, what it sends, what it knows. No HTTP is done here."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import botticelli
+from botticelli.core.errors import ConfigurationError
+from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.redaction import redact
+from botticelli.protocol.call import Timeouts
+from botticelli.protocol.retry import RetryPolicy
+
+from . import settings
+from .cache import cache_key
+from .coding import ACCEPTED
+from .ledger import Ledger
+from .settings import ANONYMOUS, Secret, check_headers, find_key, under
+from .task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from botticelli.core.catalog import Model
+    from botticelli.core.request import GenerateRequest
+
+    from .provider import Provider
+
+__all__ = ["Endpoint"]
+
+_CREDENTIAL = re.compile(r"auth|token|secret|cookie|(^|-)key$", re.IGNORECASE)
+"""A user's header with such a name is treated like the key: nothing prints it."""
+
+
+class Endpoint:
+    """The configuration of one driver, checked, and the ledger that goes with it.
+
+    Attributes:
+        provider: The provider.
+        model: What a request without a model of its own goes to.
+        base_url: Where the API begins.
+        credentials: Headers that nothing may print, and their values.
+        timeouts: The limits of a call.
+        policy: When to try again.
+        cache: Where answers are kept, or None.
+        audit: Whether streams are held to the strict contract.
+        http2: Whether a client of our own may speak HTTP/2.
+        ledger: Totals, prices, limits.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        model: str,
+        api_key: str | Secret | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: Timeouts | float | None = None,
+        max_retries: int = 2,
+        max_retry_after: float = 60.0,
+        backoff: float = 0.5,
+        http2: bool = False,
+        cache: MutableMapping[str, bytes] | None = None,
+        audit: bool = False,
+        bill_to: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        catalog: Sequence[Model] = (),
+    ) -> None:
+        """Look up and check everything; see `ChatDriver` for the options.
+
+        Raises:
+            ConfigurationError: One of them is missing or malformed.
+        """
+        self.provider = provider
+        self.model = _checked_model(model)
+        key, variables = find_key(provider, api_key)
+        self.base_url = settings.base_url(base_url, provider, variables)
+        self.timeouts = Timeouts.of(timeout)
+        self.policy = RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
+        self.cache = cache
+        self.audit = audit
+        self.http2 = http2
+        self.ledger = Ledger(catalog)
+        self._key = key
+        self._headers = self._common_headers(bill_to)
+        self._take_credentials(check_headers(headers, provider, key))
+
+    def _common_headers(self, bill_to: str | None) -> dict[str, str]:
+        agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
+        headers = {"user-agent": agent}
+        headers |= check_headers(self.provider.headers, self.provider, ANONYMOUS)
+        if bill_to is not None:
+            name = self.provider.bill_to_header
+            if name is None:
+                raise ConfigurationError(f"{self.provider.name} bills nobody else", setting="bill_to")
+            headers |= check_headers({name: bill_to}, self.provider, ANONYMOUS)
+        return headers
+
+    def _take_credentials(self, own: dict[str, str]) -> None:
+        """Part what may be printed from what may not."""
+        credentials: list[tuple[str, Secret]] = []
+        if self._key:
+            value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
+            credentials.append((self.provider.auth_header.lower(), Secret(value)))
+        for name, value in own.items():
+            if _CREDENTIAL.search(name):
+                credentials.append((name, Secret(value)))
+            else:
+                self._headers[name] = value
+        self.credentials = tuple(credentials)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen, in the clear: the credentials, without their scheme."""
+        return tuple({value.reveal().rpartition(" ")[2] for _, value in self.credentials})
+
+    def redact(self, text: str) -> str:
+        """A text without anything secret."""
+        return redact(text, self.secrets)
+
+    def hints(self) -> Mapping[str, str]:
+        """What to do about this provider's errors, with what is known of this key."""
+        prefix, hints = self.provider.key_prefix, self.provider.hints
+        if not self._key:
+            odd = "no key was sent"
+        elif not self._key.reveal().startswith(prefix):
+            odd = f"the key that was sent doesn't begin with {prefix}"
+        else:
+            return hints
+        return {**hints, "authentication": "; ".join(filter(None, (odd, hints.get("authentication"))))}
+
+    def chat(self, request: GenerateRequest, *, stream: bool) -> Task:
+        """One chat call, encoded.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        body = self._encoded(request, stream=stream)
+        key = None
+        if self.cache is not None:
+            question = self._encoded(request, stream=False) if stream else body
+            key = cache_key(self.base_url, question)
+        return Task(
+            self,
+            method="POST",
+            url=under(self.base_url, "/chat/completions"),
+            model=request.model or self.model,
+            body=body,
+            headers={
+                **_accepting(stream=stream),
+                "content-type": "application/json",
+                **self._headers,
+            },
+            streaming=stream,
+            key=key,
+        )
+
+    def listing(self) -> Task:
+        """One call for the list of models."""
+        return Task(
+            self,
+            method="GET",
+            url=under(self.base_url, "/models"),
+            model=self.model,
+            headers={**_accepting(stream=False), **self._headers},
+        )
+
+    def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
+        return encode_request(
+            request,
+            model=self.model,
+            stream=stream,
+            max_tokens_field=self.provider.max_tokens_field,
+            read=_read_media,
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.model!r}, provider={self.provider.name!r}, base_url={self.base_url!r}"
+
+
+def _accepting(*, stream: bool) -> dict[str, str]:
+    if stream:
+        return {"accept": "text/event-stream", "accept-encoding": "identity"}
+    return {"accept": "application/json", "accept-encoding": ACCEPTED}
+
+
+def _checked_model(model: object) -> str:
+    if isinstance(model, str) and model.strip():
+        return model
+    raise ConfigurationError(f"the model must be a name, not {model!r}", setting="model")
+
+
+def _read_media(path: str) -> bytes:
+    return Path(path).read_bytes()

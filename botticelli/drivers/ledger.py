@@ -1,0 +1,73 @@
+"""What a driver remembers between calls: totals, prices, the newest limits. No I/O; safe between threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from botticelli.core.catalog import UsageTotals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botticelli.core.catalog import Model
+    from botticelli.core.response import RateLimits, Usage
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The totals of one driver.
+
+    Attributes:
+        rate_limits: What the newest answer's headers said, or None.
+    """
+
+    def __init__(self, catalog: Iterable[Model] = ()) -> None:
+        """Begin at zero.
+
+        Args:
+            catalog: Models whose prices are known.
+        """
+        self._lock = threading.Lock()
+        self._usage = UsageTotals()
+        self._catalog = {model.id: model for model in catalog}
+        self.rate_limits: RateLimits | None = None
+
+    @property
+    def usage(self) -> UsageTotals:
+        """The totals so far."""
+        return self._usage
+
+    def learn(self, catalog: Iterable[Model]) -> None:
+        """Take the prices of a newer list; models it doesn't name keep theirs."""
+        found = {model.id: model for model in catalog}
+        with self._lock:
+            self._catalog = {**self._catalog, **found}
+
+    def count(
+        self, *, attempts: int, usage: Usage | None, answered: bool, model: str, provider: str | None
+    ) -> None:
+        """Add a call.
+
+        Args:
+            attempts: Requests it sent.
+            usage: What the server counted, or None.
+            answered: Whether an answer (or a part) came.
+            model: What was asked for, with its suffix.
+            provider: Who answered, or None.
+        """
+        price = self._price(model, provider)
+        with self._lock:
+            self._usage = self._usage.add(attempts=attempts, usage=usage, answered=answered, price=price)
+
+    def _price(self, model: str, provider: str | None) -> tuple[float, float] | None:
+        entry = self._catalog.get(model)
+        if entry is not None:
+            return entry.price(provider)
+        name, _, suffix = model.rpartition(":")
+        entry = self._catalog.get(name)
+        if entry is None:
+            return None
+        named = any(offer.provider == suffix for offer in entry.providers)
+        return entry.price(suffix if named else provider)

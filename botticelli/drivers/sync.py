@@ -1,0 +1,300 @@
+"""The sync driver and its streams, for any provider of the OpenAI format. I/O is done by `courier`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
+
+from botticelli.core.driver import Capabilities
+from botticelli.core.errors import BotticelliError, ConfigurationError
+from botticelli.core.response import GenerateResponse
+
+from .courier import Courier, let_go, pieces_of
+from .endpoint import Endpoint
+from .pieces import chunks_of
+from .settings import Options, Secret, read_key
+from .streaming import StreamAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Unpack
+
+    import httpx
+
+    from botticelli.core.catalog import Model, UsageTotals
+    from botticelli.core.request import GenerateRequest
+    from botticelli.core.response import RateLimits, StreamChunk
+
+    from .provider import Provider
+    from .task import Task
+
+__all__ = ["ChatDriver", "ChatStream"]
+
+
+class ChatDriver:
+    """A driver for any provider of the OpenAI format; a subclass names the provider.
+
+    Safe to share between threads. `close` it, or use it as a context manager.
+
+    Args:
+        model: The model that a request without one of its own goes to.
+        api_key: The key; None looks in the environment, then in ``.env``.
+        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply.
+        base_url: Where the API begins; None for the environment's, else the provider's.
+        timeout: Seconds for pool, first_byte and idle, or `Timeouts`.
+        max_retries: How often a call is tried again.
+        max_retry_after: The longest ``Retry-After`` that is waited for, in seconds.
+        backoff: The first wait before a retry that no server asked for, in seconds; doubled each time.
+        http2: Speak HTTP/2 where the server does; needs the extra ``http2``.
+        cache: Where answers are kept, by a hash of base URL and request; `drivers.cache` says which.
+        audit: Hold every event of a stream to the strict contract; see `GenerateResponse.deviations`.
+        bill_to: Who pays, where the provider bills others.
+        headers: Sent with every request. None may change the framing or replace the key.
+        catalog: Models whose prices are known, for `usage`; `models` adds what it finds.
+
+    Raises:
+        ConfigurationError: Something of this is missing or malformed, or the environment's proxy or TLS
+            settings can't be used.
+    """
+
+    provider: ClassVar[Provider]
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | Secret | None = None,
+        http_client: httpx.Client | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._endpoint = Endpoint(self.provider, model, api_key, **options)
+        self._courier = Courier(self._endpoint, http_client)
+
+    @classmethod
+    def with_api_token(
+        cls,
+        token: str | None,
+        model: str,
+        *,
+        http_client: httpx.Client | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
+        """A driver with this key and no other.
+
+        Args:
+            token: The key; None or empty sends none, for local servers.
+            model: As above, and so are the rest.
+            http_client: As above.
+            **options: As above.
+
+        Raises:
+            ConfigurationError: As above.
+        """
+        return cls(model, api_key=read_key(token, "token"), http_client=http_client, **options)
+
+    @property
+    def provider_name(self) -> str:
+        """The provider, such as ``huggingface``."""
+        return self.provider.name
+
+    @property
+    def model_name(self) -> str:
+        """The model that a request without one of its own goes to."""
+        return self._endpoint.model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the format carries; what a given model makes of it is the model's affair."""
+        return Capabilities()
+
+    @property
+    def rate_limits(self) -> RateLimits | None:
+        """What the newest answer's headers said, or None."""
+        return self._endpoint.ledger.rate_limits
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What this driver has used so far; answers from the cache are free."""
+        return self._endpoint.ledger.usage
+
+    def generate(self, request: GenerateRequest) -> GenerateResponse:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            request: What to ask.
+
+        Returns:
+            The answer, with at least one choice.
+
+        Raises:
+            RequestError: The format can't carry the request; nothing was sent.
+            ModelsError: Something went wrong on the way; see its subclasses.
+            ConfigurationError: The driver or its client is closed, or the cache can't be read.
+        """
+        task = self._endpoint.chat(request, stream=False)
+        kept = task.cached()
+        if kept is not None:
+            return kept
+        try:
+            return self._courier.run(task, lambda: task.answer(self._courier.fetch(task)))
+        finally:
+            task.count()
+
+    def generate_stream(self, request: GenerateRequest) -> ChatStream:
+        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+
+        Args:
+            request: What to ask.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        return ChatStream(self._courier, self._endpoint.chat(request, stream=True))
+
+    def models(self) -> list[Model]:
+        """What the server serves; its prices are used for `usage` from now on.
+
+        Raises:
+            ModelsError: Something went wrong on the way; see its subclasses.
+            ConfigurationError: The driver or its client is closed.
+        """
+        task = self._endpoint.listing()
+        return self._courier.run(task, lambda: task.models(self._courier.fetch(task)))
+
+    def close(self) -> None:
+        """Let the connections go, and wake the calls that wait for a retry; harmless when repeated."""
+        self._courier.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
+
+
+class ChatStream:
+    """An answer that arrives in pieces: iterate it, inside ``with`` unless you read it to its end.
+
+    Leaving the block closes the connection at once, in the middle of the answer too. One thread at a time.
+    """
+
+    def __init__(self, courier: Courier, task: Task) -> None:
+        """A stream that hasn't begun; `ChatDriver.generate_stream` makes it."""
+        self._courier = courier
+        self._task = task
+        self._source: httpx.Response | None = None
+        self._answer: StreamAnswer | None = None
+        self._kept: GenerateResponse | None = None
+        self._problem: BotticelliError | None = None
+        self._begun = self._closed = False
+        self._chunks = self._produce()
+
+    @property
+    def response(self) -> GenerateResponse:
+        """The answer as far as it has come; whole after the final chunk."""
+        if self._answer is not None:
+            return self._answer.response
+        return self._kept or GenerateResponse()
+
+    def __iter__(self) -> Iterator[StreamChunk]:
+        if self._problem is not None:
+            raise self._problem
+        return self._chunks
+
+    def __next__(self) -> StreamChunk:
+        return next(iter(self))
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; harmless when repeated."""
+        self._closed = True
+        source, self._source = self._source, None
+        if source is not None:
+            let_go(source)
+        self._task.count()
+
+    def __del__(self) -> None:
+        if getattr(self, "_source", None) is not None:
+            # not closed here: that takes the pool's lock, which this very thread may hold
+            warnings.warn(
+                f"unclosed {type(self).__name__}: use it inside with",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        if self._closed:
+            raise _closed()
+        self._begun = True
+        task, courier = self._task, self._courier
+        try:
+            self._kept = task.cached()
+            if self._kept is None:
+                self._source, self._answer = courier.run(task, self._attempt)
+        except BotticelliError as error:
+            self._problem = error
+            self.close()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _attempt(self) -> tuple[httpx.Response, StreamAnswer]:
+        response = self._courier.open(self._task)
+        try:
+            return response, StreamAnswer(self._task)
+        except BaseException:
+            let_go(response)
+            raise
+
+    def _produce(self) -> Iterator[StreamChunk]:
+        self._begin()
+        if self._kept is not None:
+            yield from chunks_of(self._kept)
+            return
+        answer, source = self._answer, self._source
+        if answer is None or source is None:
+            raise _closed()
+        try:
+            pieces = pieces_of(source)
+            while not answer.ended:
+                if self._closed:
+                    raise _closed()
+                piece = self._courier.next(self._task, pieces)
+                if piece is None:
+                    break
+                yield from answer.feed(piece)
+            else:
+                self._courier.linger(self._task, source)
+            final = answer.finish()
+        except BotticelliError as error:
+            answer.failed(error)
+            self._problem = error
+            raise
+        finally:
+            self.close()
+        yield final
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("the stream is closed", setting="stream", hint="ask again")

@@ -1,0 +1,288 @@
+"""One call as both rims make it: what is sent, and what is made of each thing that comes. No I/O.
+
+The rim drives it: `begin`, send, `received`, read, `answer` (or a `StreamAnswer`), and `failed` for
+whatever went wrong. It reads the clock and draws the chance, which the modules it calls may not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from random import random
+from typing import TYPE_CHECKING
+
+from botticelli.core.errors import BotticelliError, ModelsError, ResponseError
+from botticelli.dialects.openai import headers as told
+from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.failure import MAX_BODY, embedded_failure, failure
+from botticelli.dialects.openai.models import decode_models
+from botticelli.dialects.openai.redaction import redact_bytes
+from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.protocol.call import Call
+
+from .cache import look_up, store
+from .coding import Body
+from .transport import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botticelli.core.catalog import Model
+    from botticelli.core.errors import ApiError, CallTimeoutError, StreamError
+    from botticelli.core.response import GenerateResponse
+
+    from .endpoint import Endpoint
+
+__all__ = ["MAX_ANSWER", "Task"]
+
+_log = logging.getLogger("botticelli")
+
+MAX_ANSWER = 256 << 20
+"""Bytes of a whole answer, decompressed; a longer one is a `MalformedResponseError`."""
+
+
+class Task:
+    """One call.
+
+    Attributes:
+        call: Its attempts and deadlines.
+        method: The request's, and so are `url`, `headers` (without the key) and `body`.
+        model: What is asked for.
+        status: The status of the newest answer.
+        headers_told: Its headers, names in lower case.
+    """
+
+    __slots__ = (
+        "_at",
+        "_counted",
+        "_endpoint",
+        "_key",
+        "_response",
+        "body",
+        "call",
+        "headers",
+        "headers_told",
+        "limits",
+        "method",
+        "model",
+        "status",
+        "url",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        method: str,
+        url: str,
+        model: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        streaming: bool = False,
+        key: str | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._key = key
+        self.method, self.url, self.model, self.headers, self.body = method, url, model, headers, body
+        self.call = Call(endpoint.timeouts, endpoint.policy, time.monotonic(), streaming=streaming)
+        self.status = 0
+        self.headers_told: dict[str, str] = {}
+        self.limits: dict[str, float | None] = {}
+        self._at = 0.0
+        self._response: GenerateResponse | None = None
+        self._counted = False
+
+    # Before the answer.
+
+    def cached(self) -> GenerateResponse | None:
+        """The answer from the cache, or None."""
+        if self._key is None or self._endpoint.cache is None:
+            return None
+        return look_up(self._endpoint.cache, self._key)
+
+    def left(self) -> float | None:
+        """Seconds until the whole call is over; None without such a limit."""
+        return self.call.left(time.monotonic())
+
+    def begin(self) -> dict[str, float | None]:
+        """The next attempt begins: its limits, as the dict that the HTTP client goes on reading.
+
+        Raises:
+            CallTimeoutError: The call's time is over.
+        """
+        self.limits = self.call.begin(time.monotonic())
+        self.status = 0
+        self.headers_told = {}
+        _log.debug("%s %s: attempt %d", self.method, self.url, self.call.attempts)
+        return self.limits
+
+    def received(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, decoded: bool) -> None:
+        """The answer's head has come.
+
+        Args:
+            status: Its status.
+            headers: Its headers as received.
+            decoded: Whether the HTTP client has undone the content coding already.
+        """
+        self.call.head()
+        self._at = time.time()
+        self.status = status
+        found: dict[str, str] = {}
+        for raw_name, raw_value in headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        if decoded:
+            found.pop("content-encoding", None)
+        self.headers_told = found
+        limits = told.rate_limits(found, self._at)
+        if limits is not None:
+            self._endpoint.ledger.rate_limits = limits
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer is an error by its status."""
+        return not 200 <= self.status <= 299
+
+    def wait(self) -> float | None:
+        """A read of the body begins: seconds it may take.
+
+        Raises:
+            CallTimeoutError: A limit has already passed.
+        """
+        wait = self.limits["read"] = self.call.wait(time.monotonic())
+        return wait
+
+    # What is made of it.
+
+    def new_body(self) -> Body:
+        """Where the body is collected: a whole answer's, or as much of an error's as is kept."""
+        return Body(self.headers_told, MAX_BODY if self.refused else MAX_ANSWER)
+
+    def refusal(self, body: bytes) -> ApiError:
+        """The error that the answer is by its status; not raised."""
+        endpoint = self._endpoint
+        error = failure(
+            self.status,
+            self.headers_told,
+            body,
+            now=self._at,
+            model=self.model,
+            refinements=endpoint.provider.refinements,
+            hints=endpoint.hints(),
+            secrets=endpoint.secrets,
+        )
+        if 300 <= self.status <= 399 and (location := self.headers_told.get("location")):
+            error.hint = f"it points to {endpoint.redact(location)}, where the key isn't sent: see base_url"
+        return error
+
+    def answer(self, body: bytes) -> GenerateResponse:
+        """The whole answer in a body.
+
+        Raises:
+            ResponseError: It isn't one.
+            StreamError: It is an error in spite of its status.
+        """
+        content_type = self.headers_told.get("content-type", "")
+        response = decode_response(body, status=self.status, content_type=content_type, failure=self.embedded)
+        self.settle(response)
+        return response
+
+    def models(self, body: bytes) -> list[Model]:
+        """The models in a body.
+
+        Raises:
+            ResponseError: It isn't a list of them.
+        """
+        models = decode_models(body, status=self.status, failure=self.embedded)
+        self._endpoint.ledger.learn(models)
+        return models
+
+    def embedded(self, body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
+        """The error that a server put inside a 200; not raised."""
+        endpoint = self._endpoint
+        return embedded_failure(
+            body,
+            model=self.model,
+            refinements=endpoint.provider.refinements,
+            hints=endpoint.hints(),
+            secrets=endpoint.secrets,
+            partial=partial,
+        )
+
+    def assembler(self) -> StreamAssembler:
+        """What puts a stream together."""
+        content_type = self.headers_told.get("content-type", "")
+        return StreamAssembler(
+            audit=self._endpoint.audit,
+            status=self.status,
+            content_type=content_type,
+            failure=self.embedded,
+        )
+
+    def stamp(self, response: GenerateResponse) -> GenerateResponse:
+        """Add to an answer what its headers tell."""
+        headers = self.headers_told
+        response.request_id = told.request_id(headers)
+        response.provider = told.provider(headers)
+        response.rate_limits = told.rate_limits(headers, self._at)
+        return response
+
+    def settle(self, response: GenerateResponse) -> None:
+        """The answer is whole: remember it, and keep it if there is a cache."""
+        self._response = self.stamp(response)
+        if self._key is not None and self._endpoint.cache is not None:
+            store(self._endpoint.cache, self._key, response)
+
+    # What went wrong, and the end.
+
+    def fault(self, error: Exception) -> BotticelliError:
+        """What an exception of the HTTP client is in our tree; not raised."""
+        return fault(error, self.call, time.monotonic(), self._endpoint.redact)
+
+    def late(self, phase: str) -> CallTimeoutError:
+        """The error for a wait that was cut off; not raised."""
+        return self.call.late(phase, time.monotonic())
+
+    def failed(self, error: BotticelliError) -> float | None:
+        """An attempt has failed.
+
+        Returns:
+            Seconds to wait before the next one; None when the error stands. It is complete then.
+        """
+        if not isinstance(error, ModelsError):
+            return None
+        wait = self.call.failed(error, time.monotonic(), random())  # noqa: S311 -- jitter, not a secret
+        said = f"{error.kind} {error.status or ''}".rstrip()
+        if wait is not None:
+            _log.debug("attempt %d: %s; the next one in %.3f s", self.call.attempts, said, wait)
+            return wait
+        _log.debug("attempt %d: %s; given up", self.call.attempts, said)
+        self._complete(error)
+        return None
+
+    def _complete(self, error: ModelsError) -> None:
+        endpoint = self._endpoint
+        error.during(provider=endpoint.provider.name, model=self.model, attempts=max(self.call.attempts, 1))
+        if error.request_id is None and (id_ := told.request_id(self.headers_told)):
+            error.request_id = endpoint.redact(id_)
+        if error.partial is not None:
+            self.stamp(error.partial)
+            self._response = self._response or error.partial
+        if isinstance(error, ResponseError):
+            error.message = endpoint.redact(error.message)
+            error.args = (error.message,)
+            error.body = redact_bytes(error.body[:MAX_BODY], endpoint.secrets)
+
+    def count(self) -> None:
+        """The call is over, however it ended: it enters the totals, once."""
+        if self._counted or not self.call.attempts:
+            return
+        self._counted = True
+        response = self._response
+        self._endpoint.ledger.count(
+            attempts=self.call.attempts,
+            usage=response.usage if response else None,
+            answered=response is not None or self.call.delivered,
+            model=self.model,
+            provider=told.provider(self.headers_told),
+        )

@@ -1,0 +1,198 @@
+"""Everything about httpx that both rims share: clients, TLS, the key's header, and httpx's exceptions.
+
+No exception of httpx leaves the rim, not even as a cause or context: it holds the request, and the
+request holds the key. So the rim catches here, and raises what `fault` makes of it outside ``except``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from botticelli.core.errors import (
+    BotticelliError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    MalformedResponseError,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Generator, Sequence
+
+    from botticelli.protocol.call import Call
+
+    from .settings import Secret
+
+__all__ = ["AsyncTrace", "KeyAuth", "Trace", "fault", "make_client"]
+
+_ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
+
+_TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+_contexts_lock = threading.Lock()
+
+
+def make_client(kind: type[_ClientT], base_url: str, *, http2: bool) -> _ClientT:
+    """A client of our own: any number of connections, no redirects, proxies from the environment.
+
+    Raises:
+        ConfigurationError: The environment's proxy or TLS settings can't be used.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
+    try:
+        context = _tls(base_url)
+        return kind(verify=context, limits=limits, http2=http2, timeout=None)
+    except ImportError as error:
+        setting = "http2" if http2 and "h2" in str(error) else "proxy"
+        extra = "http2" if setting == "http2" else "socks"
+        problem = (setting, f"needs a package that isn't installed: pip install 'httpx[{extra}]'")
+    except (ValueError, httpx.InvalidURL):
+        # the text may hold the proxy's password
+        problem = ("proxy", "can't be read as a proxy's URL")
+    except OSError as error:
+        problem = ("TLS", f"can't be used: {error.strerror or error}")
+    setting, what = problem
+    variables = _TLS_VARIABLES if setting == "TLS" else _PROXY_VARIABLES if setting == "proxy" else ()
+    found = [name for name in variables if os.environ.get(name) or os.environ.get(name.lower())]
+    raise ConfigurationError(
+        " ".join(filter(None, ["the", setting, "setting", f"({', '.join(found)})" if found else "", what])),
+        setting=found[0] if found else setting,
+    )
+
+
+def _tls(base_url: str) -> ssl.SSLContext:
+    """The TLS context: made once per process and environment, for loading the authorities takes 20 ms."""
+    import ssl
+
+    if not base_url.startswith("https:"):
+        # trusts nobody, so that it costs nothing and could do no harm
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    key = tuple(os.environ.get(name) for name in _TLS_VARIABLES)
+    with _contexts_lock:
+        context = _contexts.get(key)
+        if context is None:
+            folder = os.environ.get("SSL_CERT_DIR")
+            if folder and not os.environ.get("SSL_CERT_FILE"):
+                os.scandir(folder).close()  # OpenSSL says nothing about a folder that isn't there
+            context = _contexts[key] = httpx.create_ssl_context()
+    return context
+
+
+class KeyAuth(httpx.Auth):
+    """Puts the key in at the last moment, so that no header that anybody prints holds it."""
+
+    def __init__(self, credentials: Sequence[tuple[str, Secret]]) -> None:
+        self._credentials = credentials
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the headers; the answer is not looked at."""
+        for name, value in self._credentials:
+            request.headers[name] = value.reveal()
+        yield request
+
+
+class Trace:
+    """Notes on a call whether its attempt went out on a connection that had served before."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._connected = False
+
+    def __call__(self, event: str, info: dict[str, Any], /) -> None:  # noqa: ARG002 -- httpcore's signature
+        """Take what httpcore reports."""
+        if event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
+            self._connected = True
+        elif event.endswith(".send_request_headers.started"):
+            self._call.reused = not self._connected
+
+
+class AsyncTrace:
+    """The same for httpcore's async side, which awaits it."""
+
+    def __init__(self, call: Call) -> None:
+        self._trace = Trace(call)
+
+    async def __call__(self, event: str, info: dict[str, Any], /) -> None:
+        """Take what httpcore reports."""
+        self._trace(event, info)
+
+
+def fault(error: Exception, call: Call, now: float, redact: Callable[[str], str]) -> BotticelliError:
+    """What an exception of the HTTP client is in our tree; not raised.
+
+    Args:
+        error: What was caught.
+        call: The call it happened in, which knows how far it had come.
+        now: The monotonic clock.
+        redact: Takes the key out of a text.
+    """
+    if isinstance(error, BotticelliError):
+        return error
+    text = redact(str(error) or type(error).__name__)
+    if isinstance(error, httpx.TimeoutException):
+        return call.late(_phase(error, call), now)
+    if isinstance(error, httpx.DecodingError):
+        return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
+    if call.answered:
+        return _in_body(error, text)
+    return _before_head(error, text)
+
+
+def _phase(error: httpx.TimeoutException, call: Call) -> str:
+    if isinstance(error, httpx.PoolTimeout):
+        return "pool"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "connect"
+    return "idle" if call.answered else "first_byte"
+
+
+def _in_body(error: Exception, text: str) -> BotticelliError:
+    # h11 tells a peer that left from one that breaks the protocol by its words only
+    if isinstance(error, httpx.RemoteProtocolError) and not re.match("peer closed|<", text):
+        return MalformedResponseError(f"the answer breaks HTTP: {text}", path="body")
+    return ConnectionLostError(f"the connection was lost in the answer: {text}", answered=True)
+
+
+def _before_head(error: Exception, text: str) -> BotticelliError:
+    match error:
+        case httpx.ConnectError() | httpx.ProxyError():
+            hint = next((hint for sign, hint in _CONNECT_HINTS if sign in text), None)
+            return ConnectError(f"no connection: {text}", hint=hint)
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
+            return ConfigurationError(f"the request can't be sent: {text}", setting="base_url")
+        case httpx.RemoteProtocolError():
+            # h2 prints its events in angle brackets; whatever else there is to say is about garbage
+            garbage = not re.match("Server disconnected|<", text)
+            what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
+            return ConnectionLostError(f"{what}: {text}", answered=garbage)
+        case httpx.TransportError() | OSError():
+            return ConnectionLostError(f"the connection was lost before an answer: {text}")
+        case RuntimeError() if "event loop" in text.lower() or "different loop" in text:
+            return ConfigurationError(
+                f"the driver was used in another event loop: {text}",
+                setting="http_client",
+                hint="make one driver per event loop",
+            )
+        case RuntimeError() if "closed" in text:
+            return ConfigurationError(f"the HTTP client is closed: {text}", setting="http_client")
+        case _:
+            return ConfigurationError(
+                f"the HTTP client failed with {type(error).__name__}: {text}", setting="http_client"
+            )
+
+
+_CONNECT_HINTS = (
+    ("CERTIFICATE_VERIFY_FAILED", "SSL_CERT_FILE may name the certificates of your own authority"),
+    ("WRONG_VERSION_NUMBER", "the server may speak http://, not https://"),
+    ("refused", "check the base URL, and that a server listens there"),
+    ("All connection attempts failed", "check the base URL, and that a server listens there"),
+    ("not known", "check the host's name in the base URL"),
+)

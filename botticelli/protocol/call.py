@@ -1,0 +1,237 @@
+"""One call as a small state machine: attempts, waits and deadlines. Pure: clock and chance are arguments.
+
+Both rims drive the same machine. They tell it what happened (`begin`, `head`, `read`, `failed`) and it
+answers how long they may wait; it never waits itself. ``now`` is a monotonic clock's reading in
+seconds and has no meaning of its own; ``chance`` is a number in [0, 1).
+
+The phases of a call, each with a limit of its own (see `Timeouts`)::
+
+    pool -> connect -> first_byte -> idle, progress      and total over all of it, retries included
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from botticelli.core.errors import CallTimeoutError, ConfigurationError, ConnectionLostError
+
+if TYPE_CHECKING:
+    from botticelli.core.errors import ModelsError
+
+    from .retry import RetryPolicy
+
+__all__ = ["Call", "Timeouts"]
+
+_TICK = 0.002
+"""Timers round to a scheduler's tick: a wait cut off this little before a deadline was cut off by it."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """How long each phase of a call may take, in seconds; None means no limit.
+
+    Attributes:
+        pool: Until a connection is free.
+        connect: Until the connection stands, TLS handshake included.
+        first_byte: From the request to the head of the answer; no read of it may take longer.
+        idle: Between two reads of the answer's body, whatever they bring (comments count).
+        progress: Between two events of a stream (comments don't count); the time in which the caller
+            is busy with a chunk isn't counted.
+        total: The whole call, its retries and the caller's own time included. Exact in the async
+            driver; the sync driver looks at the clock at every read, so that it may be late by one wait.
+
+    Raises:
+        ConfigurationError: A limit is not a number above zero.
+    """
+
+    pool: float | None = 10.0
+    connect: float | None = 5.0
+    first_byte: float | None = 120.0
+    idle: float | None = 60.0
+    progress: float | None = 300.0
+    total: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value: Any = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (number and isfinite(value) and value > 0):
+                raise ConfigurationError(
+                    f"the {name} timeout must be a number of seconds above zero, not {value!r}",
+                    setting=f"timeout.{name}",
+                    hint="None means no limit",
+                )
+
+    @classmethod
+    def of(cls, timeout: Timeouts | float | None) -> Timeouts:
+        """Timeouts from what a user may give: a number sets pool, first_byte and idle.
+
+        Raises:
+            ConfigurationError: It is neither a number above zero nor a `Timeouts`.
+        """
+        if timeout is None:
+            return cls()
+        if isinstance(timeout, Timeouts):
+            return timeout
+        return cls(pool=timeout, first_byte=timeout, idle=timeout)
+
+
+class Call:
+    """What one call has done, and what it may still do.
+
+    Attributes:
+        attempts: Requests begun, the running one included.
+        answered: Whether the running attempt has had the head of an answer.
+        delivered: Whether the caller has been given any of the answer; from then on nothing is repeated.
+        reused: Whether the running attempt went out on a connection that had served before.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_idle_from",
+        "_moved",
+        "_policy",
+        "_progress_from",
+        "_renewed",
+        "_streaming",
+        "_timeouts",
+        "answered",
+        "attempts",
+        "delivered",
+        "reused",
+    )
+
+    def __init__(self, timeouts: Timeouts, policy: RetryPolicy, now: float, *, streaming: bool) -> None:
+        """Start the clock of the whole call.
+
+        Args:
+            timeouts: The limits.
+            policy: Decides over retries.
+            now: The clock.
+            streaming: Whether events are expected, so that the progress limit applies.
+        """
+        self._timeouts = timeouts
+        self._policy = policy
+        self._streaming = streaming
+        self._deadline = inf if timeouts.total is None else now + timeouts.total
+        self._idle_from = self._progress_from = now
+        self._moved = True
+        self._renewed = False
+        self.attempts = 0
+        self.answered = self.delivered = self.reused = False
+
+    def left(self, now: float) -> float | None:
+        """Seconds until the whole call is over, at least 0; None without such a limit."""
+        return None if self._deadline == inf else max(self._deadline - now, 0.0)
+
+    def begin(self, now: float) -> dict[str, float | None]:
+        """The next attempt begins.
+
+        Returns:
+            How long its first phases may take, under httpx's names: pool, connect, write, read.
+
+        Raises:
+            CallTimeoutError: The call's time is over.
+        """
+        if now >= self._deadline:
+            raise self.late("total", now)
+        self.attempts += 1
+        self.answered = self.reused = False
+        left = self._deadline - now
+        limits = self._timeouts
+        answer = _least(limits.first_byte, left)
+        return {
+            "pool": _least(limits.pool, left),
+            "connect": _least(limits.connect, left),
+            "write": answer,
+            "read": answer,
+        }
+
+    def head(self) -> None:
+        """The answer's head has come."""
+        self.answered = True
+        self._moved = True
+
+    def wait(self, now: float) -> float | None:
+        """A read of the body begins.
+
+        Returns:
+            Seconds it may take; None for as long as it likes.
+
+        Raises:
+            CallTimeoutError: A limit has already passed.
+        """
+        self._idle_from = now
+        if self._moved:
+            self._progress_from = now
+            self._moved = False
+        until = min(until for until, _ in self._limits())
+        if now >= until:
+            raise self.late("idle", now)
+        return None if until == inf else until - now
+
+    def read(self, *, events: bool) -> None:
+        """A read of the body has ended, with events (or a part of a whole answer) in it or without."""
+        self._moved = self._moved or events
+
+    def late(self, phase: str, now: float) -> CallTimeoutError:
+        """The error for a wait that was cut off.
+
+        Args:
+            phase: What was waited for. In the body, ``idle``: which of its limits passed is known here.
+            now: The clock.
+        """
+        if phase == "idle":
+            _, phase = min(self._limits())
+        elif now + _TICK >= self._deadline:
+            phase = "total"
+        seconds = getattr(self._timeouts, phase)
+        return CallTimeoutError(phase, seconds or 0.0, hint=_HINTS.get(phase))
+
+    def failed(self, error: ModelsError, now: float, chance: float) -> float | None:
+        """The running attempt has failed.
+
+        Returns:
+            Seconds to wait before the next one; None when there is none and the error stands.
+        """
+        if self.delivered:
+            return None
+        if self._stale(error):
+            self._renewed = True
+            return 0.0
+        wait = self._policy.delay(self.attempts - 1, error, chance)
+        return None if wait is None or now + wait >= self._deadline else wait
+
+    def _stale(self, error: ModelsError) -> bool:
+        """Whether the server closed a kept connection just as it was used again: no reason to wait."""
+        return (
+            isinstance(error, ConnectionLostError)
+            and not error.answered
+            and self.reused
+            and not self._renewed
+            and self.attempts <= self._policy.max_retries
+        )
+
+    def _limits(self) -> list[tuple[float, str]]:
+        limits = self._timeouts
+        found = [(self._deadline, "total")]
+        if limits.idle is not None:
+            found.append((self._idle_from + limits.idle, "idle"))
+        if self._streaming and limits.progress is not None:
+            found.append((self._progress_from + limits.progress, "progress"))
+        return found
+
+
+_HINTS = {
+    "first_byte": "a model that thinks long before it answers needs a larger Timeouts(first_byte=...)",
+    "idle": "a model that pauses longer needs a larger Timeouts(idle=...)",
+    "progress": "only comments came; a larger Timeouts(progress=...) waits longer for an event",
+    "total": "a longer answer needs a larger Timeouts(total=...)",
+}
+
+
+def _least(limit: float | None, left: float) -> float | None:
+    least = left if limit is None else min(limit, left)
+    return None if least == inf else least
