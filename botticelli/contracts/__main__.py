@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from botticelli.contracts.breaking import compare_folders
 from botticelli.contracts.errors import ContractError
 from botticelli.contracts.published import compare
 from botticelli.contracts.relaxed import build, stale
@@ -27,11 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
     chore.add_argument("--check", action="store_true", help="only tell whether they are up to date")
     chore = chores.add_parser("published", help="compare with a copy of the published specification")
     chore.add_argument("path", type=Path, help="a JSON file or a folder of them")
+    chore = chores.add_parser("breaking", help="compare with an earlier version of contracts/")
+    chore.add_argument("old", type=Path, help="the folder contracts/ of the earlier version")
     options = parser.parse_args(arguments)
     try:
         root = data_root() / "contracts"
         if options.chore == "build":
             return _build(root, check=options.check)
+        if options.chore == "breaking":
+            return _breaking(options.old, root)
         return _compare(root, options.path)
     except ContractError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -56,6 +61,14 @@ def _compare(root: Path, path: Path) -> int:
     sys.stdout.writelines(f"{line}\n" for line in comparison.checked)
     sys.stdout.writelines(f"FAULT {line}\n" for line in comparison.faults)
     return 1 if comparison.faults else 0
+
+
+def _breaking(old: Path, new: Path) -> int:
+    changes = compare_folders(old, new)
+    sys.stdout.writelines(f"{change}\n" for change in changes)
+    broken = sum(change.breaking for change in changes)
+    sys.stdout.write(f"{broken} breaking, {len(changes) - broken} compatible changes\n")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
