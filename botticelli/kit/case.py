@@ -167,7 +167,7 @@ def _needs(call: Mapping[str, Any]) -> Iterator[str]:
     if (request.get("n") or 1) > 1:
         yield "n"
     if "cancel_after" in call:
-        yield "cancel"
+        yield "cancel" if "chunks" in call["cancel_after"] else "cancel_any_time"
     if call.get("api_key", "") is None:
         yield "anonymous"
 

@@ -6,6 +6,7 @@ every case file and prints what is wrong with it.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -17,7 +18,7 @@ from botticelli.kit.case import Call, Case
 from botticelli.kit.errors import CaseError
 from botticelli.kit.notation import compile_exchange
 from botticelli.kit.schemas import complaints, data_root
-from botticelli.kit.values import Document, is_object
+from botticelli.kit.values import Document, is_array, is_object
 from botticelli.kit.variables import VARIABLE
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def _unplayable(document: Document) -> Iterator[str]:
             compile_exchange(exchange, play.defaults, datetime.now(UTC))
         except (CaseError, ValueError) as error:
             yield f"/exchanges/{index}: {error}"
+    for code in _deviations(document) - _codes():
+        yield f"deviation {code}: no relaxation is called so"
     for index, call in enumerate(play.calls):
         yield from (f"call {index}: {line}" for line in complaints("call", call.neutral))
         yield from (f"call {index}: {line}" for line in _contradictions(call))
@@ -110,6 +113,21 @@ def _unplayable(document: Document) -> Iterator[str]:
     for match in re.finditer(r"\{\{[^{}]*\}\}", json.dumps(document, ensure_ascii=False)):
         if not VARIABLE.fullmatch(match.group()):
             yield f"{match.group()}: not a variable"
+
+
+def _deviations(value: object) -> set[str]:
+    if is_array(value):
+        return {code for item in value for code in _deviations(item)}
+    if is_object(value):
+        own: list[str] = value["deviations"] if is_array(value.get("deviations")) else []
+        return {*own, *(code for item in value.values() for code in _deviations(item))}
+    return set()
+
+
+@functools.cache
+def _codes() -> frozenset[str]:
+    table = json.loads((data_root() / "contracts" / "wire" / "relaxations.json").read_bytes())
+    return frozenset(entry["code"] for entry in table["relaxations"])
 
 
 def _contradictions(call: Call) -> Iterator[str]:

@@ -133,7 +133,7 @@ class CommandDoor:
 
     def __init__(self, command: str | Sequence[str], limit: float = LIMIT) -> None:
         self._argv = shlex.split(command) if isinstance(command, str) else list(command)
-        self._limit = limit
+        self.limit = limit
         self._lock = threading.Lock()
         self._idle: list[_Program] = []
         self._busy: dict[str, _Program] = {}
@@ -157,7 +157,7 @@ class CommandDoor:
             program = self._busy.pop(place, None) or (self._idle.pop() if self._idle else None)
         program = program or self._start()[0]
         # An exception leaves the program behind: it is dead, or no longer to be trusted.
-        answer = program.ask({"call": call}, self._limit)
+        answer = program.ask({"call": call}, self.limit)
         with self._lock:
             if call["last"]:
                 self._idle.append(program)
@@ -185,7 +185,7 @@ class CommandDoor:
         except (OSError, IndexError) as error:
             raise DoorError(f"cannot start {line!r}: {error}") from error
         try:
-            hello = program.ask({"hello": 1}, self._limit).get("hello")
+            hello = program.ask({"hello": 1}, self.limit).get("hello")
         except (HungError, CrashedError) as error:
             raise DoorError(f"{line!r} does not greet: {error}") from error
         words = hello.get("capabilities") if is_object(hello) else None

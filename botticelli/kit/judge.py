@@ -5,6 +5,7 @@ Pure: raw JSON in, a verdict out; no driver's types, no socket, no clock.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +18,7 @@ from botticelli.kit.sent import sent
 if TYPE_CHECKING:
     from botticelli.kit.case import Call, Play
     from botticelli.kit.seen import Seen
+    from botticelli.kit.values import Document
 
 Object = Mapping[str, Any]
 
@@ -116,7 +118,7 @@ def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) 
     for number, (call, got) in enumerate(zip(play.calls, told, strict=False)):
         place = f"/calls/{number}" if several else ""
         _judge_call(findings, call, got, claims, place)
-    if not findings.faults or findings.faults[0] not in (Fault.HANG, Fault.CRASH):
+    if not {Fault.HANG, Fault.CRASH} & set(findings.faults):
         findings.add(Fault.REQUEST, *sent(play.requests, seen))
     fault = min(findings.faults, key=lambda f: f.gravity, default=None)
     hidden = tuple(_without_key(m, play.key) for m in findings.mismatches)
@@ -136,14 +138,28 @@ def _judge_call(findings: _Findings, call: Call, got: Told, claims: frozenset[st
     if isinstance(got, Crash):
         findings.add(Fault.CRASH, Mismatch(place, "an outcome", got.message))
         return
-    invalid = complaints("outcome", got)
+    answer, invalid = _valid(got)
     if invalid:
         text = "; ".join(invalid[:5])
         findings.add(Fault.INVALID, Mismatch(place, "an outcome that keeps its schema", text))
-        return
-    if "unsupported" in got:
-        findings.add(Fault.UNSUPPORTED, Mismatch(place, "what was claimed", got["unsupported"]))
-        return
+    elif "unsupported" in answer:
+        found = Mismatch(place, "what was claimed", answer["unsupported"])
+        findings.add(Fault.UNSUPPORTED, found)
+    else:
+        _judge_answer(findings, call, answer, claims, place)
+
+
+def _valid(got: Object) -> tuple[Document, list[str]]:
+    """Return an outcome as JSON, and what its schema has against it."""
+    try:
+        # What a Python adapter returns need not be JSON; what is judged is.
+        answer: Document = json.loads(json.dumps(got))
+        return answer, complaints("outcome", answer)
+    except (TypeError, ValueError, RecursionError) as error:
+        return {}, [f"not JSON: {error}"]
+
+
+def _judge_answer(findings: _Findings, call: Call, got: Document, claims: frozenset[str], place: str) -> None:
     strict = "deviations" in claims
     best = [list(outcome(one, got, strict_deviations=strict)) for one in call.expect]
     found = min(best, key=lambda m: (any(not x.path for x in m), len(m)))

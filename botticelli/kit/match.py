@@ -256,7 +256,7 @@ def within(wanted: Object, got: float, path: str, unit: str = "") -> Iterator[Mi
     """Compare a number with ``{min, max}``, either of which may be missing."""
     low, high = wanted.get("min"), wanted.get("max")
     if (low is not None and got < low) or (high is not None and got > high):
-        bounds = [f"at least {low}" if low is not None else "", f"at most {high}" if high else ""]
+        bounds = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
         words = ", ".join(filter(None, bounds))
         yield Mismatch(path, f"{words} {unit}".rstrip(), f"{round(got, 3)} {unit}".rstrip())
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botticelli.kit.naive_answer import Answer, FailedError, LeftError, Reader
-from botticelli.kit.values import Document, as_objects, is_array, is_object
+from botticelli.kit.values import Document, as_object, as_objects, is_array, is_object
 
 if TYPE_CHECKING:
     import socket
@@ -138,7 +138,7 @@ class NaiveDriver(Reader):
         )
         reply = connection.http.getresponse()
         connection.enter("idle")
-        if not 200 <= reply.status < 300:
+        if not self.succeeded(reply.status):
             raise self.refusal(call, reply.status, dict(reply.getheaders()), reply.read())
         if models:
             return {"models": self.models(self.parsed(reply.read()))}
@@ -151,6 +151,10 @@ class NaiveDriver(Reader):
         if call["operation"] == "stream":
             response["chunks"] = answer.chunks
         return {"response": response}
+
+    def succeeded(self, status: int) -> bool:
+        """Tell whether a status is a success."""
+        return 200 <= status < 300
 
     def pieces(self, reply: http.client.HTTPResponse) -> Iterator[bytes]:
         """Yield the body as it comes."""
@@ -186,11 +190,23 @@ class NaiveDriver(Reader):
         retriable = status in (408, 409, 429) or status >= 500
         return FailedError(
             self.kind(status, body),
-            self.said(body).replace(call["api_key"] or "\0", "[key]") or f"status {status}",
+            self.without_key(call, self.said(body)) or f"status {status}",
             status=status,
+            code=self.code(body),
             retry_after=self.retry_after(low),
             retriable=should == "true" if should else retriable,
         )
+
+    def without_key(self, call: Document, text: str) -> str:
+        """Return what the server says without the key that it may repeat."""
+        return text.replace(call["api_key"], "[key]") if call["api_key"] else text
+
+    def code(self, body: bytes) -> object:
+        """Return the code of a standard envelope, if it is one."""
+        try:
+            return as_object(as_object(json.loads(body)).get("error")).get("code")
+        except (ValueError, RecursionError):
+            return None
 
     def kind(self, status: int, _body: bytes) -> str:
         """Return the kind of error that a status is."""

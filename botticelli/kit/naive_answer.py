@@ -23,6 +23,7 @@ FINISH = {
     "function_call": "tool_use",
     "content_filter": "content_filter",
 }
+LONGEST_LINE = 1 << 24
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -139,13 +140,17 @@ class Reader:
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
         """Yield the lines of an event stream, which end in CR, LF or CRLF."""
-        rest, first = b"", True
+        rest, first = bytearray(), True
         for piece in pieces:
             rest += piece
+            if len(rest) > LONGEST_LINE:
+                raise FailedError("malformed_response", f"a line of more than {LONGEST_LINE} bytes")
+            if b"\n" not in piece and b"\r" not in rest[-len(piece) - 1 :]:
+                continue
             # A CR at the edge may be the first half of a CRLF.
             edge = len(rest) - rest.endswith(b"\r")
             *lines, tail = re.split(rb"\r\n|\r|\n", rest[:edge])
-            rest = tail + rest[edge:]
+            rest = bytearray(tail) + rest[edge:]
             for line in lines:
                 text = line.decode("utf-8", "replace")
                 yield text.removeprefix("\ufeff") if first else text

@@ -13,6 +13,7 @@ from botticelli.kit.values import encodable
 
 
 def data_root() -> Path:
+    """Return the folder that holds contracts and fixtures."""
     return Path(__file__).parents[2]
 
 

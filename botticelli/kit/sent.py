@@ -93,11 +93,13 @@ def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Mismatch]:
     if not any(rule in wanted for rule in _JSON_RULES):
         return
     try:
-        body = json.loads(raw)
+        # Decoded first: json.loads takes bytes that are UTF-16, or no UTF-8 at all.
+        body = json.loads(raw.decode())
     except ValueError as error:
         yield Mismatch(path, "JSON", f"{_shown(raw)} ({error})")
         return
-    yield from part(wanted.get("body", {}), body, path)
+    if "body" in wanted:
+        yield from part(wanted["body"], body, path)
     keys = list(as_object(body))
     if "body_keys" in wanted and set(keys) != set(wanted["body_keys"]):
         yield Mismatch(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))

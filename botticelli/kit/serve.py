@@ -20,7 +20,7 @@ from botticelli.kit.runner import exchange_for
 from botticelli.kit.values import Document, as_object, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from botticelli.kit.case import Case
     from botticelli.kit.seen import Request
@@ -128,7 +128,14 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
             stage.finish()
 
 
-def serve(cases: Sequence[Case], *, port: int, host: str, out: TextIO) -> None:
+def serve(
+    cases: Sequence[Case],
+    *,
+    port: int,
+    host: str,
+    out: TextIO,
+    until: Callable[[], object] | None = None,
+) -> None:
     """Serve until interrupted; say where.
 
     Args:
@@ -136,6 +143,7 @@ def serve(cases: Sequence[Case], *, port: int, host: str, out: TextIO) -> None:
         port: Where.
         host: The address.
         out: Where the addresses are written.
+        until: Returns when it is time to end, or raises KeyboardInterrupt; by default never.
 
     Raises:
         KitError: The port is taken.
@@ -145,6 +153,6 @@ def serve(cases: Sequence[Case], *, port: int, host: str, out: TextIO) -> None:
         out.writelines(f"{origin}/{case.id}/v1  {case.title}\n" for case in cases)
         out.flush()
         try:
-            threading.Event().wait()
+            (until or threading.Event().wait)()
         except KeyboardInterrupt:
             out.write("\n")

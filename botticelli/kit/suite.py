@@ -1,14 +1,12 @@
 """The cases as a pytest class.
 
-    from botticelli.kit.suite import DriverSuite
-
     class TestMyDriver(DriverSuite):
-        @pytest.fixture(scope="class")
+        @pytest.fixture
         def door(self):
             return MyAdapter()
 
-May enter: pytest. Each case is a test, named by its id; what the driver does not claim is skipped;
-what the baseline knows must go on failing.
+May enter: pytest. Each case is a test, named by its id, with a door of its own that is closed after
+it; what the driver does not claim is skipped; what the baseline knows must go on failing.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import pytest
 
 from botticelli.kit.cases import load_cases
 from botticelli.kit.door import AsyncDoor, Door, as_door, close_door
-from botticelli.kit.player import Player
 from botticelli.kit.report import told
 from botticelli.kit.runner import Status, read_baseline, run_cases
 
@@ -33,7 +30,7 @@ _CASES = load_cases()
 
 
 class DriverSuite:
-    """Inherit and give a fixture ``door`` (class scope) that returns your adapter.
+    """Inherit and add a fixture ``door`` that returns your adapter, synchronous or not.
 
     Attributes:
         baseline: File of known failures, if there is one.
@@ -43,33 +40,22 @@ class DriverSuite:
     baseline: ClassVar[Path | None] = None
     seed: ClassVar[int] = 0
 
-    @pytest.fixture(scope="class")
-    def door(self) -> Door | AsyncDoor:
-        """Return the driver's adapter; every subclass has its own."""
-        raise NotImplementedError("a DriverSuite needs a fixture named door (scope='class')")
-
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def judged(self, door: Door | AsyncDoor) -> Iterator[Door]:
-        """The door, bridged if it is asynchronous, closed in the end."""
+        """The door, bridged if it is asynchronous."""
         opened = as_door(door, type(self).__name__)
         yield opened
         close_door(opened)
 
-    @pytest.fixture(scope="class")
-    def player(self) -> Iterator[Player]:
-        """The embedded server."""
-        with Player() as player:
-            yield player
-
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def known(self) -> dict[str, str]:
         """The known failures."""
         return read_baseline(self.baseline, _CASES) if self.baseline else {}
 
     @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.id)
-    def test_case(self, case: Case, judged: Door, player: Player, known: dict[str, str]) -> None:
+    def test_case(self, case: Case, judged: Door, known: dict[str, str]) -> None:
         """Judge the driver by one case."""
-        [result] = run_cases([case], judged, player=player, seed=self.seed, known=known, jobs=1)
+        [result] = run_cases([case], judged, seed=self.seed, known=known, jobs=1)
         if result.status is Status.NOT_CLAIMED:
             pytest.skip(f"not claimed: {result.reason}")
         if result.status is Status.KNOWN:

@@ -1,0 +1,53 @@
+"""Every broken driver is caught by the case that is meant for it, and by no case meant for another.
+
+A check that has never failed proves nothing: here each of these cases fails once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botticelli.kit.broken import BROKEN
+from botticelli.kit.cases import load_cases
+from botticelli.kit.door import close_door
+from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.runner import Status, run_cases
+
+if TYPE_CHECKING:
+    from botticelli.kit.case import Case
+
+CASES = {case.id: case for case in load_cases()}
+MEANT = {next(iter(meant)) for meant in BROKEN.values()}
+
+
+def meant_cases() -> list[Case]:
+    return [CASES[slug] for slug in sorted(MEANT)]
+
+
+def test_every_area_has_a_broken_driver() -> None:
+    assert {CASES[slug].area for slug in MEANT} == {case.area for case in CASES.values()}
+
+
+def test_each_broken_driver_has_a_case_of_its_own() -> None:
+    assert len(MEANT) == len(BROKEN)
+
+
+def test_the_unbroken_driver_passes_what_is_meant_for_the_broken() -> None:
+    failed = [
+        (result.case.id, result.verdict)
+        for result in run_cases(meant_cases(), NaiveDriver())
+        if result.status is not Status.PASSED
+    ]
+    assert failed == []
+
+
+@pytest.mark.parametrize("driver", BROKEN, ids=lambda driver: driver.__name__)
+def test_a_broken_driver_is_caught(driver: type[NaiveDriver]) -> None:
+    # The limit ends the one that never comes back; the others need a fraction of it.
+    door = driver()
+    found = list(run_cases(meant_cases(), door, limit=3))
+    close_door(door)
+    faults = {result.case.id: result.verdict.fault for result in found if result.status is not Status.PASSED}
+    assert faults == BROKEN[driver]

@@ -1,0 +1,214 @@
+"""Case files: what is read, what is refused, what is filled in."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli.kit.case import Case, overlay
+from botticelli.kit.cases import case_files, check_folder, load_cases, main, read_case
+from botticelli.kit.errors import CaseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD: dict[str, Any] = {
+    "id": "sse-plain",
+    "title": "Reads a plain stream",
+    "level": "must",
+    "side": "driver",
+    "area": "sse",
+    "source": ["constructed"],
+    "provenance": "prose",
+    "calls": [{"operation": "stream", "expect": [{"response": {"text": "{{text}}"}}]}],
+    "exchanges": [
+        {
+            "status": 200,
+            "headers": [["Content-Type", "text/event-stream"], ["Date", "{{http-date:+0}}"]],
+            "body": [{"delta": {"content": "{{text}}"}}, {"event": "[DONE]"}],
+        }
+    ],
+    "requests": {"count": 1},
+}
+
+
+def write(folder: Path, document: object, name: str = "sse/sse-plain") -> Path:
+    path = folder / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def changed(**members: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(GOOD), **members}
+
+
+def call(**members: Any) -> dict[str, Any]:
+    return {"operation": "generate", "expect": [{"response": {}}], **members}
+
+
+def exchange(**members: Any) -> dict[str, Any]:
+    return {"status": 200, **members}
+
+
+def test_a_good_case_is_read(tmp_path: Path) -> None:
+    case = read_case(write(tmp_path, GOOD))
+    assert (case.id, case.area, case.level, case.spec) == ("sse-plain", "sse", "must", "")
+    assert case.listens
+    assert list(check_folder(tmp_path)) == []
+    assert [case.id for case in load_cases(tmp_path)] == ["sse-plain"]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    (changed(id="SSE"), "/id"),
+    (changed(id="sse-other"), "not the file's name"),
+    (changed(area="tool"), "not the folder's name"),
+    (changed(level="perhaps"), "/level"),
+    (changed(source=[]), "/source"),
+    (changed(extra=1), "'extra' was unexpected"),
+    (changed(policy="yes"), "/policy"),
+    (changed(calls=[]), "/calls"),
+    (changed(calls=[call(expect=[])]), "/calls/0/expect"),
+    (changed(calls=[call(expect=[{"response": {}, "error": {"kind": ["api"]}}])]), "/calls/0/expect/0"),
+    (changed(calls=[call(expect=[{"error": {"kind": ["unknown"]}}])]), "/calls/0/expect/0/error/kind/0"),
+    (changed(calls=[call(operation="chat")]), "/calls/0/operation"),
+    (changed(calls=[call(options={"retries": 2})]), "call 0: /options"),
+    (changed(calls=[call(request={"model": "m"})]), "call 0: /request"),
+    (changed(calls=[call(request={"stream": True})]), "call 0: /request"),
+    (changed(calls=[call(cancel_after={"words": 1})]), "call 0: /cancel_after"),
+    (changed(calls=[call(base_url="{{orgin}}/v1")]), "unknown variable {{orgin}}"),
+    (changed(title="Says {{ word }} with blanks"), "{{ word }}: not a variable"),
+    (changed(calls=[call(expect=[{"cancelled": {}}])]), "without cancel_after"),
+    (changed(calls=[call(expect=[{"models": []}])]), "models of another operation"),
+    (changed(calls=[call(operation="models")]), "a response of operation models"),
+    (changed(calls=[call(expect=[{"response": {"min_chunks": 1}}])]), "min_chunks is of a stream"),
+    (changed(calls=[call(expect=[{"response": {"deviations": ["no-such-code"]}}])]), "no-such-code"),
+    (changed(exchanges=[exchange(framing="close", end="keep-alive")]), "/exchanges/0: framing close"),
+    (changed(exchanges=[exchange(body=[{"join": [{"sleep": 1}]}])]), "no sleep"),
+    (changed(exchanges=[exchange(body=[{"text": "a", "hex": "00"}])]), "/exchanges/0/body/0"),
+    (changed(exchanges=[exchange(body=[{"base64": "A"}])]), "/exchanges/0"),
+    (changed(exchanges=[exchange(headers=[["A"]])]), "/exchanges/0/headers/0"),
+    (changed(exchanges=[{"body": []}]), "/exchanges/0"),
+    (changed(exchanges=[{}]), "/exchanges/0"),
+    (changed(requests={"count": 1, "each": [{}, {}]}), "longer than count"),
+    (changed(requests={}), "/requests"),
+    (changed(requests={"all": {"header": {}}}), "/requests/all"),
+]
+
+
+@pytest.mark.parametrize(("document", "told"), BAD)
+def test_what_is_wrong_with_a_case_is_told(tmp_path: Path, document: dict[str, Any], told: str) -> None:
+    path = write(tmp_path, document)
+    complaints = list(check_folder(tmp_path))
+    assert any(told in line for line in complaints), complaints
+    assert all(line.startswith(f"{path}: ") for line in complaints)
+    with pytest.raises(CaseError):
+        read_case(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"a"', "\xff"])
+def test_what_is_not_a_json_object_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sse" / "sse-plain.json"
+    path.parent.mkdir()
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CaseError):
+        read_case(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="cannot be read"):
+        read_case(tmp_path / "sse" / "sse-none.json")
+
+
+def test_an_id_is_used_once_over_all_areas(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    write(tmp_path, changed(area="tool"), "tool/sse-plain")
+    [complaint] = check_folder(tmp_path)
+    assert "also that of" in complaint
+
+
+def test_only_files_in_areas_are_cases(tmp_path: Path) -> None:
+    (tmp_path / "origins.json").write_text("{}")
+    assert case_files(tmp_path) == []
+
+
+def test_the_command_counts_and_complains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, GOOD)
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "1 case files, 0 complaints\n"
+    path.write_text("{")
+    assert main([str(tmp_path)]) == 1
+    assert "1 complaints" in capsys.readouterr().out
+
+
+def needs(written: dict[str, Any], **members: Any) -> set[str]:
+    return set(Case(changed(calls=[written], **members)).needs)
+
+
+NEEDS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"operation": "models"}, {"models"}),
+    ({"operation": "stream", "cancel_after": {"chunks": 1}}, {"stream", "cancel"}),
+    ({"operation": "stream", "cancel_after": {"seconds": 1}}, {"stream", "cancel_any_time"}),
+    ({"operation": "generate", "request": {"n": 2}}, {"generate", "n"}),
+    ({"operation": "generate", "request": {"n": 1}}, {"generate"}),
+    ({"operation": "generate", "request": {"n": None, "tools": []}}, {"generate"}),
+    (
+        {"operation": "generate", "request": {"tools": [{}], "extra": {"a": 1}}},
+        {"generate", "tools", "extra"},
+    ),
+    ({"operation": "generate", "options": {"max_retries": 0}}, {"generate"}),
+    ({"operation": "generate", "options": {"max_retries": 1}}, {"generate", "retry"}),
+    ({"operation": "generate", "options": {"timeouts": {"idle": 1}}}, {"generate", "timeouts"}),
+    ({"operation": "generate", "api_key": None}, {"generate", "anonymous"}),
+]
+
+
+@pytest.mark.parametrize(("written", "claimed"), NEEDS)
+def test_what_a_driver_must_claim_follows_from_the_calls(written: dict[str, Any], claimed: set[str]) -> None:
+    assert needs(written) == claimed
+    assert needs(written, capability=["reasoning"]) == claimed | {"reasoning"}
+
+
+def test_a_play_has_defaults_under_what_is_written() -> None:
+    written = {
+        "operation": "generate",
+        "expect": [{"response": {"model": "{{model}}"}}],
+        "request": {"seed": 1},
+        "options": {"max_retries": 2, "timeouts": {"idle": 0.3}},
+        "times": 2,
+        "pause": 0.5,
+    }
+    play = Case(changed(calls=[written, call(operation="models")])).fill(seed=3, port=99)
+    first, second, third = play.calls
+    assert first.neutral["base_url"] == "http://127.0.0.1:99/v1"
+    assert first.neutral["api_key"] == play.key
+    assert first.neutral["model"] == play.defaults.model == first.expect[0]["response"]["model"]
+    assert first.neutral["request"]["seed"] == 1
+    assert first.neutral["request"]["messages"][0]["role"] == "user"
+    assert first.neutral["options"]["max_retries"] == 2
+    assert first.neutral["options"]["timeouts"]["idle"] == 0.3
+    assert first.neutral["options"]["timeouts"]["connect"] == 5
+    assert (first.pause, third.pause) == (0.5, 0.0)
+    assert [one.neutral["last"] for one in play.calls] == [False, False, True]
+    assert first.neutral == {**second.neutral}
+    assert first.neutral is not second.neutral
+    assert third.neutral["request"] == {}
+    assert play.requests == {"count": 1}
+
+
+def test_null_is_written_and_not_a_default() -> None:
+    play = Case(changed(calls=[call(api_key=None)])).fill(seed=0, port=1)
+    assert play.calls[0].neutral["api_key"] is None
+
+
+def test_overlay_goes_into_objects_and_replaces_the_rest() -> None:
+    base = {"a": {"b": 1, "c": [1]}, "d": {"e": 1}}
+    assert overlay(base, {"a": {"c": [2]}, "d": 5, "f": {}}) == {
+        "a": {"b": 1, "c": [2]},
+        "d": 5,
+        "f": {},
+    }
+    assert base == {"a": {"b": 1, "c": [1]}, "d": {"e": 1}}

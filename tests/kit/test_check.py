@@ -1,0 +1,85 @@
+"""What the command line asks of the kit, from the user's words to the exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botticelli.kit.cases import load_cases
+from botticelli.kit.check import list_cases, run_check, select_cases
+from botticelli.kit.errors import KitError
+from botticelli.kit.schemas import complaints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAIVE = "botticelli.kit.naive:NaiveDriver"
+SUMS = "botticelli.kit.broken:SumsUsage"
+
+
+def test_cases_are_chosen_by_area_id_or_pattern_and_keep_their_order() -> None:
+    cases = load_cases()
+    assert select_cases(cases, []) == cases
+    assert {case.area for case in select_cases(cases, ["usage"])} == {"usage"}
+    chosen = select_cases(cases, ["usage-cumulative", "sse-no-*", "usage-cumul*"])
+    assert [case.id for case in chosen] == sorted(case.id for case in chosen)
+    assert "usage-cumulative" in [case.id for case in chosen]
+    with pytest.raises(KitError, match="'no-such'"):
+        select_cases(cases, ["usage", "no-such"])
+
+
+def test_a_good_driver_ends_with_0() -> None:
+    out = io.StringIO()
+    assert run_check([NAIVE], out=out, select=["usage-cumulative", "models-bare-array"]) == 0
+    assert out.getvalue().startswith(f"{NAIVE}\n")
+    assert "passed: 2 passed in " in out.getvalue()
+
+
+def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) -> None:
+    out, told, junit = io.StringIO(), tmp_path / "r.json", tmp_path / "r.xml"
+    code = run_check(
+        [NAIVE, SUMS],
+        out=out,
+        select=["usage-cumulative"],
+        json_path=told,
+        junit_path=junit,
+        seed=5,
+    )
+    assert code == 1
+    assert "FAILED  usage-cumulative  (usage, must, silent)" in out.getvalue()
+    document = json.loads(told.read_text())
+    assert complaints("report", document) == []
+    assert document["seed"] == 5
+    assert [door["counts"]["failed"] for door in document["doors"]] == [0, 1]
+    assert junit.read_text().count("<failure") == 1
+
+
+def test_a_baseline_excuses_what_it_knows_and_is_stale_when_it_need_not(tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text('{"known": {"usage-cumulative": "sums, and we know it"}}')
+    out = io.StringIO()
+    assert run_check([SUMS], out=out, select=["usage-cumulative"], baseline=path) == 0
+    assert "1 known" in out.getvalue()
+    assert run_check([NAIVE], out=out, select=["usage-cumulative"], baseline=path) == 1
+    assert "STALE   usage-cumulative" in out.getvalue()
+
+
+def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with pytest.raises(KitError, match=r"cannot open no\.such:door"):
+        run_check(["no.such:door"], out=out)
+    with pytest.raises(KitError, match="cannot write the report"):
+        run_check([NAIVE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
+
+
+def test_the_list_is_a_table() -> None:
+    out = io.StringIO()
+    list_cases(out, ["usage-cumulative", "models-bare-array"])
+    assert out.getvalue() == (
+        "models-bare-array  models  should  Reads a list of models that comes as a bare array\n"
+        "usage-cumulative   usage   must    "
+        "Takes the last usage when every chunk carries a running total\n"
+    )

@@ -1,0 +1,188 @@
+"""The verdict: which fault is found, how grave it is, and what is never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from botticelli.kit.case import Case
+from botticelli.kit.judge import Crash, Fault, Hang, Told, Verdict, judge
+from botticelli.kit.seen import Request, Seen, SeenRequest
+
+NOTHING = Seen((), 0, ())
+
+
+def case(*calls: dict[str, Any], **members: Any) -> Case:
+    head = {"id": "a-case", "title": "A case", "level": "must", "side": "driver", "area": "a"}
+    rest = {"source": ["x#1"], "provenance": "prose", "exchanges": []}
+    return Case({**head, **rest, **members, "calls": list(calls)})
+
+
+def verdict(
+    expect: list[dict[str, Any]],
+    *told: Told,
+    operation: str = "generate",
+    seen: Seen = NOTHING,
+    claims: frozenset[str] = frozenset(),
+    **members: Any,
+) -> Verdict:
+    calls = [{"operation": operation, "expect": expect}] * max(len(told), 1)
+    play = case(*calls, **members).fill(seed=0, port=1)
+    return judge(play, told, seen, claims)
+
+
+def answer(text: str = "Hi", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "text": text, "finish_reason": "stop"}
+    return {"response": {"choices": [choice], **more}}
+
+
+def error(kind: str = "server", message: str = "no", **more: Any) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message, **more}}
+
+
+ANSWER: list[dict[str, Any]] = [{"response": {"text": "Hi"}}]
+ERROR: list[dict[str, Any]] = [{"error": {"kind": ["rate_limit", "server"]}}]
+KEY = case({"operation": "generate", "expect": ERROR}).fill(seed=0, port=1).key
+
+
+FAULTS: list[tuple[list[dict[str, Any]], Told, Fault | None]] = [
+    (ANSWER, answer(), None),
+    (ANSWER, answer("Ho"), Fault.SILENT),
+    (ANSWER, {"models": []}, Fault.SILENT),
+    (ANSWER, {"cancelled": True}, Fault.SILENT),
+    (ANSWER, error(), Fault.ERROR),
+    (ANSWER, {"unsupported": "no"}, Fault.UNSUPPORTED),
+    (ANSWER, {"response": {}}, Fault.INVALID),
+    (ANSWER, {}, Fault.INVALID),
+    (ANSWER, {**answer(), **error()}, Fault.INVALID),
+    (ANSWER, {"response": {"choices": [{1, 2}]}}, Fault.INVALID),
+    (ANSWER, Crash("KeyError: 'x'"), Fault.CRASH),
+    (ANSWER, Hang(3), Fault.HANG),
+    (ERROR, error(), None),
+    (ERROR, answer(), Fault.SILENT),
+    (ERROR, error("timeout"), Fault.ERROR),
+    (ERROR, error(message=f"key {KEY} is wrong"), Fault.LEAK),
+    ([{"models": ["a"]}], {"models": ["b"]}, Fault.SILENT),
+    ([{"response": {"usage": None}}], answer(usage={"total_tokens": 1}), Fault.SILENT),
+    ([{"response": {"request_id": "r"}}], answer(request_id="s"), Fault.DETAIL),
+    ([{"response": {"deviations": []}}], answer(deviations=["x"]), Fault.DETAIL),
+]
+
+
+@pytest.mark.parametrize(("expect", "told", "fault"), FAULTS)
+def test_faults(expect: list[dict[str, Any]], told: Told, fault: Fault | None) -> None:
+    found = verdict(expect, told)
+    assert found.fault is fault
+    assert found.passed is (fault is None)
+    assert bool(found.mismatches) is (fault is not None)
+
+
+def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
+    expect = [{"response": {"text": "Ho", "model": "m"}}, {"response": {"text": "Hu"}}, *ERROR]
+    assert verdict(expect, answer("Hu")).passed
+    assert verdict(expect, error()).passed
+    [mismatch] = verdict(expect, answer("Hi")).mismatches
+    assert (mismatch.path, mismatch.expected, mismatch.got) == (
+        "/response/choices/0/text",
+        '"Hu"',
+        '"Hi"',
+    )
+
+
+def test_what_is_right_but_could_be_better_is_remarked() -> None:
+    assert verdict(ERROR, error("rate_limit")).remarks == ()
+    [remark] = verdict(ERROR, error("server")).remarks
+    assert remark == "server is accepted, rate_limit is more precise"
+    [remark] = verdict([*ANSWER, *ERROR], error("rate_limit")).remarks
+    assert remark == "accepted, though response is the better outcome"
+
+
+def test_faults_are_ordered_by_gravity_and_the_gravest_is_named() -> None:
+    assert [fault.value for fault in sorted(Fault, key=lambda fault: fault.gravity)] == [
+        "silent",
+        "hang",
+        "crash",
+        "leak",
+        "invalid",
+        "request",
+        "error",
+        "unsupported",
+        "detail",
+    ]
+    found = verdict(ANSWER, error(), answer("Ho"), error())
+    assert found.fault is Fault.SILENT
+    assert [m.path for m in found.mismatches] == [
+        "/calls/0",
+        "/calls/1/response/choices/0/text",
+        "/calls/2",
+    ]
+
+
+def test_the_chunks_of_a_stream_are_its_text() -> None:
+    right = answer(chunks=["H", "i"], final_chunks=1)
+    assert verdict(ANSWER, right, operation="stream").passed
+    for wrong in (answer(chunks=["H"]), answer(chunks=["H", "i"], final_chunks=2)):
+        found = verdict(ANSWER, wrong, operation="stream")
+        assert found.fault is Fault.SILENT
+        assert len(found.mismatches) == 1
+    assert verdict(ANSWER, answer(), operation="stream").passed
+
+
+def test_the_chunks_of_several_choices_are_not_put_together() -> None:
+    got = answer(chunks=["H", "x", "i"])
+    got["response"]["choices"].append({"index": 1, "text": "x", "finish_reason": "stop"})
+    assert verdict(ANSWER, got, operation="stream").passed
+
+
+def test_ids_of_tool_calls_differ() -> None:
+    call = {"id": "c", "name": "a", "arguments": "{}"}
+    got = answer()
+    got["response"]["choices"][0]["tool_calls"] = [call, call]
+    [mismatch] = verdict(ANSWER, got).mismatches
+    assert mismatch.path == "/response/choices/0/tool_calls"
+    got["response"]["choices"][0]["tool_calls"] = [call, {**call, "id": "d"}]
+    assert verdict(ANSWER, got).passed
+    # What has no id is not the same as something else that has none.
+    got["response"]["choices"][0]["tool_calls"] = [{**call, "id": None}] * 2
+    assert verdict(ANSWER, got).passed
+
+
+def test_deviations_count_when_they_are_claimed() -> None:
+    expect = [{"response": {"deviations": ["x"]}}]
+    assert verdict(expect, answer()).passed
+    claims = frozenset({"deviations"})
+    assert verdict(expect, answer(), claims=claims).fault is Fault.DETAIL
+
+
+def test_what_the_server_saw_is_judged() -> None:
+    assert verdict(ANSWER, answer(), requests={"count": 0}).passed
+    assert verdict(ANSWER, answer(), requests={"count": 1}).fault is Fault.REQUEST
+    assert verdict(ANSWER, answer(), seen=Seen((), 1, ("?",))).fault is Fault.REQUEST
+
+
+@pytest.mark.parametrize("told", [Hang(1), Crash("x")])
+def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(told: Told) -> None:
+    found = verdict(ANSWER, told, requests={"count": 1})
+    assert len(found.mismatches) == 1
+
+
+def test_the_key_is_never_shown() -> None:
+    request = Request("GET", "/", (("Authorization", f"Basic {KEY}"),), b"")
+    seen = Seen((SeenRequest(request, 0, None),), 1, ())
+    rule = {"all": {"headers": {"Authorization": "Bearer {{key}}"}}}
+    for found in (
+        verdict(ERROR, error(message=f"key {KEY}")),
+        verdict(ANSWER, answer(KEY)),
+        verdict(ANSWER, Crash(f"ValueError: {KEY}")),
+        verdict(ANSWER, answer(), seen=seen, requests=rule),
+    ):
+        assert found.mismatches
+        assert KEY not in repr(found)
+        assert "[key]" in repr(found)
+
+
+def test_a_lone_surrogate_in_an_outcome_is_judged_not_stumbled_over() -> None:
+    found = verdict(ANSWER, answer("Hi\ud83d"))
+    assert found.fault is Fault.SILENT
+    assert "\\ud83d" in found.mismatches[0].got

@@ -1,0 +1,251 @@
+"""The player, met with bare sockets: what is written arrives to the byte, what is sent is seen."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli.kit.notation import Defaults, Script, compile_exchange
+from botticelli.kit.player import Player, Stage
+from botticelli.kit.seen import Request, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GET = b"GET /v1/models?a=b HTTP/1.1\r\nHost: x\r\nX-Thing: y\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def player() -> Iterator[Player]:
+    with Player() as player:
+        yield player
+
+
+@pytest.fixture
+def stage(player: Player) -> Iterator[Stage]:
+    stage = player.open()
+    yield stage
+    stage.finish()
+
+
+def play(stage: Stage, *exchanges: dict[str, Any]) -> None:
+    def script(index: int, _request: Request) -> Script:
+        exchange = exchanges[min(index, len(exchanges) - 1)]
+        return compile_exchange(exchange, Defaults("id", "m"), datetime.now(UTC))
+
+    stage.direct(script)
+
+
+def connect(stage: Stage) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", stage.port), timeout=5)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
+
+
+def read_all(client: socket.socket) -> bytes:
+    data = b""
+    while piece := client.recv(65536):
+        data += piece
+    return data
+
+
+def read_until(client: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        piece = client.recv(1)
+        assert piece, data
+        data += piece
+    return data
+
+
+def test_bytes_arrive_as_written_and_close_ends_them(stage: Stage) -> None:
+    play(stage, {"status": 200, "body": [{"text": "a"}, {"hex": "00FF"}], "end": "close"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert read_all(client) == (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\n\x00\xff\r\n0\r\n\r\n"
+        )
+
+
+def test_what_was_sent_is_seen_as_it_was_sent(stage: Stage) -> None:
+    play(stage, {"status": 200, "end": "close"})
+    with connect(stage) as client:
+        client.sendall(
+            b"POST /v1/x HTTP/1.1\r\nAuthorization: Bearer k\r\nX-A: 1\r\nx-a:  2 \r\n"
+            b"Content-Length: 5\r\n\r\nh\x00llo"
+        )
+        read_all(client)
+    [seen] = stage.finish().requests
+    assert (seen.request.method, seen.request.path) == ("POST", "/v1/x")
+    assert seen.request.headers == (
+        ("Authorization", "Bearer k"),
+        ("X-A", "1"),
+        ("x-a", "2"),
+        ("Content-Length", "5"),
+    )
+    assert seen.request.header("x-A") == "1, 2"
+    assert seen.request.header("X-B") is None
+    assert seen.request.body == b"h\x00llo"
+    assert (seen.connection, seen.delay, seen.client_left) == (0, None, False)
+
+
+def test_a_chunked_request_and_one_that_waits_for_leave(stage: Stage) -> None:
+    play(stage, {"status": 200, "framing": "length"})
+    with connect(stage) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+        assert read_until(client, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"2;x=y\r\nhe\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
+        assert b"200 OK" in read_until(client, b"\r\n\r\n")
+    [seen] = stage.finish().requests
+    assert seen.request.body == b"he0123456789"
+
+
+def test_a_kept_connection_carries_the_next_exchange(stage: Stage) -> None:
+    play(stage, {"status": 201, "framing": "length"}, {"status": 202, "framing": "length"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert b" 201 " in read_until(client, b"\r\n\r\n")
+        client.sendall(GET)
+        assert b" 202 " in read_until(client, b"\r\n\r\n")
+        client.sendall(GET)
+        assert b" 202 " in read_until(client, b"\r\n\r\n")
+    with connect(stage) as client:
+        client.sendall(GET)
+        read_until(client, b"\r\n\r\n")
+    seen = stage.finish()
+    assert [request.connection for request in seen.requests] == [0, 0, 0, 1]
+    assert seen.connections == 2
+    assert all((request.delay or 0) >= 0 for request in seen.requests[1:])
+
+
+def test_a_reset_is_a_reset_and_what_came_before_it_arrives(stage: Stage) -> None:
+    play(stage, {"status": 200, "body": [{"text": "half"}], "end": "reset"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert read_until(client, b"half\r\n").endswith(b"4\r\nhalf\r\n")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_a_reset_before_any_byte(stage: Stage) -> None:
+    play(stage, {"end": "reset"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_a_cut_body_ends_without_its_last_chunk(stage: Stage) -> None:
+    play(stage, {"status": 200, "body": [{"text": "a"}], "end": "cut"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert read_all(client).endswith(b"\r\n\r\n1\r\na\r\n")
+
+
+def hold(stage: Stage, patience: float, *, leave: bool) -> Seen:
+    play(stage, {"status": 200, "body": [{"text": "a"}, {"hold": True}], "end": "cut"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        read_until(client, b"1\r\na\r\n")
+        if leave:
+            client.close()
+        return stage.finish(patience=patience)
+
+
+def test_a_client_that_leaves_a_held_answer_is_noticed(stage: Stage) -> None:
+    [seen] = hold(stage, 5, leave=True).requests
+    assert seen.client_left
+
+
+def test_a_client_that_stays_is_noticed_too(stage: Stage) -> None:
+    [seen] = hold(stage, 0.05, leave=False).requests
+    assert not seen.client_left
+
+
+def test_finish_closes_a_held_connection_and_the_port(stage: Stage) -> None:
+    play(stage, {"status": 200, "body": [{"hold": True}], "end": "cut"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        read_until(client, b"\r\n\r\n")
+        stage.finish()
+        assert client.recv(1) == b""
+    with pytest.raises(ConnectionRefusedError):
+        connect(stage)
+
+
+def test_a_stage_that_does_not_listen_refuses(player: Player) -> None:
+    stage = player.open(listens=False)
+    assert stage.port
+    with pytest.raises(ConnectionRefusedError):
+        connect(stage)
+    assert stage.finish() == Seen((), 0, ())
+
+
+def test_stages_do_not_see_each_other(player: Player) -> None:
+    one, other = player.open(), player.open()
+    play(one, {"status": 200, "end": "close"})
+    with connect(one) as client:
+        client.sendall(GET)
+        read_all(client)
+    assert len(one.finish().requests) == 1
+    assert other.finish().requests == ()
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"hello\r\n\r\n", "not a request line"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", "not a header"),
+        (b"GET / HTTP/1.1\r\nA: b\r\n", "closed inside a head"),
+        (b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", "a body without its end"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "a body without its end"),
+    ],
+)
+def test_what_is_not_http_is_told(stage: Stage, sent: bytes, told: str) -> None:
+    play(stage, {"status": 200})
+    with connect(stage) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b""
+    seen = stage.finish()
+    assert seen.requests == ()
+    [trouble] = seen.trouble
+    assert told in trouble
+
+
+def test_an_exchange_that_cannot_be_played_is_told(stage: Stage) -> None:
+    play(stage, {"status": 200, "framing": "close", "end": "keep-alive"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert read_all(client) == b""
+    [trouble] = stage.finish().trouble
+    assert "framing close" in trouble
+
+
+def test_a_request_before_the_stage_is_set_is_told(stage: Stage) -> None:
+    with connect(stage) as client:
+        client.sendall(GET)
+        assert read_all(client) == b""
+    assert stage.finish().trouble == ("a request before the stage was set",)
+
+
+def test_lingering_sees_what_comes_late(stage: Stage) -> None:
+    play(stage, {"status": 200, "framing": "length"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        seen = stage.finish(linger=0.2)
+    assert len(seen.requests) == 1
+
+
+def test_a_taken_port_is_an_os_error(player: Player, stage: Stage) -> None:
+    with pytest.raises(OSError, match="in use"):
+        player.open(port=stage.port)
+
+
+def test_closing_twice_is_once() -> None:
+    player = Player()
+    player.close()
+    player.close()

@@ -1,0 +1,218 @@
+"""Reports: the same facts as text, JSON and JUnit."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from botticelli.kit.case import Case
+from botticelli.kit.judge import Fault, Verdict
+from botticelli.kit.match import Mismatch
+from botticelli.kit.report import (
+    DoorReport,
+    as_document,
+    told,
+    watch,
+    write_json,
+    write_junit,
+    write_terminal,
+)
+from botticelli.kit.runner import Result, Status
+from botticelli.kit.schemas import complaints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RIGHT = Verdict(None)
+WRONG = Verdict(Fault.DETAIL, (Mismatch("/response/id", '"a"', '"b"'),), ("could be better",))
+SILENT = Verdict(Fault.SILENT, (Mismatch("", "error", "response"),))
+
+
+def result(slug: str, status: Status, verdict: Verdict = RIGHT, **more: Any) -> Result:
+    area = slug.partition("-")[0]
+    document = {
+        "id": slug,
+        "title": f"Does {slug}",
+        "level": more.pop("level", "must"),
+        "area": area,
+        "source": ["x/y#1", "recorded"],
+        **more.pop("case", {}),
+    }
+    return Result(Case(document), status, verdict, 0.25, **more)
+
+
+def report(*results: Result) -> DoorReport:
+    return DoorReport("my.module:door", frozenset({"stream", "generate"}), list(results), 1.26)
+
+
+MIXED = report(
+    result("tool-a", Status.FAILED, WRONG, case={"spec": "https://spec"}),
+    result("sse-b", Status.FAILED, SILENT),
+    result("sse-a", Status.PASSED),
+    result("sse-c", Status.KNOWN, WRONG, reason="because we know"),
+    result("tool-b", Status.NOT_CLAIMED, reason="vision"),
+    result("tool-c", Status.STALE, reason="was broken once"),
+    result("tool-d", Status.FAILED, WRONG, level="may"),
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def written(one: DoorReport, out: io.StringIO | None = None) -> str:
+    out = out or io.StringIO()
+    write_terminal(one, out)
+    return out.getvalue()
+
+
+def test_the_table_is_plain_and_aligned() -> None:
+    text = written(MIXED)
+    assert text.startswith(
+        "my.module:door\n"
+        "\n"
+        "area  passed  failed  known  stale  not claimed\n"
+        "sse        1       1      1      .            .\n"
+        "tool       .       2      .      1            1\n"
+        "all        1       3      1      1            1\n"
+        "\n"
+    )
+    assert "\x1b" not in text
+    assert text.endswith("\nFAILED: 1 passed, 3 failed, 1 known, 1 stale, 1 not claimed in 1.3 s\n")
+
+
+def test_failures_are_told_gravest_first_with_expected_got_and_source() -> None:
+    text = written(MIXED)
+    assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
+    assert (
+        "FAILED  tool-a  (tool, must, detail)\n"
+        "  Does tool-a\n"
+        "  at /response/id\n"
+        '    expected  "a"\n'
+        '    got       "b"\n'
+        "  source    https://spec; x/y#1; recorded\n"
+    ) in text
+    assert "at the outcome\n    expected  error\n    got       response\n" in text
+    assert "take it out of the baseline, where it says: was broken once" in text
+    assert "sse-c" not in text
+
+
+def test_a_run_in_which_all_is_well() -> None:
+    good = report(result("sse-a", Status.PASSED))
+    assert good.passed
+    assert written(good).endswith("\npassed: 1 passed in 1.3 s\n")
+    assert written(report()).endswith("\npassed: nothing run in 1.3 s\n")
+
+
+def test_a_may_that_fails_does_not_fail_the_run_but_is_told() -> None:
+    one = report(result("tool-d", Status.FAILED, WRONG, level="may"))
+    assert one.passed
+    assert "FAILED  tool-d  (tool, may, detail)" in written(one)
+
+
+def test_a_terminal_gets_colour() -> None:
+    text = written(MIXED, Terminal())
+    assert "\x1b[31mFAILED  sse-b\x1b[0m" in text
+    assert "\x1b[1marea" in text
+
+
+def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
+    crash = Verdict(Fault.CRASH, (Mismatch("", "an outcome", "one\ntwo"),))
+    assert "    got       one\n              two\n" in told(result("a-b", Status.FAILED, crash))
+
+
+def test_results_pass_through_the_progress_bar_untouched() -> None:
+    for out in (io.StringIO(), Terminal()):
+        assert list(watch(MIXED.results, 7, "title", out)) == MIXED.results
+    assert io.StringIO().getvalue() == ""
+
+
+def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, as_document([MIXED, report()], 7, "1.2.3"))
+    document = json.loads(path.read_text())
+    assert complaints("report", document) == []
+    assert (document["botticelli"], document["seed"], document["passed"]) == ("1.2.3", 7, False)
+    [door, empty] = document["doors"]
+    assert empty["results"] == []
+    assert door["capabilities"] == ["generate", "stream"]
+    assert door["counts"] == {"passed": 1, "failed": 3, "known": 1, "stale": 1, "not_claimed": 1}
+    assert [one["case"] for one in door["results"]] == [
+        "sse-a",
+        "sse-b",
+        "sse-c",
+        "tool-a",
+        "tool-b",
+        "tool-c",
+        "tool-d",
+    ]
+    assert door["results"][3] == {
+        "case": "tool-a",
+        "title": "Does tool-a",
+        "area": "tool",
+        "level": "must",
+        "status": "failed",
+        "seconds": 0.25,
+        "source": ["x/y#1", "recorded"],
+        "spec": "https://spec",
+        "fault": "detail",
+        "mismatches": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
+        "remarks": ["could be better"],
+    }
+    assert "fault" not in door["results"][0]
+
+
+def test_every_fault_and_status_is_in_the_schema() -> None:
+    for fault in Fault:
+        verdict = Verdict(fault, (Mismatch("", "a", "b"),))
+        one = report(result("a-b", Status.FAILED, verdict))
+        assert complaints("report", as_document([one], 0, "1")) == []
+    for status in Status:
+        assert complaints("report", as_document([report(result("a-b", status))], 0, "1")) == []
+
+
+def test_junit(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    write_junit(path, [MIXED])
+    [suite] = ET.parse(path).getroot()
+    assert suite.attrib == {
+        "name": "my.module:door",
+        "tests": "7",
+        "failures": "3",
+        "skipped": "3",
+        "errors": "0",
+        "time": "1.260",
+    }
+    cases = {one.attrib["name"]: one for one in suite}
+    assert cases["sse-a"].attrib["classname"] == "sse"
+    assert list(cases["sse-a"]) == []
+    [failure] = cases["tool-a"]
+    assert (failure.tag, failure.attrib["type"]) == ("failure", "detail")
+    assert failure.text is not None
+    assert "expected" in failure.text
+    assert cases["tool-c"][0].attrib["type"] == "stale"
+    skipped = {name: cases[name][0].attrib["message"] for name in ("sse-c", "tool-b", "tool-d")}
+    assert skipped == {
+        "sse-c": "known: because we know",
+        "tool-b": "not claimed: vision",
+        "tool-d": "failed: a may",
+    }
+
+
+def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
+    bad = Verdict(Fault.SILENT, (Mismatch("/x", "\x00\ud83d", "\x1b[31m"),))
+    path = tmp_path / "junit.xml"
+    write_junit(path, [report(result("a-b", Status.FAILED, bad))])
+    assert "\ufffd\ufffd" in (ET.parse(path).getroot()[0][0][0].text or "")
+
+
+def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_json(tmp_path / "none" / "x.json", {})
+    with pytest.raises(OSError, match="No such file"):
+        write_junit(tmp_path / "none" / "x.xml", [])

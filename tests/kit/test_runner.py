@@ -1,0 +1,260 @@
+"""The runner: what is run, in what order things happen, what comes of drivers that misbehave."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli.kit.case import Case
+from botticelli.kit.door import CrashedError, Door, HungError
+from botticelli.kit.errors import BaselineError
+from botticelli.kit.judge import Crash, Fault, Hang
+from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.player import Player
+from botticelli.kit.runner import (
+    Result,
+    Status,
+    exchange_for,
+    read_baseline,
+    run_case,
+    run_cases,
+    watched,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
+
+
+@pytest.fixture(scope="module")
+def player() -> Iterator[Player]:
+    with Player() as player:
+        yield player
+
+
+class Scripted:
+    """A door that does what it is told."""
+
+    capabilities = EVERYTHING
+
+    def __init__(self, do: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self.do = do
+        self.calls: list[dict[str, Any]] = []
+
+    def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append(call)
+        return self.do(call)
+
+
+def case(slug: str = "a-case", **members: Any) -> Case:
+    head = {"id": slug, "title": "A case", "level": "must", "side": "driver", "area": "a"}
+    whole = {"status": 200, "headers": [["Content-Type", "application/json"]]}
+    rest = {
+        "source": ["x#1"],
+        "provenance": "prose",
+        "calls": [{"operation": "generate", "expect": [{"response": {"text": "{{text}}"}}]}],
+        "exchanges": [{**whole, "body": [{"message": {"content": "{{text}}"}}]}],
+    }
+    return Case({**head, **rest, **members})
+
+
+def answer(text: str) -> dict[str, Any]:
+    return {"response": {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}}
+
+
+def results(cases: list[Case], door: Door, **options: Any) -> dict[str, Result]:
+    return {result.case.id: result for result in run_cases(cases, door, **options)}
+
+
+def test_a_driver_that_does_right_passes(player: Player) -> None:
+    assert run_case(case(), NaiveDriver(), player).passed
+    found = results([case("a-one"), case("a-two")], NaiveDriver(), jobs=2)
+    assert {slug: result.status for slug, result in found.items()} == {
+        "a-one": Status.PASSED,
+        "a-two": Status.PASSED,
+    }
+
+
+def test_the_seed_changes_what_is_played(player: Player) -> None:
+    texts: list[str] = []
+
+    def note(call: dict[str, Any]) -> dict[str, Any]:
+        outcome = NaiveDriver().exchange(call)
+        texts.append(outcome["response"]["choices"][0]["text"])
+        return outcome
+
+    for seed in (1, 2, 1):
+        assert run_case(case(), Scripted(note), player, seed=seed).passed
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_a_driver_that_knows_the_answer_by_heart_fails(player: Player) -> None:
+    assert run_case(case(), Scripted(lambda _: answer("Hi")), player).fault is Fault.SILENT
+
+
+def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(player: Player) -> None:
+    door = Scripted(NaiveDriver().exchange)
+    twice: dict[str, Any] = {"operation": "generate", "times": 2, "expect": [{"response": {}}]}
+    once: dict[str, Any] = {"operation": "stream", "expect": [{"response": {}}]}
+    assert run_case(case(calls=[twice, once]), door, player).passed
+    assert [call["operation"] for call in door.calls] == ["generate", "generate", "stream"]
+    assert [call["last"] for call in door.calls] == [False, False, True]
+    assert len({call["base_url"] for call in door.calls}) == 1
+
+
+def test_a_driver_that_changes_its_call_changes_nothing(player: Player) -> None:
+    def spoil(call: dict[str, Any]) -> dict[str, Any]:
+        outcome = NaiveDriver().exchange(call)
+        call["api_key"] = None
+        call["request"].clear()
+        return outcome or {"error": {"kind": "server", "message": "sk-"}}
+
+    door = Scripted(spoil)
+    rules = {"all": {"headers": {"Authorization": "Bearer {{key}}"}}, "count": 2}
+    calls: list[dict[str, Any]] = [{"operation": "generate", "times": 2, "expect": [{"response": {}}]}]
+    assert run_case(case(calls=calls, requests=rules), door, player).passed
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "told"),
+    [
+        (KeyError("choices"), Fault.CRASH, "KeyError: 'choices' (at test_runner.py:"),
+        (SystemExit(3), Fault.CRASH, "SystemExit: 3"),
+        (CrashedError("died"), Fault.CRASH, "died"),
+        (HungError("x"), Fault.HANG, "nothing in 5 s"),
+    ],
+)
+def test_what_a_driver_raises_is_its_verdict(
+    player: Player, error: BaseException, fault: Fault, told: str
+) -> None:
+    def fail(_call: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    calls: list[dict[str, Any]] = [{"operation": "generate", "times": 2, "expect": [{"response": {}}]}]
+    door = Scripted(fail)
+    verdict = run_case(case(calls=calls), door, player, limit=5)
+    assert verdict.fault is fault
+    assert told in verdict.mismatches[0].got
+    assert len(door.calls) == 1, "nothing more is asked of it"
+
+
+def test_a_driver_that_never_comes_back_is_left_behind(player: Player) -> None:
+    released = threading.Event()
+
+    def wait(_call: dict[str, Any]) -> dict[str, Any]:
+        released.wait(30)
+        return answer("late")
+
+    verdict = run_case(case(), Scripted(wait), player, limit=0.1)
+    released.set()
+    assert verdict.fault is Fault.HANG
+
+
+def test_watched_tells_what_came_of_a_call() -> None:
+    neutral = {"case": "a-case"}
+    assert watched(Scripted(lambda call: call), neutral, 5) == neutral
+    assert isinstance(watched(Scripted(lambda call: call["x"]), neutral, 5), Crash)
+
+    def wait(call: dict[str, Any]) -> dict[str, Any]:
+        threading.Event().wait(1)
+        return call
+
+    assert watched(Scripted(wait), neutral, 0.05) == Hang(0.05)
+
+
+def test_what_is_not_claimed_is_not_run() -> None:
+    door = Scripted(NaiveDriver().exchange)
+    found = results([case(capability=["vision", "n"]), case("b-case")], door)
+    skipped = found["a-case"]
+    assert (skipped.status, skipped.reason) == (Status.NOT_CLAIMED, "n, vision")
+    assert not skipped.fails_run
+    assert len(door.calls) == 1
+
+
+def test_what_is_claimed_and_then_refused_fails() -> None:
+    found = results([case()], Scripted(lambda _: {"unsupported": "not yet"}))
+    assert found["a-case"].verdict.fault is Fault.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "level", "status", "fails"),
+    [
+        ("right", None, "must", Status.PASSED, False),
+        ("wrong", None, "must", Status.FAILED, True),
+        ("wrong", None, "should", Status.FAILED, True),
+        ("wrong", None, "may", Status.FAILED, False),
+        ("wrong", "for a reason", "must", Status.KNOWN, False),
+        ("right", "for a reason", "may", Status.STALE, True),
+    ],
+)
+def test_what_fails_a_run(text: str, known: str | None, level: str, status: Status, *, fails: bool) -> None:
+    right = [{"operation": "generate", "expect": [{"response": {"text": "right"}}]}]
+    one = case(level=level, calls=right)
+    found = results([one], Scripted(lambda _: answer(text)), known={one.id: known} if known else {})
+    assert (found[one.id].status, found[one.id].fails_run) == (status, fails)
+    assert found[one.id].reason == (known or "")
+
+
+def test_cases_run_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def meet(_call: dict[str, Any]) -> dict[str, Any]:
+        together.wait()
+        return answer("x")
+
+    calls: list[dict[str, Any]] = [{"operation": "generate", "expect": [{"response": {"text": "x"}}]}]
+    cases = [case(f"a-{name}", calls=calls) for name in ("one", "two", "three")]
+    found = results(cases, Scripted(meet), jobs=3)
+    assert all(result.status is Status.PASSED for result in found.values())
+
+
+def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:
+    written = [{"status": 201, "times": 2}, {"status": 202}, {"status": 203, "times": 3}]
+    play = case(exchanges=written).fill(seed=0, port=1)
+    assert [exchange_for(play, n)["status"] for n in range(8)] == [201, 201, 202, *[203] * 5]
+
+
+def test_a_request_where_none_is_expected_gets_an_error_that_is_not_tried_again(
+    player: Player,
+) -> None:
+    calls: list[dict[str, Any]] = [
+        {"operation": "generate", "options": {"max_retries": 2}, "expect": [{"response": {}}]}
+    ]
+    verdict = run_case(case(calls=calls, exchanges=[], requests={"count": 0}), NaiveDriver(), player)
+    told = {mismatch.path: mismatch.got for mismatch in verdict.mismatches}
+    assert "no request was expected" in told[""]
+    assert told["/requests/count"] == "1"
+
+
+def test_nothing_listens_where_a_case_says_so(player: Player) -> None:
+    calls: list[dict[str, Any]] = [{"operation": "generate", "expect": [{"error": {"kind": ["connect"]}}]}]
+    assert run_case(case(calls=calls, listen=False), NaiveDriver(), player).passed
+
+
+def test_a_baseline_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps({"known": {"a-case": "because of a reason"}}))
+    assert read_baseline(path, [case()]) == {"a-case": "because of a reason"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "Expecting"),
+        ("{}", "known"),
+        ('{"known": {"a-case": "no"}}', "/known/a-case"),
+        ('{"known": {"b-case": "because of a reason"}}', "no such case: b-case"),
+    ],
+)
+def test_a_baseline_that_cannot_be_used_is_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "known.json"
+    path.write_text(text)
+    with pytest.raises(BaselineError, match=told):
+        read_baseline(path, [case()])
+    with pytest.raises(BaselineError, match="No such file"):
+        read_baseline(tmp_path / "none.json", [case()])

@@ -1,0 +1,86 @@
+"""The pytest class: run as a user would run it, in a pytest of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TESTS = """
+import pytest
+from pathlib import Path
+from botticelli.kit.broken import SumsUsage
+from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.suite import DriverSuite
+
+
+class TestNaive(DriverSuite):
+    @pytest.fixture
+    def door(self):
+        return NaiveDriver()
+
+
+class Awaited:
+    capabilities = frozenset({"models"})
+
+    async def exchange(self, call):
+        return NaiveDriver().exchange(call)
+
+
+class TestAwaited(DriverSuite):
+    @pytest.fixture
+    def door(self):
+        return Awaited()
+
+
+class TestBroken(DriverSuite):
+    @pytest.fixture
+    def door(self):
+        return SumsUsage()
+
+
+class TestKnown(TestBroken):
+    baseline = Path(__file__).with_name("known.json")
+
+
+class TestNothing(DriverSuite):
+    pass
+"""
+CASES = "usage-cumulative or models-bare-array"
+
+
+def test_each_case_is_a_test(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(TESTS)
+    (tmp_path / "known.json").write_text('{"known": {"usage-cumulative": "sums, we know"}}')
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "-rA", "--color=no", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-p", "no:xdist", "-k", CASES, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    told = {line for line in lines if line.startswith(("PASSED", "FAILED", "ERROR")) and "::" in line}
+    names = {line.split(" - ")[0].replace("test_mine.py::", "") for line in told}
+    assert names == {
+        "PASSED TestNaive::test_case[usage-cumulative]",
+        "PASSED TestNaive::test_case[models-bare-array]",
+        "PASSED TestAwaited::test_case[models-bare-array]",
+        "FAILED TestBroken::test_case[usage-cumulative]",
+        "PASSED TestBroken::test_case[models-bare-array]",
+        "PASSED TestKnown::test_case[models-bare-array]",
+        "ERROR TestNothing::test_case[usage-cumulative]",
+        "ERROR TestNothing::test_case[models-bare-array]",
+    }, done.stdout + done.stderr
+    assert "1 skipped" in lines[-1]
+    assert "1 xfailed" in lines[-1]
+    assert "FAILED  usage-cumulative  (usage, must, silent)" in done.stdout
+    assert "fixture 'door' not found" in done.stdout
