@@ -36,6 +36,7 @@ def say(value: object) -> Said:
         ({"error": {}, "message": "e"}, "e"),
         ({"error": {"error": {"message": "deep"}}}, "deep"),
         ({"error": {"message": "", "detail": "d"}}, "d"),
+        ({"error": {"msg": "g", "detail": "d"}}, "g"),
         ({"error": {"code": "boom"}}, '{"error": {"code": "boom"}}'),
         ({"error": [{"msg": "x"}, "y", 3, {"loc": ["a", 1, None], "msg": "z"}]}, "x; y; a.1: z"),
         ({"error": {"loc": "no list", "msg": "z"}}, "z"),

@@ -131,6 +131,24 @@ def test_a_refinement_needs_its_status() -> None:
     assert fail(400, '{"error":{"message":"x","code":"insufficient_quota"}}').kind == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    ],
+)
+def test_a_terminal_quota_is_known_by_its_code_alone(word: str) -> None:
+    assert fail(429, json.dumps({"error": {"message": "x", "code": word}})).kind == "credits_exhausted"
+
+
+def test_a_terminal_quota_is_known_by_its_type_alone() -> None:
+    assert fail(429, '{"error":{"message":"x","type":"insufficient_quota"}}').kind == "credits_exhausted"
+
+
 def test_the_providers_rows_come_before_the_formats() -> None:
     mine = Refinement(kind="permission_denied", codes=frozenset({"model_not_found"}))
     body = '{"error":{"message":"x","code":"model_not_found"}}'

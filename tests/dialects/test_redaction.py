@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from botticelli.dialects.openai.redaction import MASK, redact, redact_bytes
@@ -50,6 +52,17 @@ SECRET = 'Q7+x/9"z\\w-end'
 )
 def test_a_secret_in_its_spellings(text: str, masked: str) -> None:
     assert redact(text, (SECRET,)) == masked
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize(
+    "secret", [r"abcdefgh\\\\ij", "abcdefgh%25ij", "abcdefgh&#38;ij", r"abcdefgh\u0041ij"]
+)
+def test_a_secret_with_what_looks_like_an_escape(secret: str, depth: int) -> None:
+    quoted = secret
+    for _ in range(depth):
+        quoted = json.dumps(quoted)[1:-1]
+    assert redact(f"<{quoted}>", (secret,)) == f"<{MASK}>"
 
 
 @pytest.mark.parametrize(
