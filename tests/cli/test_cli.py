@@ -1,0 +1,415 @@
+"""The command line: what each command prints, where, and the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from botticelli.cli import main
+from botticelli.kit.cases import load_cases
+from botticelli.kit.serve import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "hf_canary_0123456789"
+HELLO = "Hello from the embedded server."
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    with serving(load_cases()) as address:
+        yield address
+
+
+@pytest.fixture
+def keyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUGGINGFACE_API_KEY", KEY)
+
+
+def run(*arguments: str) -> int:
+    """The exit code, whether it is returned or, as argparse does it, raised."""
+    try:
+        return main(arguments)
+    except SystemExit as raised:
+        return int(raised.code or 0)
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers every request with one body and remembers what came."""
+
+    answer: bytes = b""
+    seen: list[tuple[dict[str, str], Any]]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).seen.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self._reply()
+
+    def do_GET(self) -> None:
+        self._reply()
+
+    def _reply(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[type[Recorder], str]]:
+    handler = type("Handler", (Recorder,), {"seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield handler, f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class TestChat:
+    @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
+    def test_prints_the_answer_and_nothing_else(
+        self, how: str, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("chat", "hi", how, "--base-url", f"{origin}/v1") == 0
+        assert capsys.readouterr() == (HELLO + "\n", "")
+
+    def test_prints_the_answer_as_json(
+        self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("chat", "hi", "--json", "--base-url", f"{origin}/v1") == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["choices"][0]["outputs"] == [{"type": "text", "text": HELLO}]
+        assert answer["choices"][0]["finish_reason"] == "stop"
+        assert "raw" not in answer
+
+    def test_sends_what_was_asked_for(self, keyed: None, recorder: tuple[type[Recorder], str]) -> None:
+        handler, url = recorder
+        handler.answer = b'{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}'
+        arguments = ["--model", "org/m:fastest", "--system", "Be terse.", "--max-tokens", "7"]
+        assert run("chat", "hi", *arguments, "--temperature", "0", "--no-stream", "--base-url", url) == 0
+        ((headers, body),) = handler.seen
+        assert headers["authorization"] == f"Bearer {KEY}"
+        assert body == {
+            "model": "org/m:fastest",
+            "messages": [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "hi"}],
+            "max_tokens": 7,
+            "temperature": 0,
+        }
+
+    def test_reads_the_prompt_from_standard_input(
+        self, keyed: None, recorder: tuple[type[Recorder], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handler, url = recorder
+        handler.answer = b'{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}'
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("grüß dich".encode())))
+        assert run("chat", "-", "--no-stream", "--base-url", url) == 0
+        assert handler.seen[0][1]["messages"][0]["content"] == "grüß dich"
+
+    def test_needs_no_key_for_another_server(self, recorder: tuple[type[Recorder], str]) -> None:
+        handler, url = recorder
+        handler.answer = b'{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}'
+        assert run("chat", "hi", "--no-stream", "--base-url", url) == 0
+        assert "authorization" not in handler.seen[0][0]
+
+    def test_tells_usage_and_departures_when_verbose(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(
+            {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": "tiny",
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": {"role": "assistant", "content": "x"},
+                        "finish_reason": "stop",
+                        "logprobs": None,
+                    }
+                ],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+            }
+        ).encode()
+        assert run("chat", "hi", "-v", "--no-stream", "--base-url", url) == 0
+        printed = capsys.readouterr()
+        assert printed.out == "x\n"
+        assert printed.err.splitlines() == [
+            "tiny: stop, 3 + 1 tokens",
+            "departs from the format: refusal-missing at $.choices[0].message.refusal",
+        ]
+
+    def test_shows_calls_where_there_is_no_text(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+        message = {"content": None, "tool_calls": [call]}
+        handler.answer = json.dumps(
+            {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+        ).encode()
+        for how in ("--stream", "--no-stream"):
+            assert run("chat", "hi", how, "--base-url", url) == 0
+            assert capsys.readouterr().out == 'f({"a":1})\n'
+
+    def test_keeps_what_was_delivered_before_an_error(
+        self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("chat", "hi", "--base-url", f"{origin}/stream-error-after-text/v1") == 1
+        printed = capsys.readouterr()
+        assert printed.out.strip()
+        assert printed.out.endswith("\n")
+        assert printed.err.startswith("botticelli: ")
+        assert len(printed.err.splitlines()) == 1
+
+    def test_says_what_to_set_where_there_is_no_key(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("chat", "hi") == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "HUGGINGFACE_API_KEY" in printed.err
+        assert "huggingface.co/settings/tokens" in printed.err
+        assert len(printed.err.splitlines()) == 1
+
+    def test_refuses_a_request_that_the_format_cannot_carry(
+        self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("chat", "hi", "--temperature", "3", "--base-url", f"{origin}/v1") == 1
+        assert "temperature must be between 0 and 2" in capsys.readouterr().err
+
+    def test_never_shows_the_key(self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]) -> None:
+        for case in ("error-router-token-refused", "stream-error-after-text"):
+            run("chat", "hi", "--json", "-v", "--base-url", f"{origin}/{case}/v1")
+            run("chat", "hi", "-v", "--base-url", f"{origin}/{case}/v1")
+        printed = capsys.readouterr()
+        assert KEY not in printed.out + printed.err
+
+
+class TestModels:
+    LIST: ClassVar[dict[str, Any]] = {
+        "object": "list",
+        "data": [
+            {
+                "id": "org/large",
+                "object": "model",
+                "created": 1,
+                "owned_by": "org",
+                "providers": [
+                    {
+                        "provider": "one",
+                        "status": "live",
+                        "context_length": 8192,
+                        "pricing": {"input": 0.5, "output": 1.5},
+                        "supports_tools": True,
+                    },
+                    {
+                        "provider": "two",
+                        "status": "live",
+                        "context_length": 131072,
+                        "pricing": {"input": 0.1, "output": 12},
+                    },
+                    {"provider": "three", "status": "error"},
+                ],
+            },
+            {"id": "org/tiny", "object": "model", "created": 1, "owned_by": "org"},
+        ],
+    }
+
+    def test_prints_an_aligned_table_with_the_cheapest_live_offer(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(self.LIST).encode()
+        assert run("models", "--base-url", url) == 0
+        assert capsys.readouterr().out == (
+            "model      providers  context  USD/M in    out  tools\n"
+            "org/large  one, two    131072      0.10  12.00  yes\n"
+            "org/tiny\n"
+        )
+
+    def test_searches(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(self.LIST).encode()
+        assert run("models", "TINY", "--base-url", url) == 0
+        assert capsys.readouterr().out == "model\norg/tiny\n"
+        assert run("models", "nothing", "--base-url", url) == 0
+        assert capsys.readouterr().out == "no model has 'nothing' in its name\n"
+
+    def test_prints_json(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(self.LIST).encode()
+        assert run("models", "--json", "--base-url", url) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [model["id"] for model in found] == ["org/large", "org/tiny"]
+        assert found[0]["providers"][0]["input_price"] == 0.5
+
+
+class TestValidate:
+    def test_prints_every_violation_with_its_path(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "answer.json"
+        file.write_text(
+            '{"id":1,"object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","content":"x","refusal":null}}]}'
+        )
+        assert run("validate", str(file), "--contract", "openai/response") == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("$.id  ")
+        assert lines[-1] == f"{file}: 1 violation of openai/response"
+
+    def test_says_so_when_there_is_none(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        good = b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","content":"x","refusal":null}}]}'
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(good)))
+        assert run("validate", "-", "--contract", "openai/response") == 0
+        assert capsys.readouterr().out == "standard input: keeps openai/response\n"
+
+    def test_takes_bytes_that_are_no_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "answer.json"
+        file.write_bytes(b"<html>\xff")
+        assert run("validate", str(file), "--contract", "openai/response") == 1
+        assert "JSON" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("file", "contract", "complaint"),
+        [
+            ("absent.json", "openai/response", "absent.json can't be read"),
+            ("-", "no/such", "openai/response"),
+        ],
+    )
+    def test_says_in_one_line_what_it_cannot_do(
+        self,
+        file: str,
+        contract: str,
+        complaint: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
+        assert run("validate", file, "--contract", contract) == 2
+        printed = capsys.readouterr()
+        assert complaint in printed.err
+        assert len(printed.err.splitlines()) == 1
+
+
+class TestCheck:
+    def test_passes_a_driver_that_is_right(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("check", "driver", "botticelli.kit.naive:NaiveDriver", "--case", "sse-cr-only") == 0
+        printed = capsys.readouterr()
+        assert "1 passed" in printed.out
+        assert "\x1b" not in printed.out + printed.err
+
+    def test_fails_one_that_is_broken_and_writes_reports(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reports = ["--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.xml")]
+        assert (
+            run(
+                "check",
+                "driver",
+                "botticelli.kit.broken:SplitsLikeText",
+                "--case",
+                "sse",
+                "--jobs",
+                "4",
+                *reports,
+            )
+            == 1
+        )
+        assert "FAILED" in capsys.readouterr().out
+        assert json.loads((tmp_path / "r.json").read_text())
+        assert "<failure" in (tmp_path / "r.xml").read_text()
+
+    @pytest.mark.parametrize(
+        "arguments", [("no.such.module:door",), ("--case", "no-such-case"), ("--baseline", "absent.json")]
+    )
+    def test_says_in_one_line_what_it_cannot_do(
+        self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("check", "driver", *arguments) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+class TestList:
+    def test_lists_cases(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("list", "cases", "sse") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) > 10
+        assert all(line.split()[1] == "sse" for line in lines)
+
+    def test_lists_contracts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("list", "contracts") == 0
+        assert any(line.startswith("openai/response ") for line in capsys.readouterr().out.splitlines())
+
+
+class TestProcess:
+    def test_serve_says_where_and_ends_quietly_when_interrupted(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "botticelli", "serve", "--port", "0", "--case", "sse-cr-only"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        second = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert first.startswith("http://127.0.0.1:")
+        assert "/sse-cr-only/v1" in second
+        assert errors == ""
+        assert process.returncode in (0, 130)
+
+    def test_a_reader_that_leaves_is_no_error(self) -> None:
+        code = "import subprocess,sys; sys.exit(0)"
+        reader = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+        reader.wait()
+        assert reader.stdin is not None
+        done = subprocess.run(
+            [sys.executable, "-m", "botticelli", "list", "cases"],
+            stdout=reader.stdin,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+        with contextlib.suppress(BrokenPipeError):
+            reader.stdin.close()
+        assert done.stderr == b""
+        assert done.returncode == 0
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--version") == 0
+        assert capsys.readouterr().out.startswith("botticelli ")
+
+    def test_an_unknown_command_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("dance") == 2
+        assert "usage:" in capsys.readouterr().err
