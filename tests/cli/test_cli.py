@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
 KEY = "hf_canary_0123456789"
 HELLO = "Hello from the embedded server."
+GOOD = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "x", "refusal": None},
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+    ],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +87,7 @@ class Recorder(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.answer)
 
-    def log_message(self, *_arguments: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's own word
         """Keep quiet."""
 
 
@@ -277,9 +291,7 @@ class TestValidate:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = tmp_path / "answer.json"
-        file.write_text(
-            '{"id":1,"object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","content":"x","refusal":null}}]}'
-        )
+        file.write_text(json.dumps({**GOOD, "id": 1}))
         assert run("validate", str(file), "--contract", "openai/response") == 1
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith("$.id  ")
@@ -288,7 +300,7 @@ class TestValidate:
     def test_says_so_when_there_is_none(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        good = b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","content":"x","refusal":null}}]}'
+        good = json.dumps(GOOD).encode()
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(good)))
         assert run("validate", "-", "--contract", "openai/response") == 0
         assert capsys.readouterr().out == "standard input: keeps openai/response\n"

@@ -29,7 +29,7 @@ def whole(driver: b.HuggingFaceDriver, request: b.GenerateRequest) -> None:
             case b.ToolCalls(calls=calls):
                 assert_type(calls[0].arguments, Any)
             case b.AudioOutput():
-                assert_type(output.expires_at, int)
+                assert_type(output.transcript, str)
 
 
 def streamed(driver: b.HuggingFaceDriver, request: b.GenerateRequest) -> None:
