@@ -60,7 +60,10 @@ class Rules:
 
     def _narrow(self, rule: str, member: str) -> str:
         name, _, pointer = rule.partition("#")
-        required = resolve(self._schemas[name], pointer)
+        try:
+            required = resolve(self._schemas[name], pointer)
+        except LookupError:
+            return rule  # dependentRequired is reported at an address of the validator's own making
         return f"{rule}/{required.index(member)}" if is_array(required) else rule
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias, TypeGuard
 
 Document: TypeAlias = "dict[str, Any]"
@@ -30,7 +31,13 @@ def equal(one: object, other: object) -> bool:
 
 
 def encodable(value: object) -> Any:
-    """Return the value with lone surrogates, which validators do not take, as U+FFFD."""
+    """Return the value with what validators do not take replaced.
+
+    Lone surrogates become U+FFFD, infinities and NaN null: they are for the judge to compare, not
+    for a schema to refuse.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if is_array(value):

@@ -68,7 +68,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(area="tool"), "not the folder's name"),
     (changed(level="perhaps"), "/level"),
     (changed(source=[]), "/source"),
-    (changed(extra=1), "'extra' was unexpected"),
+    (changed(extra=1), "/extra: must not be here"),
     (changed(policy="yes"), "/policy"),
     (changed(calls=[]), "/calls"),
     (changed(calls=[call(expect=[])]), "/calls/0/expect"),

@@ -44,6 +44,10 @@ def test_encodable_replaces_lone_surrogates_at_any_depth() -> None:
     assert made["a\ufffd\ufffd\ufffd"][0].encode()
 
 
+def test_encodable_has_no_infinities() -> None:
+    assert encodable([float("-inf"), {"a": float("nan")}, 1.5]) == [None, {"a": None}, 1.5]
+
+
 def test_objects_of_what_may_be_none() -> None:
     assert as_object(None) == {}
     assert as_object([1]) == {}
