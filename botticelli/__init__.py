@@ -4,9 +4,7 @@ The names of the driver's side, resolved on first use (PEP 562): ``import bottic
 to nothing, and the judge (`botticelli.kit`) never loads the driver.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # typing's own would cost more than all the rest of this module
 
 if TYPE_CHECKING:
     from .core.catalog import Model, ModelProvider, UsageTotals
@@ -198,16 +196,17 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'botticelli' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # else every misspelt name would pass the type checkers
 
-    # whatever has no home of its own is an error
-    value = getattr(import_module(f".{_HOME.get(name, 'core.errors')}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module 'botticelli' has no attribute {name!r}")
+        from importlib import import_module
 
+        # what has no home of its own is an error
+        value = getattr(import_module(f".{_HOME.get(name, 'core.errors')}", __name__), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -10,7 +11,7 @@ import httpx
 
 from botticelli.core.errors import BotticelliError, ConfigurationError
 
-from .courier import LINGER, LINGER_BYTES
+from .courier import LINGER, LINGER_BYTES, finite
 from .transport import AsyncTrace, KeyAuth, make_client
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .task import Task
 
-__all__ = ["AsyncCourier", "apieces_of", "let_go"]
+__all__ = ["AsyncCourier", "AsyncIncoming"]
 
 _log = logging.getLogger("botticelli")
 
@@ -79,55 +80,36 @@ class AsyncCourier:
 
     async def fetch(self, task: Task) -> bytes:
         """One attempt at the body of a whole answer."""
-        response = await self.open(task)
+        incoming = await self.open(task)
         try:
-            return await self._collect(task, response, task.new_body())
+            return await self._collect(task, incoming, task.new_body())
         finally:
-            await let_go(response)
+            await incoming.close()
 
-    async def open(self, task: Task) -> httpx.Response:
-        """One attempt at an answer; the caller reads its body and lets it go.
+    async def open(self, task: Task) -> AsyncIncoming:
+        """One attempt at an answer; the caller reads its body and closes it.
 
         Raises:
             ApiError: Its status isn't a 2xx.
         """
         response = await self._send(task)
+        incoming = AsyncIncoming(response)
         task.received(response.status_code, response.headers.raw, decoded=response.is_stream_consumed)
         if not task.refused:
-            return response
+            return incoming
         try:
-            body = await self._error_body(task, response)
+            body = await self._error_body(task, incoming)
         finally:
-            await let_go(response)
+            await incoming.close()
         raise task.refusal(body)
-
-    async def next(self, task: Task, source: AsyncIterator[bytes]) -> bytes | None:
-        """The next bytes of a body, or None at its end."""
-        problem: BotticelliError | None = None
-        with anyio.move_on_after(task.wait()):
-            try:
-                return await anext(source, None)
-            except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-                problem = task.fault(error)
-        raise problem or task.late("idle")
-
-    async def linger(self, source: AsyncIterator[bytes]) -> None:
-        """After ``[DONE]``: read the answer's end, if it comes at once; else its connection can't be kept."""
-        size = 0
-        with anyio.move_on_after(LINGER):
-            try:
-                async for piece in source:
-                    size += len(piece)
-                    if size > LINGER_BYTES:
-                        break
-            except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
-                _log.debug("the connection is not kept: %s", type(error).__name__)
 
     async def _send(self, task: Task) -> httpx.Response:
         limits = task.begin()
         client = self._client
         try:
-            request = client.build_request(
+            # a user's client has headers, cookies and parameters of its own to add
+            make = httpx.Request if self._owned else client.build_request
+            request = make(
                 task.method,
                 task.url,
                 content=task.body,
@@ -144,38 +126,74 @@ class AsyncCourier:
             problem = task.fault(error)
         raise problem
 
-    async def _collect(self, task: Task, response: httpx.Response, body: Body) -> bytes:
-        source = apieces_of(response)
-        while not body.full and (piece := await self.next(task, source)) is not None:
+    async def _collect(self, task: Task, incoming: AsyncIncoming, body: Body) -> bytes:
+        while not body.full and (piece := await incoming.next(task)) is not None:
             body.feed(piece)
-            task.call.read(events=True)
+            task.call.moved()
         return body.whole()
 
-    async def _error_body(self, task: Task, response: httpx.Response) -> bytes:
+    async def _error_body(self, task: Task, incoming: AsyncIncoming) -> bytes:
         """As much of an error's body as comes: the status is the news, a broken body can't take it away."""
         try:
             body = task.new_body()
         except BotticelliError:
             return b""
         try:
-            return await self._collect(task, response, body)
+            return await self._collect(task, incoming, body)
         except BotticelliError:
             return body.kept()
 
 
-def apieces_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The bytes of a body as received; a client's hook or a mock transport may have read them already."""
-    return _only(response.content) if response.is_stream_consumed else response.aiter_raw()
+class AsyncIncoming:
+    """An answer's body on its way."""
+
+    __slots__ = ("_pieces", "_response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        # a client's hook or a mock transport may have read it already
+        read = response.is_stream_consumed
+        self._pieces = _only(response.content) if read else response.aiter_raw()
+
+    async def next(self, task: Task) -> bytes | None:
+        """The next bytes as received, or None at the end."""
+        problem: BotticelliError | None = None
+        wait, idle = task.wait(), task.call.idle
+        task.limits["read"] = finite(idle)
+        # the client keeps the idle limit itself; a scope costs as much as a read, so it is for the others
+        with nullcontext() if wait == idle else anyio.move_on_after(finite(wait)):
+            try:
+                return await anext(self._pieces, None)
+            except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
+                problem = task.fault(error)
+        raise problem or task.late("idle")
+
+    async def linger(self) -> None:
+        """After ``[DONE]``: read the end, if it comes at once; else the connection can't be kept."""
+        size = 0
+        with anyio.move_on_after(LINGER):
+            try:
+                async for piece in self._pieces:
+                    size += len(piece)
+                    if size > LINGER_BYTES:
+                        break
+            except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
+                _log.debug("the connection is not kept: %s", type(error).__name__)
+
+    async def close(self) -> None:
+        """Close it, and its connection unless it was read to its end; in a cancelled task too."""
+        with anyio.move_on_after(_CLOSING, shield=True):
+            try:
+                with anyio.CancelScope() as scope:
+                    # httpx's generators within generators end by an exception or when garbage is collected,
+                    # which trio complains about
+                    scope.cancel()
+                    async for _ in self._pieces:
+                        pass
+                await self._response.aclose()
+            except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
+                _log.debug("closing a connection: %s", type(error).__name__)
 
 
 async def _only(content: bytes) -> AsyncIterator[bytes]:
     yield content
-
-
-async def let_go(response: httpx.Response) -> None:
-    """Close an answer, and its connection unless it was read to its end; in a cancelled task too."""
-    with anyio.move_on_after(_CLOSING, shield=True):
-        try:
-            await response.aclose()
-        except Exception as error:  # noqa: BLE001 -- nothing more is wanted of a connection that is given up
-            _log.debug("closing a connection: %s", type(error).__name__)

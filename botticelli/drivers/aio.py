@@ -10,14 +10,13 @@ from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ConfigurationError
 from botticelli.core.response import GenerateResponse
 
-from .acourier import AsyncCourier, apieces_of, let_go
+from .acourier import AsyncCourier, AsyncIncoming
 from .endpoint import Endpoint
 from .pieces import chunks_of
 from .settings import Options, Secret, read_key
 from .streaming import StreamAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Unpack
 
@@ -190,8 +189,7 @@ class AsyncChatStream:
         """A stream that hasn't begun; `AsyncChatDriver.generate_stream` makes it."""
         self._courier = courier
         self._task = task
-        self._source: httpx.Response | None = None
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._incoming: AsyncIncoming | None = None
         self._answer: StreamAnswer | None = None
         self._kept: GenerateResponse | None = None
         self._problem: BotticelliError | None = None
@@ -228,13 +226,13 @@ class AsyncChatStream:
     async def aclose(self) -> None:
         """Close the connection; harmless when repeated."""
         self._closed = True
-        source, self._source = self._source, None
-        if source is not None:
-            await let_go(source)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            await incoming.close()
         self._task.count()
 
     def __del__(self) -> None:
-        if getattr(self, "_source", None) is not None:
+        if getattr(self, "_incoming", None) is not None:
             warnings.warn(
                 f"unclosed {type(self).__name__}: use it inside async with",
                 ResourceWarning,
@@ -252,21 +250,20 @@ class AsyncChatStream:
         try:
             self._kept = self._task.cached()
             if self._kept is None:
-                source, self._answer = await self._courier.run(self._task, self._attempt)
-                self._source, self._pieces = source, apieces_of(source)
+                self._incoming, self._answer = await self._courier.run(self._task, self._attempt)
         except BotticelliError as error:
             self._problem = error
             raise
         finally:
-            if self._source is None:
+            if self._incoming is None:
                 await self.aclose()
 
-    async def _attempt(self) -> tuple[httpx.Response, StreamAnswer]:
-        response = await self._courier.open(self._task)
+    async def _attempt(self) -> tuple[AsyncIncoming, StreamAnswer]:
+        incoming = await self._courier.open(self._task)
         try:
-            return response, StreamAnswer(self._task)
+            return incoming, StreamAnswer(self._task)
         except BaseException:
-            await let_go(response)
+            await incoming.close()
             raise
 
     async def _advance(self) -> None:
@@ -278,17 +275,17 @@ class AsyncChatStream:
             self._ready.extend(chunks_of(self._kept))
             self._over = True
             return
-        answer, pieces = self._answer, self._pieces
-        if answer is None or pieces is None or self._closed:
+        answer, incoming = self._answer, self._incoming
+        if answer is None or incoming is None:
             raise _closed()
         try:
             if not answer.ended:
-                piece = await self._courier.next(self._task, pieces)
+                piece = await incoming.next(self._task)
                 if piece is not None:
                     self._ready.extend(answer.feed(piece))
                     return
             else:
-                await self._courier.linger(pieces)
+                await incoming.linger()
             self._ready.append(answer.finish())
             self._over = True
         except BotticelliError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -17,13 +18,13 @@ from botticelli.core.errors import BotticelliError, ConfigurationError
 from .transport import KeyAuth, Trace, make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .coding import Body
     from .endpoint import Endpoint
     from .task import Task
 
-__all__ = ["Courier", "let_go", "pieces_of"]
+__all__ = ["LINGER", "LINGER_BYTES", "Courier", "Incoming", "finite"]
 
 _log = logging.getLogger("botticelli")
 
@@ -78,58 +79,36 @@ class Courier:
 
     def fetch(self, task: Task) -> bytes:
         """One attempt at the body of a whole answer."""
-        response = self.open(task)
+        incoming = self.open(task)
         try:
-            return self._collect(task, response, task.new_body())
+            return self._collect(task, incoming, task.new_body())
         finally:
-            let_go(response)
+            incoming.close()
 
-    def open(self, task: Task) -> httpx.Response:
-        """One attempt at an answer; the caller reads its body and lets it go.
+    def open(self, task: Task) -> Incoming:
+        """One attempt at an answer; the caller reads its body and closes it.
 
         Raises:
             ApiError: Its status isn't a 2xx.
         """
         response = self._send(task)
+        incoming = Incoming(response)
         task.received(response.status_code, response.headers.raw, decoded=response.is_stream_consumed)
         if not task.refused:
-            return response
+            return incoming
         try:
-            body = self._error_body(task, response)
+            body = self._error_body(task, incoming)
         finally:
-            let_go(response)
+            incoming.close()
         raise task.refusal(body)
-
-    def next(self, task: Task, source: Iterator[bytes]) -> bytes | None:
-        """The next bytes of a body, or None at its end."""
-        task.wait()
-        try:
-            return next(source, None)
-        except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-            problem = task.fault(error)
-        raise problem
-
-    def linger(self, task: Task, response: httpx.Response) -> None:
-        """After ``[DONE]``: read the answer's end, if it comes at once; else its connection can't be kept.
-
-        httpcore takes its time limit when the iteration of a body begins, hence a second iteration.
-        """
-        task.limits["read"] = LINGER
-        size = 0
-        try:
-            tail: Any = response.stream  # httpx's type allows an async one too
-            for piece in tail:
-                size += len(piece)
-                if size > LINGER_BYTES:
-                    break
-        except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
-            _log.debug("the connection is not kept: %s", type(error).__name__)
 
     def _send(self, task: Task) -> httpx.Response:
         limits = task.begin()
         client = self._client
         try:
-            request = client.build_request(
+            # a user's client has headers, cookies and parameters of its own to add
+            make = httpx.Request if self._owned else client.build_request
+            request = make(
                 task.method,
                 task.url,
                 content=task.body,
@@ -146,33 +125,69 @@ class Courier:
             problem = task.fault(error)
         raise problem
 
-    def _collect(self, task: Task, response: httpx.Response, body: Body) -> bytes:
-        source = pieces_of(response)
-        while not body.full and (piece := self.next(task, source)) is not None:
+    def _collect(self, task: Task, incoming: Incoming, body: Body) -> bytes:
+        while not body.full and (piece := incoming.next(task)) is not None:
             body.feed(piece)
-            task.call.read(events=True)
+            task.call.moved()
         return body.whole()
 
-    def _error_body(self, task: Task, response: httpx.Response) -> bytes:
+    def _error_body(self, task: Task, incoming: Incoming) -> bytes:
         """As much of an error's body as comes: the status is the news, a broken body can't take it away."""
         try:
             body = task.new_body()
         except BotticelliError:
             return b""
         try:
-            return self._collect(task, response, body)
+            return self._collect(task, incoming, body)
         except BotticelliError:
             return body.kept()
 
 
-def pieces_of(response: httpx.Response) -> Iterator[bytes]:
-    """The bytes of a body as received; a client's hook or a mock transport may have read them already."""
-    return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
+class Incoming:
+    """An answer's body on its way."""
+
+    __slots__ = ("_pieces", "_response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        # a client's hook or a mock transport may have read it already
+        read = response.is_stream_consumed
+        self._pieces = iter((response.content,)) if read else response.iter_raw()
+
+    def next(self, task: Task) -> bytes | None:
+        """The next bytes as received, or None at the end."""
+        # httpcore takes the limit when the iteration begins; from then on the clock is looked at here
+        task.limits["read"] = finite(task.wait())
+        try:
+            return next(self._pieces, None)
+        except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
+            problem = task.fault(error)
+        raise problem
+
+    def linger(self, task: Task) -> None:
+        """After ``[DONE]``: read the end, if it comes at once; else the connection can't be kept.
+
+        A second iteration, because httpcore takes its time limit when one begins.
+        """
+        task.limits["read"] = LINGER
+        tail: Any = self._response.stream  # httpx's type allows an async one too
+        size = 0
+        try:
+            for piece in tail:
+                size += len(piece)
+                if size > LINGER_BYTES:
+                    break
+        except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
+            _log.debug("the connection is not kept: %s", type(error).__name__)
+
+    def close(self) -> None:
+        """Close it, and its connection unless it was read to its end."""
+        try:
+            self._response.close()
+        except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
+            _log.debug("closing a connection: %s", type(error).__name__)
 
 
-def let_go(response: httpx.Response) -> None:
-    """Close an answer, and its connection unless it was read to its end."""
-    try:
-        response.close()
-    except Exception as error:  # noqa: BLE001 -- nothing more is wanted of a connection that is given up
-        _log.debug("closing a connection: %s", type(error).__name__)
+def finite(seconds: float) -> float | None:
+    """A limit as HTTP clients take it."""
+    return None if seconds == inf else seconds

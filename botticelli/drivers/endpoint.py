@@ -5,12 +5,16 @@ from __future__ import annotations
 import platform
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import httpx
 
 import botticelli
 from botticelli.core.errors import ConfigurationError
+from botticelli.core.request import GenerateRequest
 from botticelli.dialects.openai.encode import encode_request
 from botticelli.dialects.openai.redaction import redact
+from botticelli.dialects.openai.rules import refuse
 from botticelli.protocol.call import Timeouts
 from botticelli.protocol.retry import RetryPolicy
 
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
     from botticelli.core.catalog import Model
-    from botticelli.core.request import GenerateRequest
 
     from .provider import Provider
 
@@ -33,6 +36,10 @@ __all__ = ["Endpoint"]
 
 _CREDENTIAL = re.compile(r"auth|token|secret|cookie|(^|-)key$", re.IGNORECASE)
 """A user's header with such a name is treated like the key: nothing prints it."""
+
+
+_WHOLE = {"accept": "application/json", "accept-encoding": ACCEPTED}
+_STREAM = {"accept": "text/event-stream", "accept-encoding": "identity"}
 
 
 class Endpoint:
@@ -79,14 +86,23 @@ class Endpoint:
         key, variables = find_key(provider, api_key)
         self.base_url = settings.base_url(base_url, provider, variables)
         self.timeouts = Timeouts.of(timeout)
-        self.policy = RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
-        self.cache = cache
+        self.policy = _policy(max_retries, backoff, max_retry_after)
+        self.cache = _checked_cache(cache)
         self.audit = audit
         self.http2 = http2
         self.ledger = Ledger(catalog)
         self._key = key
-        self._headers = self._common_headers(bill_to)
-        self._take_credentials(check_headers(headers, provider, key))
+        self._chat_url = _url(self.base_url, "/chat/completions")
+        self._models_url = _url(self.base_url, "/models")
+        own = check_headers(headers, provider, key)
+        self.credentials = self._credentials(own)
+        common = self._common_headers(bill_to) | {
+            name: value for name, value in own.items() if not _CREDENTIAL.search(name)
+        }
+        json = {"content-type": "application/json"}
+        self._models_headers = httpx.Headers({**_WHOLE, **common})
+        self._chat_headers = httpx.Headers({**_WHOLE, **common, **json})
+        self._stream_headers = httpx.Headers({**_STREAM, **common, **json})
 
     def _common_headers(self, bill_to: str | None) -> dict[str, str]:
         agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
@@ -99,18 +115,13 @@ class Endpoint:
             headers |= check_headers({name: bill_to}, self.provider, ANONYMOUS)
         return headers
 
-    def _take_credentials(self, own: dict[str, str]) -> None:
-        """Part what may be printed from what may not."""
-        credentials: list[tuple[str, Secret]] = []
+    def _credentials(self, own: dict[str, str]) -> tuple[tuple[str, Secret], ...]:
+        """The headers that may not be printed: the key's, and a user's own that look like one."""
+        found = [(name, Secret(value)) for name, value in own.items() if _CREDENTIAL.search(name)]
         if self._key:
             value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
-            credentials.append((self.provider.auth_header.lower(), Secret(value)))
-        for name, value in own.items():
-            if _CREDENTIAL.search(name):
-                credentials.append((name, Secret(value)))
-            else:
-                self._headers[name] = value
-        self.credentials = tuple(credentials)
+            found.append((self.provider.auth_header.lower(), Secret(value)))
+        return tuple(found)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -138,6 +149,9 @@ class Endpoint:
         Raises:
             RequestError: The format can't carry the request.
         """
+        given: Any = request
+        if not isinstance(given, GenerateRequest):
+            refuse("type", "$", f"the request must be a GenerateRequest, not {type(given).__name__}")
         body = self._encoded(request, stream=stream)
         key = None
         if self.cache is not None:
@@ -146,14 +160,10 @@ class Endpoint:
         return Task(
             self,
             method="POST",
-            url=under(self.base_url, "/chat/completions"),
+            url=self._chat_url,
             model=request.model or self.model,
             body=body,
-            headers={
-                **_accepting(stream=stream),
-                "content-type": "application/json",
-                **self._headers,
-            },
+            headers=self._stream_headers if stream else self._chat_headers,
             streaming=stream,
             key=key,
         )
@@ -163,9 +173,9 @@ class Endpoint:
         return Task(
             self,
             method="GET",
-            url=under(self.base_url, "/models"),
+            url=self._models_url,
             model=self.model,
-            headers={**_accepting(stream=False), **self._headers},
+            headers=self._models_headers,
         )
 
     def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
@@ -181,10 +191,28 @@ class Endpoint:
         return f"{self.model!r}, provider={self.provider.name!r}, base_url={self.base_url!r}"
 
 
-def _accepting(*, stream: bool) -> dict[str, str]:
-    if stream:
-        return {"accept": "text/event-stream", "accept-encoding": "identity"}
-    return {"accept": "application/json", "accept-encoding": ACCEPTED}
+def _url(base: str, path: str) -> httpx.URL:
+    try:
+        return httpx.URL(under(base, path))
+    except httpx.InvalidURL as error:
+        problem = f"the base URL can't be used: {error}"
+    raise ConfigurationError(problem, setting="base_url")
+
+
+def _policy(max_retries: int, backoff: float, max_retry_after: float) -> RetryPolicy:
+    try:
+        return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
+    except ConfigurationError as error:
+        if error.setting == "initial":  # the policy's word for it
+            error.setting, error.message = "backoff", error.message.replace("initial", "backoff", 1)
+        raise
+
+
+def _checked_cache(cache: MutableMapping[str, bytes] | None) -> MutableMapping[str, bytes] | None:
+    # by its methods, for not every mapping says that it is one
+    if cache is None or all(hasattr(cache, name) for name in ("get", "pop", "__setitem__")):
+        return cache
+    raise ConfigurationError(f"the cache must be a mapping, not {type(cache).__name__}", setting="cache")
 
 
 def _checked_model(model: object) -> str:

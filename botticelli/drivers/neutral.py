@@ -60,6 +60,7 @@ def request_of(body: _Json) -> GenerateRequest:
     extra: _Json = {}
     for name, given in body.items():
         value: Any = given
+        a_word = isinstance(given, str)
         if name == "messages":
             fields[name] = [_message(message) for message in value]
         elif name == "extra":
@@ -68,7 +69,7 @@ def request_of(body: _Json) -> GenerateRequest:
             fields[name] = [ToolDefinition(**tool["function"]) for tool in value]
         elif name == "tool_choice" and "function" in value:
             fields[name] = NamedTool(value["function"]["name"])
-        elif name in ("tools", "tool_choice", "model") and not isinstance(value, str):
+        elif name in ("tools", "tool_choice") and not a_word:
             extra[name] = value
         elif name == "response_format":
             fields[name] = ResponseFormat(type=value["type"], **value.get("json_schema", {}))

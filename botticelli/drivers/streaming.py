@@ -53,7 +53,8 @@ class StreamAnswer:
         assembler, call = self._assembler, self._task.call
         events = assembler.events
         chunks = assembler.feed(self._decoder.feed(piece))
-        call.read(events=assembler.events != events)
+        if assembler.events != events:
+            call.moved()
         if chunks:
             call.delivered = True
         return chunks

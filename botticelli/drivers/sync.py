@@ -9,7 +9,7 @@ from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ConfigurationError
 from botticelli.core.response import GenerateResponse
 
-from .courier import Courier, let_go, pieces_of
+from .courier import Courier, Incoming
 from .endpoint import Endpoint
 from .pieces import chunks_of
 from .settings import Options, Secret, read_key
@@ -191,7 +191,7 @@ class ChatStream:
         """A stream that hasn't begun; `ChatDriver.generate_stream` makes it."""
         self._courier = courier
         self._task = task
-        self._source: httpx.Response | None = None
+        self._incoming: Incoming | None = None
         self._answer: StreamAnswer | None = None
         self._kept: GenerateResponse | None = None
         self._problem: BotticelliError | None = None
@@ -225,13 +225,13 @@ class ChatStream:
     def close(self) -> None:
         """Close the connection; harmless when repeated."""
         self._closed = True
-        source, self._source = self._source, None
-        if source is not None:
-            let_go(source)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.close()
         self._task.count()
 
     def __del__(self) -> None:
-        if getattr(self, "_source", None) is not None:
+        if getattr(self, "_incoming", None) is not None:
             # not closed here: that takes the pool's lock, which this very thread may hold
             warnings.warn(
                 f"unclosed {type(self).__name__}: use it inside with",
@@ -250,7 +250,7 @@ class ChatStream:
         try:
             self._kept = task.cached()
             if self._kept is None:
-                self._source, self._answer = courier.run(task, self._attempt)
+                self._incoming, self._answer = courier.run(task, self._attempt)
         except BotticelliError as error:
             self._problem = error
             self.close()
@@ -259,12 +259,12 @@ class ChatStream:
             self.close()
             raise
 
-    def _attempt(self) -> tuple[httpx.Response, StreamAnswer]:
-        response = self._courier.open(self._task)
+    def _attempt(self) -> tuple[Incoming, StreamAnswer]:
+        incoming = self._courier.open(self._task)
         try:
-            return response, StreamAnswer(self._task)
+            return incoming, StreamAnswer(self._task)
         except BaseException:
-            let_go(response)
+            incoming.close()
             raise
 
     def _produce(self) -> Iterator[StreamChunk]:
@@ -272,20 +272,19 @@ class ChatStream:
         if self._kept is not None:
             yield from chunks_of(self._kept)
             return
-        answer, source = self._answer, self._source
-        if answer is None or source is None:
+        answer, incoming = self._answer, self._incoming
+        if answer is None or incoming is None:
             raise _closed()
         try:
-            pieces = pieces_of(source)
             while not answer.ended:
                 if self._closed:
                     raise _closed()
-                piece = self._courier.next(self._task, pieces)
+                piece = incoming.next(self._task)
                 if piece is None:
                     break
                 yield from answer.feed(piece)
             else:
-                self._courier.linger(self._task, source)
+                incoming.linger(self._task)
             final = answer.finish()
         except BotticelliError as error:
             answer.failed(error)

@@ -27,9 +27,11 @@ from .transport import fault
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import httpx
+
     from botticelli.core.catalog import Model
     from botticelli.core.errors import ApiError, CallTimeoutError, StreamError
-    from botticelli.core.response import GenerateResponse
+    from botticelli.core.response import GenerateResponse, RateLimits
 
     from .endpoint import Endpoint
 
@@ -57,6 +59,7 @@ class Task:
         "_counted",
         "_endpoint",
         "_key",
+        "_rate_limits",
         "_response",
         "body",
         "call",
@@ -74,9 +77,9 @@ class Task:
         endpoint: Endpoint,
         *,
         method: str,
-        url: str,
+        url: httpx.URL,
         model: str,
-        headers: dict[str, str],
+        headers: httpx.Headers,
         body: bytes | None = None,
         streaming: bool = False,
         key: str | None = None,
@@ -89,6 +92,7 @@ class Task:
         self.headers_told: dict[str, str] = {}
         self.limits: dict[str, float | None] = {}
         self._at = 0.0
+        self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
         self._counted = False
 
@@ -134,23 +138,22 @@ class Task:
         if decoded:
             found.pop("content-encoding", None)
         self.headers_told = found
-        limits = told.rate_limits(found, self._at)
-        if limits is not None:
-            self._endpoint.ledger.rate_limits = limits
+        self._rate_limits = told.rate_limits(found, self._at)
+        if self._rate_limits is not None:
+            self._endpoint.ledger.rate_limits = self._rate_limits
 
     @property
     def refused(self) -> bool:
         """Whether the answer is an error by its status."""
         return not 200 <= self.status <= 299
 
-    def wait(self) -> float | None:
-        """A read of the body begins: seconds it may take.
+    def wait(self) -> float:
+        """A read of the body begins: seconds it may take, maybe infinite.
 
         Raises:
             CallTimeoutError: A limit has already passed.
         """
-        wait = self.limits["read"] = self.call.wait(time.monotonic())
-        return wait
+        return self.call.wait(time.monotonic())
 
     # What is made of it.
 
@@ -224,7 +227,7 @@ class Task:
         headers = self.headers_told
         response.request_id = told.request_id(headers)
         response.provider = told.provider(headers)
-        response.rate_limits = told.rate_limits(headers, self._at)
+        response.rate_limits = self._rate_limits
         return response
 
     def settle(self, response: GenerateResponse) -> None:

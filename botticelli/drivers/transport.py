@@ -164,7 +164,7 @@ def _in_body(error: Exception, text: str) -> BotticelliError:
 def _before_head(error: Exception, text: str) -> BotticelliError:
     match error:
         case httpx.ConnectError() | httpx.ProxyError():
-            hint = next((hint for sign, hint in _CONNECT_HINTS if sign in text), None)
+            hint = next((hint for sign, hint in _CONNECT_HINTS if re.search(sign, text)), None)
             return ConnectError(f"no connection: {text}", hint=hint)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
             return ConfigurationError(f"the request can't be sent: {text}", setting="base_url")
@@ -192,7 +192,7 @@ def _before_head(error: Exception, text: str) -> BotticelliError:
 _CONNECT_HINTS = (
     ("CERTIFICATE_VERIFY_FAILED", "SSL_CERT_FILE may name the certificates of your own authority"),
     ("WRONG_VERSION_NUMBER", "the server may speak http://, not https://"),
-    ("refused", "check the base URL, and that a server listens there"),
-    ("All connection attempts failed", "check the base URL, and that a server listens there"),
-    ("not known", "check the host's name in the base URL"),
+    # the system's own words, anyio's and trio's
+    ("refused|attempts .*failed", "check the base URL, and that a server listens there"),
+    ("not known|No address", "check the host's name in the base URL"),
 )

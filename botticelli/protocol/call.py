@@ -1,6 +1,6 @@
 """One call as a small state machine: attempts, waits and deadlines. Pure: clock and chance are arguments.
 
-Both rims drive the same machine. They tell it what happened (`begin`, `head`, `read`, `failed`) and it
+Both rims drive the same machine. They tell it what happened (`begin`, `head`, `moved`, `failed`) and it
 answers how long they may wait; it never waits itself. ``now`` is a monotonic clock's reading in
 seconds and has no meaning of its own; ``chance`` is a number in [0, 1).
 
@@ -84,22 +84,24 @@ class Call:
     Attributes:
         attempts: Requests begun, the running one included.
         answered: Whether the running attempt has had the head of an answer.
+        idle: Seconds that a read of the body may take, by its own limit; maybe infinite.
         delivered: Whether the caller has been given any of the answer; from then on nothing is repeated.
         reused: Whether the running attempt went out on a connection that had served before.
     """
 
     __slots__ = (
         "_deadline",
-        "_idle_from",
+        "_idle_until",
         "_moved",
         "_policy",
-        "_progress_from",
+        "_progress",
+        "_progress_until",
         "_renewed",
-        "_streaming",
         "_timeouts",
         "answered",
         "attempts",
         "delivered",
+        "idle",
         "reused",
     )
 
@@ -114,9 +116,10 @@ class Call:
         """
         self._timeouts = timeouts
         self._policy = policy
-        self._streaming = streaming
         self._deadline = inf if timeouts.total is None else now + timeouts.total
-        self._idle_from = self._progress_from = now
+        self.idle = inf if timeouts.idle is None else timeouts.idle
+        self._progress = timeouts.progress if streaming and timeouts.progress is not None else inf
+        self._idle_until = self._progress_until = inf
         self._moved = True
         self._renewed = False
         self.attempts = 0
@@ -154,27 +157,27 @@ class Call:
         self.answered = True
         self._moved = True
 
-    def wait(self, now: float) -> float | None:
+    def wait(self, now: float) -> float:
         """A read of the body begins.
 
         Returns:
-            Seconds it may take; None for as long as it likes.
+            Seconds it may take: `idle` itself, when that is the limit that passes first, else less.
 
         Raises:
             CallTimeoutError: A limit has already passed.
         """
-        self._idle_from = now
+        self._idle_until = now + self.idle
         if self._moved:
-            self._progress_from = now
+            self._progress_until = now + self._progress
             self._moved = False
-        until = min(until for until, _ in self._limits())
+        until = min(self._deadline, self._progress_until)
         if now >= until:
             raise self.late("idle", now)
-        return None if until == inf else until - now
+        return self.idle if self._idle_until <= until else until - now
 
-    def read(self, *, events: bool) -> None:
-        """A read of the body has ended, with events (or a part of a whole answer) in it or without."""
-        self._moved = self._moved or events
+    def moved(self) -> None:
+        """The read brought an event, or a part of a whole answer."""
+        self._moved = True
 
     def late(self, phase: str, now: float) -> CallTimeoutError:
         """The error for a wait that was cut off.
@@ -184,7 +187,10 @@ class Call:
             now: The clock.
         """
         if phase == "idle":
-            _, phase = min(self._limits())
+            # which limit of the body passed first
+            _, phase = min(
+                (self._idle_until, "idle"), (self._progress_until, "progress"), (self._deadline, "total")
+            )
         elif now + _TICK >= self._deadline:
             phase = "total"
         seconds = getattr(self._timeouts, phase)
@@ -213,15 +219,6 @@ class Call:
             and not self._renewed
             and self.attempts <= self._policy.max_retries
         )
-
-    def _limits(self) -> list[tuple[float, str]]:
-        limits = self._timeouts
-        found = [(self._deadline, "total")]
-        if limits.idle is not None:
-            found.append((self._idle_from + limits.idle, "idle"))
-        if self._streaming and limits.progress is not None:
-            found.append((self._progress_from + limits.progress, "progress"))
-        return found
 
 
 _HINTS = {

@@ -11,12 +11,27 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from botticelli import GenerateRequest, Message
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    BotticelliError,
+    GenerateRequest,
+    GenerateResponse,
+    HuggingFaceDriver,
+    Message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from anyio.from_thread import BlockingPortal
+
+    from botticelli import Model, StreamChunk
+
+TOKEN = "hf_CanaryCanaryCanaryCanary"
 
 Step: TypeAlias = bytes | float | Literal["hold", "reset", "close"]
 """Bytes to send, seconds to wait, or: wait until the client leaves; reset; close. At the end: keep on."""
@@ -257,3 +272,111 @@ def stream(*texts: str, end: bytes = END) -> bytes:
 def ask() -> GenerateRequest:
     """A plain request."""
     return GenerateRequest(messages=[Message.user("Hello")])
+
+
+# The rims.
+
+
+@dataclass
+class Streamed:
+    """What came of a stream."""
+
+    chunks: list[StreamChunk] = field(default_factory=list["StreamChunk"])
+    response: GenerateResponse | None = None
+    error: BotticelliError | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        return [chunk.text for chunk in self.chunks if not chunk.is_final]
+
+
+class Rim:
+    """One of the three rims behind plain calls, so that each test is written once."""
+
+    def __init__(self, name: str, portal: BlockingPortal | None) -> None:
+        self.name = name
+        self._portal = portal
+        self._drivers: list[Any] = []
+
+    def driver(self, server: Server | str, token: str | None = TOKEN, **options: Any) -> Any:
+        url = server if isinstance(server, str) else server.url
+        options = {"base_url": url, "backoff": 0.001, **options}
+        kind: Any = AsyncHuggingFaceDriver if self._portal else HuggingFaceDriver
+        driver = kind.with_api_token(token, "test/model", **options)
+        self._drivers.append(driver)
+        return driver
+
+    def client(self, handler: Callable[[httpx.Request], httpx.Response] | None = None, **options: Any) -> Any:
+        """A client of the user's."""
+        transport = {} if handler is None else {"transport": httpx.MockTransport(handler)}
+        return (httpx.AsyncClient if self._portal else httpx.Client)(**transport, **options)
+
+    def generate(self, driver: Any, request: GenerateRequest) -> GenerateResponse:
+        return self._portal.call(driver.generate, request) if self._portal else driver.generate(request)
+
+    def models(self, driver: Any) -> list[Model]:
+        return self._portal.call(driver.models) if self._portal else driver.models()
+
+    def close(self, driver: Any) -> None:
+        if not self._portal:
+            driver.close()
+        else:
+            self._portal.call(driver.aclose if hasattr(driver, "aclose") else driver.close)
+
+    def stream(self, driver: Any, request: GenerateRequest, *, leave_after: int | None = None) -> Streamed:
+        """Read a stream to its end, its error, or so many chunks."""
+        got = Streamed()
+        if self._portal:
+            self._portal.call(_aread, driver, request, leave_after, got)
+        else:
+            _read(driver, request, leave_after, got)
+        return got
+
+    def close_all(self) -> None:
+        for driver in self._drivers:
+            self.close(driver)
+
+
+def _read(driver: Any, request: GenerateRequest, leave_after: int | None, got: Streamed) -> None:
+    stream = driver.generate_stream(request)
+    try:
+        with stream:
+            if leave_after == 0:
+                return
+            for chunk in stream:
+                got.chunks.append(chunk)
+                if len(got.chunks) == leave_after:
+                    break
+    except BotticelliError as error:
+        got.error = error
+    got.response = stream.response
+
+
+async def _aread(driver: Any, request: GenerateRequest, leave_after: int | None, got: Streamed) -> None:
+    stream = driver.generate_stream(request)
+    try:
+        async with stream:
+            if leave_after == 0:
+                return
+            async for chunk in stream:
+                got.chunks.append(chunk)
+                if len(got.chunks) == leave_after:
+                    break
+    except BotticelliError as error:
+        got.error = error
+    got.response = stream.response
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def rim(request: pytest.FixtureRequest) -> Iterator[Rim]:
+    """Each of the rims in turn; its drivers are closed at the end."""
+    name = str(request.param)
+    if name == "sync":
+        found = Rim(name, None)
+        yield found
+        found.close_all()
+        return
+    with start_blocking_portal(name) as portal:
+        found = Rim(name, portal)
+        yield found
+        found.close_all()

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from botticelli.core.errors import (
+    CallTimeoutError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    RateLimitError,
+    ServerError,
+)
+from botticelli.protocol.call import Call, Timeouts
+from botticelli.protocol.retry import RetryPolicy
+
+LIMITS = Timeouts(pool=1, connect=2, first_byte=3, idle=4, progress=10, total=100)
+EXACT = RetryPolicy(jitter=0)
+
+
+def call(timeouts: Timeouts = LIMITS, policy: RetryPolicy = EXACT, *, streaming: bool = True) -> Call:
+    return Call(timeouts, policy, 1000.0, streaming=streaming)
+
+
+# Timeouts.
+
+
+def test_a_number_sets_pool_first_byte_and_idle() -> None:
+    assert Timeouts.of(7) == Timeouts(pool=7, first_byte=7, idle=7, connect=5, progress=300, total=600)
+
+
+def test_defaults() -> None:
+    assert Timeouts.of(None) == Timeouts(pool=10, connect=5, first_byte=120, idle=60, progress=300, total=600)
+    assert Timeouts.of(LIMITS) is LIMITS
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "5"])
+@pytest.mark.parametrize("name", ["pool", "connect", "first_byte", "idle", "progress", "total"])
+def test_what_is_no_limit(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Timeouts(**{name: value})
+    assert caught.value.setting == f"timeout.{name}"
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, True, "5"])
+def test_what_is_no_timeout(value: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        Timeouts.of(value)
+
+
+# The first phases.
+
+
+def test_an_attempt_has_the_limits_of_its_phases() -> None:
+    assert call().begin(1000) == {"pool": 1, "connect": 2, "write": 3, "read": 3}
+
+
+def test_no_phase_is_longer_than_what_is_left_of_the_whole() -> None:
+    assert call().begin(1098.5) == {"pool": 1, "connect": 1.5, "write": 1.5, "read": 1.5}
+
+
+def test_without_limits_there_are_none() -> None:
+    endless = call(Timeouts(pool=None, connect=None, first_byte=None, idle=None, progress=None, total=None))
+    assert endless.begin(1e9) == {"pool": None, "connect": None, "write": None, "read": None}
+    assert endless.left(1e9) is None
+    assert endless.wait(1e9) == math.inf
+
+
+def test_an_attempt_after_the_end_is_a_timeout() -> None:
+    running = call()
+    with pytest.raises(CallTimeoutError) as caught:
+        running.begin(1100)
+    assert (caught.value.phase, caught.value.seconds) == ("total", 100)
+    assert running.attempts == 0
+
+
+def test_attempts_are_counted_and_begin_anew() -> None:
+    running = call()
+    running.begin(1000)
+    running.head()
+    running.reused = True
+    assert running.answered
+    running.begin(1001)
+    assert (running.attempts, running.answered, running.reused) == (2, False, False)
+
+
+def test_left_never_falls_below_nothing() -> None:
+    assert call().left(1040) == 60
+    assert call().left(1200) == 0
+
+
+@pytest.mark.parametrize(("phase", "seconds"), [("pool", 1), ("connect", 2), ("first_byte", 3)])
+def test_a_phase_names_itself(phase: str, seconds: float) -> None:
+    error = call().late(phase, 1050)
+    assert (error.phase, error.seconds) == (phase, seconds)
+
+
+def test_a_phase_that_the_whole_cut_short_names_the_whole() -> None:
+    assert call().late("connect", 1099.999).phase == "total"
+
+
+# The body.
+
+
+def test_the_idle_limit_is_the_first_to_pass() -> None:
+    running = call()
+    assert running.wait(1000) == running.idle == 4
+    assert running.late("idle", 1004).phase == "idle"
+
+
+def test_every_read_has_the_idle_limit_anew() -> None:
+    running = call()
+    for now in (1000, 1003, 1006):
+        assert running.wait(now) == 4
+
+
+def test_comments_are_no_progress() -> None:
+    running = call()
+    running.wait(1000)
+    assert running.wait(1003) == 4
+    assert running.wait(1007) == 3  # 10 seconds of progress, 7 gone
+    with pytest.raises(CallTimeoutError) as caught:
+        running.wait(1010)
+    assert (caught.value.phase, caught.value.seconds) == ("progress", 10)
+
+
+def test_an_event_is_progress() -> None:
+    running = call()
+    running.wait(1000)
+    running.moved()
+    assert running.wait(1009) == 4
+    assert running.wait(1012) == 4
+
+
+def test_the_time_in_which_the_caller_is_busy_is_no_lack_of_progress() -> None:
+    running = call()
+    running.wait(1000)
+    running.moved()
+    assert running.wait(1090) == 4
+
+
+def test_a_whole_answer_has_no_progress_to_make() -> None:
+    running = call(streaming=False)
+    for now in (1000, 1003, 1006, 1009, 1012):
+        assert running.wait(now) == 4
+
+
+def test_the_whole_passes_before_the_others() -> None:
+    running = call()
+    assert running.wait(1098) == 2
+    assert running.late("idle", 1100).phase == "total"
+    with pytest.raises(CallTimeoutError) as caught:
+        running.wait(1100)
+    assert caught.value.phase == "total"
+
+
+def test_of_two_limits_that_passed_the_earlier_is_named() -> None:
+    running = call(Timeouts(idle=5, progress=7, total=100))
+    running.wait(1000)
+    running.wait(1004)
+    assert running.late("idle", 1009).phase == "progress"
+
+
+@pytest.mark.parametrize("phase", ["first_byte", "idle"])
+def test_a_timeout_says_what_to_change(phase: str) -> None:
+    running = call()
+    running.wait(1000)
+    assert f"Timeouts({phase}=...)" in str(running.late(phase, 1004))
+
+
+# Failures.
+
+
+def overloaded(**more: Any) -> ServerError:
+    return ServerError("busy", status=503, **more)
+
+
+def test_the_policy_decides() -> None:
+    running = call()
+    running.begin(1000)
+    assert running.failed(overloaded(), 1001, 0.0) == 0.5
+    running.begin(1002)
+    assert running.failed(overloaded(), 1003, 0.0) == 1.0
+    running.begin(1004)
+    assert running.failed(overloaded(), 1005, 0.0) is None
+
+
+def test_nothing_is_repeated_once_it_is_delivered() -> None:
+    running = call()
+    running.begin(1000)
+    running.delivered = True
+    assert running.failed(overloaded(), 1001, 0.0) is None
+
+
+def test_there_is_no_waiting_beyond_the_end() -> None:
+    running = call()
+    running.begin(1000)
+    patient = RateLimitError("slowly", status=429, retry_after=50)
+    assert running.failed(patient, 1049.9, 0.0) == 50
+    assert running.failed(patient, 1050, 0.0) is None
+
+
+def test_chance_takes_something_off() -> None:
+    running = call(policy=RetryPolicy(jitter=0.25))
+    running.begin(1000)
+    assert running.failed(overloaded(), 1001, 0.5) == pytest.approx(0.4375)
+
+
+def lost(*, answered: bool = False) -> ConnectionLostError:
+    return ConnectionLostError("gone", answered=answered)
+
+
+def test_a_kept_connection_that_went_away_is_replaced_at_once_but_once() -> None:
+    running = call()
+    running.begin(1000)
+    running.reused = True
+    assert running.failed(lost(), 1001, 0.0) == 0.0
+    running.begin(1001)
+    running.reused = True
+    assert running.failed(lost(), 1002, 0.0) == 1.0
+
+
+def test_a_new_connection_that_went_away_is_waited_for() -> None:
+    running = call()
+    running.begin(1000)
+    assert running.failed(lost(), 1001, 0.0) == 0.5
+
+
+def test_a_kept_connection_that_went_away_in_the_answer_is_not_replaced() -> None:
+    running = call()
+    running.begin(1000)
+    running.reused = True
+    assert running.failed(lost(answered=True), 1001, 0.0) is None
+
+
+def test_a_failed_connection_on_a_kept_one_is_waited_for() -> None:
+    running = call()
+    running.begin(1000)
+    running.reused = True
+    assert running.failed(ConnectError("no"), 1001, 0.0) == 0.5
+
+
+def test_no_retries_means_none_for_a_kept_connection_either() -> None:
+    running = call(policy=RetryPolicy(max_retries=0))
+    running.begin(1000)
+    running.reused = True
+    assert running.failed(lost(), 1001, 0.0) is None
