@@ -104,11 +104,13 @@ class AsyncBridge:
     def close(self) -> None:
         """Close the door behind, if it can be closed, and end the loop."""
         closing = getattr(self._door, "close", None)
-        if closing is not None:
-            result = asyncio.run_coroutine_threadsafe(_settled(closing), self._loop)
-            result.result(self._limit)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        try:
+            if closing is not None:
+                result = asyncio.run_coroutine_threadsafe(_settled(closing), self._loop)
+                result.result(self._limit)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -176,7 +178,15 @@ def as_door(door: object, name: str) -> Door:
 
 
 def close_door(door: Door) -> None:
-    """Close a door that can be closed."""
+    """Close a door that can be closed.
+
+    Raises:
+        DoorError: It cannot.
+    """
     closing = getattr(door, "close", None)
-    if callable(closing):
-        closing()
+    try:
+        if callable(closing):
+            closing()
+    except Exception as error:
+        # As when it was opened: a stranger's exception, of which the user reads one line.
+        raise DoorError(f"the driver cannot be closed: {type(error).__name__}: {error}") from error

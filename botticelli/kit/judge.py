@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from botticelli.kit.match import Mismatch, outcome, show
+from botticelli.kit.match import Mismatch, outcome, show, visible
 from botticelli.kit.schemas import complaints
 from botticelli.kit.sent import sent
 
@@ -126,9 +126,8 @@ def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) 
 
 
 def _without_key(mismatch: Mismatch, key: str) -> Mismatch:
-    return Mismatch(
-        mismatch.path, mismatch.expected.replace(key, "[key]"), mismatch.got.replace(key, "[key]")
-    )
+    got = visible(mismatch.got)
+    return Mismatch(mismatch.path, mismatch.expected.replace(key, "[key]"), got.replace(key, "[key]"))
 
 
 def _judge_call(findings: _Findings, call: Call, got: Told, claims: frozenset[str], place: str) -> None:

@@ -48,10 +48,14 @@ class Mismatch:
 
 def show(value: object) -> str:
     """Return a value as JSON, cut in the middle when it is long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    # Lone surrogates cannot be printed, and other invisible characters should be seen.
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = visible(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 400 else f"{text[:280]} [... {len(text)} characters] {text[-100:]}"
+
+
+def visible(text: str) -> str:
+    """Return a text with what cannot be printed or seen escaped; its lines stay lines."""
+    seen = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(seen)
 
 
 def outcome(expected: Object, got: Object, *, strict_deviations: bool) -> Iterator[Mismatch]:

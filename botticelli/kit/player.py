@@ -68,6 +68,7 @@ class Stage:
             linger: Seconds to go on listening first, for requests that should not come.
             patience: Seconds to wait for the client to leave answers that are still being played.
         """
+        self._player.forget(self)
         return self._player.run(self._finish(linger, patience))
 
     async def start(self, host: str, port: int, *, listens: bool) -> None:
@@ -194,6 +195,7 @@ class Player:
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host
+        self._stages: set[Stage] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="botticelli-player", daemon=True)
         self._thread.start()
@@ -210,15 +212,22 @@ class Player:
         """
         stage = Stage(self)
         self.run(stage.start(self._host, port, listens=listens))
+        self._stages.add(stage)
         return stage
+
+    def forget(self, stage: Stage) -> None:
+        """No longer count a stage among those to close."""
+        self._stages.discard(stage)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the player's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def close(self) -> None:
-        """Stop the loop and end the thread."""
+        """Close what is still open, stop the loop and end the thread."""
         if self._thread.is_alive():
+            for stage in list(self._stages):
+                stage.finish()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
@@ -237,6 +246,3 @@ class Player:
         asyncio.set_event_loop(self._loop)
         with contextlib.closing(self._loop):
             self._loop.run_forever()
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.run_until_complete(asyncio.sleep(0))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _JSON = [["Content-Type", "application/json"]]
 _EVENTS = [["Content-Type", "text/event-stream"]]
 _WORDS = ("Hello", " from", " the", " embedded", " server", ".")
+_LISTED = 20  # more cases than this are not told one by one
 _MODEL = "botticelli/echo"
 _USAGE = {"prompt_tokens": 5, "completion_tokens": len(_WORDS), "total_tokens": 5 + len(_WORDS)}
 
@@ -150,7 +151,10 @@ def serve(
     """
     with serving(cases, port=port, host=host) as origin:
         out.write(f"{origin}/v1  answers like a well-behaved server\n")
-        out.writelines(f"{origin}/{case.id}/v1  {case.title}\n" for case in cases)
+        if len(cases) > _LISTED:
+            out.write(f"{origin}/CASE/v1  plays a case; botticelli list cases names {len(cases)}\n")
+        else:
+            out.writelines(f"{origin}/{case.id}/v1  {case.title}\n" for case in cases)
         out.flush()
         try:
             (until or threading.Event().wait)()

@@ -117,6 +117,21 @@ def test_a_door_that_cannot_be_closed_need_not_be() -> None:
     bridge.close()
 
 
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_door_that_does_not_close_is_told(*, awaited: bool) -> None:
+    class Stuck(NaiveDriver):
+        def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    class AwaitedStuck(Echo):
+        async def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    door = as_door(AwaitedStuck() if awaited else Stuck(), "mine")
+    with pytest.raises(DoorError, match="cannot be closed: RuntimeError: stuck"):
+        close_door(door)
+
+
 class Unclosable:
     capabilities = frozenset[str]()
 

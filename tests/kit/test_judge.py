@@ -182,6 +182,11 @@ def test_the_key_is_never_shown() -> None:
         assert "[key]" in repr(found)
 
 
+def test_what_a_driver_died_of_can_be_printed() -> None:
+    [mismatch] = verdict(ANSWER, Crash("one\n\ud83d\x1b[31m")).mismatches
+    assert mismatch.got == "one\n\\ud83d\\x1b[31m"
+
+
 def test_a_lone_surrogate_in_an_outcome_is_judged_not_stumbled_over() -> None:
     found = verdict(ANSWER, answer("Hi\ud83d"))
     assert found.fault is Fault.SILENT

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from botticelli import contracts
 from botticelli.kit.errors import CaseError
 from botticelli.kit.notation import (
     Defaults,
@@ -73,6 +74,23 @@ def test_message_is_a_whole_completion() -> None:
     [choice] = value["choices"]
     assert choice["message"] == {"role": "assistant", "content": "x", "refusal": None}
     assert choice["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("piece", "contract"),
+    [
+        ({"delta": {"role": "assistant", "content": "x"}}, "openai/chunk"),
+        ({"delta": {}, "finish_reason": "stop", "index": 1}, "openai/chunk"),
+        ({"message": {"content": "x"}}, "openai/response"),
+        ({"message": {"refusal": "no"}, "finish_reason": "length"}, "openai/response"),
+    ],
+)
+def test_what_the_notation_writes_itself_keeps_the_strict_contract(
+    piece: dict[str, Any], contract: str
+) -> None:
+    [step] = body(piece)
+    assert isinstance(step, bytes)
+    assert contracts.validate_bytes(contract, step.removeprefix(b"data: ")) == []
 
 
 def test_gzip_decompresses_and_is_the_same_every_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -214,6 +215,37 @@ def test_what_is_not_http_is_told(stage: Stage, sent: bytes, told: str) -> None:
     assert seen.requests == ()
     [trouble] = seen.trouble
     assert told in trouble
+
+
+def test_a_head_without_an_end_is_told(stage: Stage) -> None:
+    play(stage, {"status": 200})
+    # Closed with bytes unread, the connection may be reset rather than ended.
+    with connect(stage) as client, contextlib.suppress(OSError):
+        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 2_000_000)
+        read_all(client)
+    assert stage.finish().trouble == ("a head without an end",)
+
+
+def test_a_client_that_leaves_while_it_is_written_to_is_noticed(stage: Stage) -> None:
+    play(stage, {"status": 200, "body": [{"repeat": 200, "of": [{"text": "x" * 100_000}]}]})
+    with connect(stage) as client:
+        client.sendall(GET)
+        read_until(client, b"\r\n\r\n")
+    [seen] = stage.finish(patience=5).requests
+    assert seen.client_left
+
+
+def test_a_player_that_is_closed_closes_its_stages() -> None:
+    player = Player()
+    stage = player.open()
+    play(stage, {"status": 200, "body": [{"hold": True}], "end": "cut"})
+    with connect(stage) as client:
+        client.sendall(GET)
+        read_until(client, b"\r\n\r\n")
+        player.close()
+        assert client.recv(1) == b""
+    with pytest.raises(ConnectionRefusedError):
+        connect(stage)
 
 
 def test_an_exchange_that_cannot_be_played_is_told(stage: Stage) -> None:

@@ -118,3 +118,9 @@ def test_serve_says_where_and_ends_when_interrupted() -> None:
     first, second = out.getvalue().splitlines()[:2]
     assert first.endswith("/v1  answers like a well-behaved server")
     assert second.endswith("/retry-then-answer/v1  Tries again")
+
+
+def test_serve_does_not_list_hundreds() -> None:
+    out = io.StringIO()
+    serve([CASE] * 21, port=0, host="127.0.0.1", out=out, until=lambda: None)
+    assert out.getvalue().endswith("/CASE/v1  plays a case; botticelli list cases names 21\n")
