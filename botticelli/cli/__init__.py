@@ -1,0 +1,93 @@
+"""The command line: words to calls, results to text, errors to one line and an exit code. No judgement.
+
+Exit codes: 0 all is well; 1 something was found or a call failed; 2 the command can't be carried out as
+given (usage, configuration, a file that can't be read); 130 interrupted.
+
+Each command imports what it needs when it runs, so that the driver's commands never load the kit and the
+kit's never load the driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from .judging import add_check, add_list, add_serve, add_validate
+from .talking import add_chat, add_models
+from .terminal import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code; see the module's docstring.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`): what is left must not be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except UsageError as error:
+        return _complain(str(error), 2)
+    except Exception as error:
+        found = _expected(error)
+        if found is None:
+            raise
+        return _complain(*found)
+    return code
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"botticelli: {message}", file=sys.stderr)
+    return code
+
+
+def _expected(error: Exception) -> tuple[str, int] | None:
+    """The line and the exit code for an error of one of our trees; only trees already loaded can be meant."""
+    for module, root, code in (
+        ("botticelli.core.errors", "ConfigurationError", 2),
+        ("botticelli.core.errors", "BotticelliError", 1),
+        ("botticelli.kit.errors", "KitError", 2),
+        ("botticelli.contracts.errors", "ContractError", 2),
+    ):
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(error, getattr(loaded, root)):
+            return str(error), code
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="botticelli", description="Conformance and contract tests for the OpenAI chat format."
+    )
+    parser.add_argument("--version", action="version", version=f"botticelli {_version()}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_check(commands)
+    add_validate(commands)
+    add_chat(commands)
+    add_models(commands)
+    add_serve(commands)
+    add_list(commands)
+    return parser
+
+
+def _version() -> str:
+    from botticelli import __version__
+
+    return __version__

@@ -1,0 +1,130 @@
+"""The judge's commands: `check`, `validate`, `serve`, `list`. They never load the driver."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .terminal import bytes_of, print_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .terminal import Commands
+
+__all__ = ["add_check", "add_list", "add_serve", "add_validate"]
+
+OWN_DOORS = ("botticelli.drivers.door:HuggingFaceDoor", "botticelli.drivers.door:AsyncHuggingFaceDoor")
+
+
+def add_check(commands: Commands) -> None:
+    """Register `check driver`."""
+    check = commands.add_parser("check", help="judge drivers against the contract")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="KIND")
+    driver = kinds.add_parser(
+        "driver",
+        help="play every case against a driver, over real sockets, offline",
+        description="Play every case against HuggingFaceDriver and AsyncHuggingFaceDriver, or your own.",
+    )
+    driver.add_argument(
+        "door",
+        nargs="*",
+        default=OWN_DOORS,
+        help="package.module:factory, or 'command: PROGRAM ARGS' for one that speaks JSON lines",
+    )
+    driver.add_argument(
+        "--case", action="append", default=[], metavar="WORD", help="a case, an area, or a pattern (sse-*)"
+    )
+    driver.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
+    driver.add_argument("--baseline", type=Path, metavar="FILE", help="known failures, with reasons")
+    driver.add_argument("--seed", type=int, default=0, help="decides the texts and ids that are played")
+    driver.add_argument("--jobs", type=int, metavar="N", help="cases at once")
+    driver.set_defaults(run=_check_driver)
+
+
+def _check_driver(options: argparse.Namespace) -> int:
+    from botticelli.kit.check import run_check
+    from botticelli.kit.runner import JOBS
+
+    return run_check(
+        options.door,
+        out=sys.stdout,
+        select=options.case,
+        json_path=options.json,
+        junit_path=options.junit,
+        baseline=options.baseline,
+        seed=options.seed,
+        jobs=options.jobs or JOBS,
+    )
+
+
+def add_validate(commands: Commands) -> None:
+    """Register `validate`."""
+    validate = commands.add_parser("validate", help="hold a JSON file to a contract")
+    validate.add_argument("file", help="a file, or - for standard input")
+    validate.add_argument("--contract", required=True, metavar="NAME", help="such as openai/response")
+    validate.set_defaults(run=_validate)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from botticelli.contracts import validate_bytes
+
+    violations = validate_bytes(options.contract, bytes_of(options.file))
+    name = "standard input" if options.file == "-" else options.file
+    wide = min(max((len(violation.path) for violation in violations), default=0), 60)
+    for violation in violations:
+        print(f"{violation.path:<{wide}}  {violation.message}")
+    count = len(violations)
+    verdict = f"{count} violation{'s' * (count != 1)} of" if count else "keeps"
+    print(f"{name}: {verdict} {options.contract}")
+    return 1 if violations else 0
+
+
+def add_serve(commands: Commands) -> None:
+    """Register `serve`."""
+    serve = commands.add_parser("serve", help="play cases to any client, on this machine")
+    serve.add_argument("--port", type=int, default=8434, help="default: %(default)s; 0 for any free one")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="default: %(default)s, which only this machine sees"
+    )
+    serve.add_argument(
+        "--case", action="append", default=[], metavar="WORD", help="a case, an area, or a pattern (sse-*)"
+    )
+    serve.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from botticelli.kit.cases import load_cases
+    from botticelli.kit.check import select_cases
+    from botticelli.kit.serve import serve
+
+    cases = select_cases(load_cases(), options.case)
+    serve(cases, port=options.port, host=options.host, out=sys.stdout)
+    return 0
+
+
+def add_list(commands: Commands) -> None:
+    """Register `list cases` and `list contracts`."""
+    listing = commands.add_parser("list", help="list the cases or the contracts")
+    kinds = listing.add_subparsers(title="what to list", required=True, metavar="KIND")
+    cases = kinds.add_parser("cases", help="id, area, level and title of each")
+    cases.add_argument("select", nargs="*", metavar="WORD", help="a case, an area, or a pattern (sse-*)")
+    cases.set_defaults(run=_list_cases)
+    contracts = kinds.add_parser("contracts", help="the names that validate takes")
+    contracts.set_defaults(run=_list_contracts)
+
+
+def _list_cases(options: argparse.Namespace) -> int:
+    from botticelli.kit.check import list_cases
+
+    list_cases(sys.stdout, options.select)
+    return 0
+
+
+def _list_contracts(_options: argparse.Namespace) -> int:
+    from botticelli.contracts import load, names
+
+    print_table(("contract", "what it is"), [(name, str(load(name).get("title", ""))) for name in names()])
+    return 0

@@ -1,0 +1,179 @@
+"""The driver's commands: `chat` and `models`. They never load the judge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from .terminal import bytes_of, print_table
+
+if TYPE_CHECKING:
+    from botticelli.core.catalog import Model
+    from botticelli.core.request import GenerateRequest
+    from botticelli.core.response import GenerateResponse
+    from botticelli.drivers.huggingface import HuggingFaceDriver
+
+    from .terminal import Commands
+
+__all__ = ["add_chat", "add_models"]
+
+DEFAULT_MODEL = "meta-llama/Llama-3.2-1B-Instruct"
+
+
+def add_chat(commands: Commands) -> None:
+    """Register `chat`."""
+    chat = commands.add_parser("chat", help="ask a model")
+    chat.add_argument("prompt", help="what to say, or - for standard input")
+    chat.add_argument("--model", default=DEFAULT_MODEL, help=f"default: {DEFAULT_MODEL}")
+    chat.add_argument("--system", metavar="TEXT", help="what the model is told to be")
+    chat.add_argument("--max-tokens", type=int, metavar="N")
+    chat.add_argument("--temperature", type=float, metavar="X")
+    chat.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="print the answer as it comes (default), or at once",
+    )
+    chat.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    chat.add_argument(
+        "--verbose", "-v", action="store_true", help="tell usage and departures from the format on stderr"
+    )
+    _add_connection(chat)
+    chat.set_defaults(run=_chat)
+
+
+def _add_connection(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="another OpenAI-format server, such as http://127.0.0.1:8000/v1; needs no token then",
+    )
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="for each phase of the call")
+
+
+def _driver(options: argparse.Namespace, model: str) -> HuggingFaceDriver:
+    from botticelli.core.errors import ConfigurationError
+    from botticelli.drivers.huggingface import HuggingFaceDriver
+
+    try:
+        return HuggingFaceDriver(model, base_url=options.base_url, timeout=options.timeout)
+    except ConfigurationError as error:
+        if options.base_url is None or error.setting != HuggingFaceDriver.provider.key_env[0]:
+            raise
+        return HuggingFaceDriver.with_api_token(
+            None, model, base_url=options.base_url, timeout=options.timeout
+        )
+
+
+def _chat(options: argparse.Namespace) -> int:
+    request = _request(options)
+    with _driver(options, options.model) as driver:
+        if options.stream and not options.json:
+            response = _print_stream(driver, request)
+        else:
+            response = driver.generate(request)
+            print(_as_json(response) if options.json else _readable(response))
+    if options.verbose:
+        _tell(response)
+    return 0
+
+
+def _request(options: argparse.Namespace) -> GenerateRequest:
+    from msgspec import UNSET
+
+    from botticelli.core.message import Message
+    from botticelli.core.request import GenerateRequest
+
+    prompt = options.prompt
+    if prompt == "-":
+        prompt = bytes_of("-").decode(errors="replace")
+    messages = [Message.user(prompt)]
+    if options.system is not None:
+        messages.insert(0, Message.system(options.system))
+    return GenerateRequest(
+        messages,
+        max_tokens=UNSET if options.max_tokens is None else options.max_tokens,
+        temperature=UNSET if options.temperature is None else options.temperature,
+        stream_usage=options.verbose,
+    )
+
+
+def _print_stream(driver: HuggingFaceDriver, request: GenerateRequest) -> GenerateResponse:
+    """Print text as it comes; a line end follows whatever was printed, also before an error."""
+    last = ""
+    with driver.generate_stream(request) as stream:
+        try:
+            for chunk in stream:
+                last = chunk.text or last
+                print(chunk.text, end="", flush=True)
+        finally:
+            if last and not last.endswith("\n"):
+                print(flush=True)
+    response = stream.response
+    if not last:
+        print(_readable(response))
+    return response
+
+
+def _readable(response: GenerateResponse) -> str:
+    return response.text or "\n".join(map(str, response.outputs))
+
+
+def _as_json(response: GenerateResponse) -> str:
+    import msgspec
+
+    known = {name: value for name, value in msgspec.to_builtins(response).items() if name != "raw"}
+    return msgspec.json.format(msgspec.json.encode(known), indent=2).decode()
+
+
+def _tell(response: GenerateResponse) -> None:
+    """What a person who runs a server wants to know of an answer, on stderr."""
+    usage = response.usage
+    counted = (
+        f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "the server told no usage"
+    )
+    print(f"{response.model or 'unnamed model'}: {response.finish_reason}, {counted}", file=sys.stderr)
+    for deviation in response.deviations:
+        times = f" ({deviation.count} times)" if deviation.count > 1 else ""
+        print(f"departs from the format: {deviation.code} at {deviation.path}{times}", file=sys.stderr)
+
+
+def add_models(commands: Commands) -> None:
+    """Register `models`."""
+    models = commands.add_parser("models", help="list what a server serves")
+    models.add_argument("search", nargs="?", default="", help="only models whose name contains this")
+    models.add_argument("--json", action="store_true", help="print the list as JSON")
+    _add_connection(models)
+    models.set_defaults(run=_models)
+
+
+def _models(options: argparse.Namespace) -> int:
+    with _driver(options, DEFAULT_MODEL) as driver:
+        found = [model for model in driver.models() if options.search.lower() in model.id.lower()]
+    if options.json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    elif found:
+        print_table(
+            ("model", "providers", "context", "USD/M in", "out", "tools"), [_row(model) for model in found]
+        )
+    else:
+        print("no model" + (f" has {options.search!r} in its name" if options.search else " is served"))
+    return 0
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    """One line: the cheapest live offer's prices, the longest context, whether anyone takes tools."""
+    live = [offer for offer in model.providers if offer.status in (None, "live")]
+    contexts = [offer.context_length for offer in live if offer.context_length is not None]
+    prices = sorted(
+        (offer.input_price, offer.output_price)
+        for offer in live
+        if offer.input_price is not None and offer.output_price is not None
+    )
+    cheapest = (f"{prices[0][0]:.2f}", f"{prices[0][1]:.2f}") if prices else ("", "")
+    tools = "yes" if any(offer.supports_tools for offer in live) else ""
+    context = str(max(contexts)) if contexts else ""
+    return (model.id, ", ".join(offer.provider for offer in live), context, *cheapest, tools)

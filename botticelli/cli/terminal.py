@@ -1,0 +1,54 @@
+"""What the commands share: registering one, printing a table, reading a file. No command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+__all__ = ["Commands", "UsageError", "bytes_of", "print_table"]
+
+
+class UsageError(Exception):
+    """What the user gave can't be used; the message is one line."""
+
+
+class Commands(Protocol):
+    """What `add_subparsers` gives; argparse has no public name for it."""
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str | None = None,  # noqa: A002 -- argparse's own word
+        description: str | None = None,
+    ) -> argparse.ArgumentParser:
+        """A parser for one command."""
+        ...
+
+
+def bytes_of(file: str) -> bytes:
+    """The bytes of a file, or of standard input for ``-``; `UsageError` if it can't be read."""
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror or error}") from None
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns, aligned; those of numbers to the right."""
+    columns = [column for column in zip(head, *rows, strict=True) if any(column[1:])]
+    wide = [max(map(len, column)) for column in columns]
+    numeric = [all(not cell or cell.replace(".", "").isdigit() for cell in column[1:]) for column in columns]
+    for line in zip(*columns, strict=True):
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, wide, numeric, strict=True)
+        )
+        print("  ".join(cells).rstrip())
