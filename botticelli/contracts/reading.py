@@ -156,7 +156,7 @@ def _inspect(value: Any, tokens: tuple[Token, ...]) -> Iterator[Violation]:
         return
     elif not (is_object(value) or is_array(value)):
         raise InstanceError(json_path(tokens), type(value).__name__)
-    elif len(tokens) >= MAX_DEPTH:
+    elif value and len(tokens) >= MAX_DEPTH:
         # The whole path would be as long as the nesting; its first step is enough to find it.
         said = f"nests deeper than {MAX_DEPTH} levels; what lies below them is not judged"
         yield _fault("nesting-too-deep", said, tokens[:1])

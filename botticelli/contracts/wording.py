@@ -111,7 +111,8 @@ def _count(words: str, things: str) -> Callable[[_Details, Any], str]:
         limit = details["limit"]
         if limit == 1 and not instance:
             return "must not be empty"
-        return f"must have {words} {limit} {things}, not {len(instance)}"
+        counted = things.removesuffix("s") if limit == 1 else things
+        return f"must have {words} {limit} {counted}, not {len(instance)}"
 
     return say
 
