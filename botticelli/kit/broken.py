@@ -287,7 +287,6 @@ class SumsUsage(NaiveDriver):
     def take_usage(self, answer: Answer, usage: Document) -> None:
         """Add to what there is."""
         before = answer.usage or {}
-        super().take_usage(answer, usage)
-        for name, count in (answer.usage or {}).items():
-            usage[name] = count + before.get(name, 0)
-        super().take_usage(answer, usage)
+        pairs = ((name, count, before.get(name)) for name, count in usage.items())
+        summed = {n: a + b for n, a, b in pairs if isinstance(a, int) and isinstance(b, int)}
+        super().take_usage(answer, usage | summed)

@@ -107,17 +107,18 @@ def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(player: Playe
     assert len({call["base_url"] for call in door.calls}) == 1
 
 
-def test_a_driver_that_changes_its_call_changes_nothing(player: Player) -> None:
+def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
+    player: Player,
+) -> None:
     def spoil(call: dict[str, Any]) -> dict[str, Any]:
-        outcome = NaiveDriver().exchange(call)
+        message = f"the key {call['api_key']} is wrong"
         call["api_key"] = None
-        call["request"].clear()
-        return outcome or {"error": {"kind": "server", "message": "sk-"}}
+        return {"error": {"kind": "authentication", "message": message}}
 
-    door = Scripted(spoil)
-    rules = {"all": {"headers": {"Authorization": "Bearer {{key}}"}}, "count": 2}
-    calls: list[dict[str, Any]] = [{"operation": "generate", "times": 2, "expect": [{"response": {}}]}]
-    assert run_case(case(calls=calls, requests=rules), door, player).passed
+    calls: list[dict[str, Any]] = [
+        {"operation": "generate", "expect": [{"error": {"kind": ["authentication"]}}]}
+    ]
+    assert run_case(case(calls=calls), Scripted(spoil), player).fault is Fault.LEAK
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Our own drivers, through the same door as everybody's: every case, nothing excused."""
+
+from __future__ import annotations
+
+import pytest
+
+from botticelli.kit.cases import load_cases
+from botticelli.kit.door import close_door, open_door
+from botticelli.kit.report import told
+from botticelli.kit.runner import Status, run_cases
+
+# A blocking call cannot be cancelled from outside: that is the one thing the sync driver does not claim.
+DOORS = {
+    "botticelli.drivers.door:HuggingFaceDoor": {"cancel_any_time"},
+    "botticelli.drivers.door:AsyncHuggingFaceDoor": set[str](),
+}
+
+
+@pytest.mark.parametrize("spec", DOORS)
+def test_every_case_passes(spec: str) -> None:
+    door = open_door(spec)
+    results = list(run_cases(load_cases(), door, seed=1))
+    close_door(door)
+    failures = [told(result) for result in results if result.status is Status.FAILED]
+    assert not failures, "\n\n".join(failures)
+    assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == DOORS[spec]
