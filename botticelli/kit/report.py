@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TextIO
 from xml.etree import ElementTree as ET
 
@@ -65,7 +66,7 @@ class DoorReport:
 
 def watch(results: Iterable[Result], total: int, title: str, out: TextIO) -> Iterator[Result]:
     """Pass results on, with a progress bar while they come if there is a terminal."""
-    if not out.isatty():
+    if not out.isatty() or find_spec("rich") is None:
         yield from results
         return
     from rich.console import Console

@@ -127,9 +127,21 @@ def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
 
 
 def test_results_pass_through_the_progress_bar_untouched() -> None:
-    for out in (io.StringIO(), Terminal()):
+    pipe, terminal = io.StringIO(), Terminal()
+    for out in (pipe, terminal):
         assert list(watch(MIXED.results, 7, "title", out)) == MIXED.results
-    assert io.StringIO().getvalue() == ""
+    assert pipe.getvalue() == ""
+    assert "7/7" in terminal.getvalue()
+
+
+def test_a_terminal_without_rich_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        assert name == "rich"
+
+    monkeypatch.setattr("botticelli.kit.report.find_spec", missing)
+    out = Terminal()
+    assert list(watch(MIXED.results, 7, "title", out)) == MIXED.results
+    assert out.getvalue() == ""
 
 
 def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
