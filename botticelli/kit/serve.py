@@ -6,18 +6,17 @@ well-behaved server, so that the first lines of a program can be tried without a
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
+from botticelli.kit.echo import MODEL, answer
 from botticelli.kit.errors import KitError
-from botticelli.kit.notation import CREATED, Defaults, Script, compile_exchange
+from botticelli.kit.notation import Defaults, Script, compile_exchange
 from botticelli.kit.player import Player
 from botticelli.kit.runner import exchange_for
-from botticelli.kit.values import Document, as_object, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,12 +24,7 @@ if TYPE_CHECKING:
     from botticelli.kit.case import Case
     from botticelli.kit.seen import Request
 
-_JSON = [["Content-Type", "application/json"]]
-_EVENTS = [["Content-Type", "text/event-stream"]]
-_WORDS = ("Hello", " from", " the", " embedded", " server", ".")
 _LISTED = 20  # more cases than this are not told one by one
-_MODEL = "botticelli/echo"
-_USAGE = {"prompt_tokens": 5, "completion_tokens": len(_WORDS), "total_tokens": 5 + len(_WORDS)}
 
 
 class _Programme:
@@ -45,61 +39,15 @@ class _Programme:
         now = datetime.now(UTC)
         case = self._cases.get(request.path.split("/")[1])
         if case is None:
-            return compile_exchange(_answer(request), Defaults("chatcmpl-1", _MODEL), now)
+            return compile_exchange(
+                answer(request.method, request.path, request.body), Defaults("chatcmpl-1", MODEL), now
+            )
         play = case.fill(seed=0, port=self._port)
         number = self._played[case.id]
         self._played[case.id] += 1
         # From the start again after the last, so that a client can be run against it twice.
         total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
         return compile_exchange(exchange_for(play, number % total), play.defaults, now)
-
-
-def _answer(request: Request) -> Document:
-    path = request.path.partition("?")[0]
-    if path == "/v1/models" and request.method == "GET":
-        model = {"id": _MODEL, "object": "model", "created": CREATED, "owned_by": "botticelli"}
-        return _json(200, {"object": "list", "data": [model]})
-    if path != "/v1/chat/completions" or request.method != "POST":
-        return _refused(404, f"nothing at {request.method} {path}; try /v1 or /CASE/v1")
-    try:
-        asked = json.loads(request.body)
-    except ValueError as error:
-        return _refused(400, f"the body is not JSON: {error}")
-    if not is_object(asked) or not asked.get("messages"):
-        return _refused(400, "messages is missing")
-    return _streamed(asked) if asked.get("stream") else _whole()
-
-
-def _json(status: int, value: Document) -> Document:
-    return {"status": status, "headers": _JSON, "framing": "length", "body": [{"json": value}]}
-
-
-def _refused(status: int, message: str) -> Document:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return _json(status, {"error": error})
-
-
-def _whole() -> Document:
-    body = [{"message": {"content": "".join(_WORDS)}}]
-    return {"status": 200, "headers": _JSON, "framing": "length", "body": body}
-
-
-def _streamed(asked: Document) -> Document:
-    body: list[Document] = [{"delta": {"role": "assistant", "content": ""}}]
-    body += [{"delta": {"content": word}} for word in _WORDS]
-    body.append({"delta": {}, "finish_reason": "stop"})
-    if as_object(asked.get("stream_options")).get("include_usage"):
-        usage: Document = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": CREATED,
-            "model": _MODEL,
-            "choices": [],
-            "usage": _USAGE,
-        }
-        body.append({"event": usage})
-    body.append({"event": "[DONE]"})
-    return {"status": 200, "headers": _EVENTS, "body": body}
 
 
 @contextmanager
