@@ -11,7 +11,7 @@ import time
 from random import random
 from typing import TYPE_CHECKING
 
-from botticelli.core.errors import BotticelliError, ModelsError, ResponseError
+from botticelli.core.errors import BotticelliError, ModelsError, ResponseError, StreamError
 from botticelli.dialects.openai import headers as told
 from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.failure import MAX_BODY, embedded_failure, failure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.core.catalog import Model
-    from botticelli.core.errors import ApiError, CallTimeoutError, StreamError
+    from botticelli.core.errors import ApiError, CallTimeoutError
     from botticelli.core.response import GenerateResponse, RateLimits
 
     from .endpoint import Endpoint
@@ -265,13 +265,15 @@ class Task:
 
     def _complete(self, error: ModelsError) -> None:
         endpoint = self._endpoint
+        # what it grew out of quotes the answer, which may quote the key
+        error.__cause__ = error.__context__ = None
         error.during(provider=endpoint.provider.name, model=self.model, attempts=max(self.call.attempts, 1))
         if error.request_id is None and (id_ := told.request_id(self.headers_told)):
             error.request_id = endpoint.redact(id_)
         if error.partial is not None:
             self.stamp(error.partial)
             self._response = self._response or error.partial
-        if isinstance(error, ResponseError):
+        if isinstance(error, ResponseError | StreamError):
             error.message = endpoint.redact(error.message)
             error.args = (error.message,)
             error.body = redact_bytes(error.body[:MAX_BODY], endpoint.secrets)

@@ -61,6 +61,7 @@ class Server:
     plays: list[Play]
     requests: list[Seen] = field(default_factory=list[Seen])
     connections: int = 0
+    asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     origin: str = ""
@@ -121,6 +122,7 @@ class Server:
                         return
                     with self._lock:
                         self.requests.append(seen)
+                        self.asked.set()
                         play = self.plays[min(len(self.requests), len(self.plays)) - 1]
                     for step in play:
                         if not self._do(connection, step):
@@ -308,14 +310,19 @@ class Rim:
 
     def client(self, handler: Callable[[httpx.Request], httpx.Response] | None = None, **options: Any) -> Any:
         """A client of the user's."""
-        transport = {} if handler is None else {"transport": httpx.MockTransport(handler)}
-        return (httpx.AsyncClient if self._portal else httpx.Client)(**transport, **options)
+        if handler is not None:
+            options["transport"] = httpx.MockTransport(handler)
+        return (httpx.AsyncClient if self._portal else httpx.Client)(**options)
 
     def generate(self, driver: Any, request: GenerateRequest) -> GenerateResponse:
-        return self._portal.call(driver.generate, request) if self._portal else driver.generate(request)
+        response: GenerateResponse = (
+            self._portal.call(driver.generate, request) if self._portal else driver.generate(request)
+        )
+        return response
 
     def models(self, driver: Any) -> list[Model]:
-        return self._portal.call(driver.models) if self._portal else driver.models()
+        models: list[Model] = self._portal.call(driver.models) if self._portal else driver.models()
+        return models
 
     def close(self, driver: Any) -> None:
         if not self._portal:
@@ -331,6 +338,11 @@ class Rim:
         else:
             _read(driver, request, leave_after, got)
         return got
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run an async function where the drivers are."""
+        assert self._portal is not None
+        return self._portal.call(function, *args)
 
     def close_all(self) -> None:
         for driver in self._drivers:

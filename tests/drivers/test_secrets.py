@@ -1,0 +1,199 @@
+"""The key is nowhere to be seen: a canary through everything that prints, logs, pickles or is kept."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli import AsyncHuggingFaceDriver, BotticelliError, GenerateRequest, HuggingFaceDriver
+
+from .conftest import (
+    END,
+    STREAM_HEAD,
+    TOKEN,
+    Rim,
+    Server,
+    answer,
+    completion,
+    error,
+    event,
+    framed,
+    http,
+    stream,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+Serve = Callable[..., Server]
+
+CANARY = "CanaryCanary"
+OWN = "OwnCanaryCanaryCanary"
+
+ERROR_EVENT = f'data: {{"error": {{"message": "bad key {TOKEN}"}}}}\n\n'.encode()
+BAD_EVENT = f"data: {{{TOKEN}\n\n".encode()
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+ECHOES: dict[str, Any] = {
+    "401": error(401, f"Incorrect API key provided: {TOKEN}.", code=TOKEN, param=TOKEN, type=TOKEN),
+    "prefix": error(401, f"Incorrect API key provided: {TOKEN[:16]}***."),
+    "header": error(500, "no", headers=(("x-request-id", TOKEN), ("x-error-message", TOKEN))),
+    "own": error(400, f"I don't know {OWN}"),
+    "text": http(f"token {TOKEN} refused", status=403, content_type="text/plain"),
+    "html": http(f"<html>{TOKEN}</html>", content_type="text/html"),
+    "200": http(json.dumps({"error": {"message": f"bad key {TOKEN}", "code": TOKEN}})),
+    "redirect": http(b"", status=302, headers=(("Location", f"http://evil/?key={TOKEN}"),)),
+    "malformed": http(f'{{"id": "{TOKEN}", "choices": 5}}'),
+    "event": STREAM_HEAD + framed(ERROR_EVENT) + END,
+    "bad-event": STREAM_HEAD + framed(event("Hi")) + framed(BAD_EVENT) + END,
+    "coding": http(b"abc", headers=(("Content-Encoding", TOKEN),)),
+    "status-line": (f"{TOKEN} is no HTTP\r\n\r\n".encode(), "close"),
+    "framing": (CHUNKED + TOKEN.encode() + b"\r\n", "hold"),
+}
+"""What a server may make of the key."""
+
+FAILURES: dict[str, Any] = {
+    "429": error(429),
+    "malformed": http("[]"),
+    "reset": ("reset",),
+    "cut": (http(completion()[:40], length=400), 0.05, "close"),
+    "broken": STREAM_HEAD + framed(event("Hi")) + END,
+    "hold": ("hold",),
+}
+
+
+def chain(problem: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting = [problem]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.append(current)
+            waiting += [other for other in (current.__cause__, current.__context__) if other]
+    return found
+
+
+def shown(problem: BaseException, *, local: bool = True) -> str:
+    """Everything that a report of this error could show; if `local`, the variables of our frames too."""
+    trace = traceback.TracebackException.from_exception(problem, capture_locals=local)
+    for frame in trace.stack:
+        if "botticelli" not in frame.filename or "tests" in frame.filename:
+            frame.locals = None
+    return "\n".join([repr(problem), str(problem), repr(vars(problem)), *trace.format()])
+
+
+def failures(rim: Rim, driver: Any, ask: GenerateRequest) -> list[BotticelliError]:
+    """What a call and a stream come to."""
+    found: list[BotticelliError] = []
+    try:
+        rim.generate(driver, ask)
+    except BotticelliError as problem:
+        found.append(problem)
+    broken = rim.stream(driver, ask).error
+    if broken is not None:
+        found.append(broken)
+    assert found, "nothing went wrong"
+    return found
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_no_error_shows_a_key_that_the_server_repeats(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="botticelli")
+    server = serve(ECHOES[name])
+    driver = rim.driver(server, timeout=5, max_retries=1, headers={"X-Own-Token": OWN})
+    for found in failures(rim, driver, ask):
+        assert chain(found) == [found]
+        assert CANARY not in shown(found, local=False)
+        assert CANARY not in repr(pickle.dumps(found))
+    headers = server.requests[0].headers
+    assert (headers["authorization"], headers["x-own-token"]) == (f"Bearer {TOKEN}", OWN)
+    assert not any(CANARY in record.getMessage() for record in caplog.records if record.name == "botticelli")
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_no_error_shows_the_key(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    driver = rim.driver(serve(FAILURES[name]), timeout=0.3, max_retries=1, headers={"X-Own-Token": OWN})
+    for found in failures(rim, driver, ask):
+        assert chain(found) == [found]
+        assert CANARY not in shown(found)
+        assert CANARY not in repr(pickle.dumps(found))
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize("what", ["connect", "client", "closed"])
+def test_no_transport_error_shows_the_key(rim: Rim, ask: GenerateRequest, what: str) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise ValueError(f"surprise: {request.headers['authorization']}")
+
+    server = Server([(answer(),)])
+    server.stop()
+    client = rim.client(None if what == "connect" else handler)
+    driver = rim.driver(server, http_client=client, max_retries=0)
+    if what == "closed":
+        rim.close(client)
+    with pytest.raises(BotticelliError) as caught:
+        rim.generate(driver, ask)
+    assert chain(caught.value) == [caught.value]
+    assert CANARY not in shown(caught.value)
+    rim.close(client)
+
+
+def test_nothing_else_shows_the_key(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cache: dict[str, bytes] = {}
+    server = serve(error(503), answer(), stream("Hi"))
+    driver = rim.driver(server, cache=cache, headers={"Authorization-Extra": OWN})
+    response = rim.generate(driver, ask)
+    ask.temperature = 1.0
+    got = rim.stream(driver, ask)
+    assert len(cache) == 2
+    for thing in (driver, response, got.response, got.chunks, driver.usage, cache):
+        assert CANARY not in repr(thing)
+        assert CANARY not in str(thing)
+    for holder in (driver, driver._endpoint, driver._courier):
+        inside: dict[str, Any] = vars(holder)
+        assert CANARY not in repr(inside)
+    assert "attempt 2" in caplog.text
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize("kind", [HuggingFaceDriver, AsyncHuggingFaceDriver])
+def test_a_driver_is_neither_pickled_nor_copied(kind: Any) -> None:
+    driver = kind.with_api_token(TOKEN, "m", base_url="http://h/v1")
+    for take in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled or copied") as caught:
+            take(driver)
+        assert CANARY not in str(caught.value)
+    assert repr(driver) == f"{kind.__name__}('m', provider='huggingface', base_url='http://h/v1')"
+
+
+def test_our_log_names_attempts_but_neither_texts_nor_messages(
+    serve: Serve, caplog: pytest.LogCaptureFixture, ask: GenerateRequest
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="botticelli")
+    server = serve(error(503, "the server's words"), answer("the answer's words"))
+    with HuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url, backoff=0.001) as driver:
+        driver.generate(ask)
+    lines = [record.getMessage() for record in caplog.records if record.name == "botticelli"]
+    assert len(lines) == 3
+    assert [("attempt 1" in line, "attempt 2" in line) for line in lines] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    assert "server 503" in lines[1]
+    assert not any("words" in line or "Hello" in line for line in lines)

@@ -1,0 +1,220 @@
+"""Every limit names its phase. Times are far apart, and none is asserted."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from botticelli import AsyncHuggingFaceDriver, CallTimeoutError, GenerateRequest, RateLimitError, Timeouts
+
+from .conftest import END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http
+
+Serve = Callable[..., Server]
+
+LONG = Timeouts(pool=30, connect=30, first_byte=30, idle=30, progress=30, total=30)
+
+
+def limits(**short: float) -> Timeouts:
+    return Timeouts(**{**dict.fromkeys(LONG.__struct_fields__, 30.0), **short})
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[str]:
+    """An address where connections are neither refused nor made: nobody accepts, and the queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting: list[socket.socket] = []
+        for _ in range(3):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+            waiting.append(client)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        for client in waiting:
+            client.close()
+
+
+def test_connect(rim: Rim, ask: GenerateRequest, full_backlog: str) -> None:
+    driver = rim.driver(full_backlog, timeout=limits(connect=0.1), max_retries=1)
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == ("connect", 0.1, 2)
+
+
+def test_pool(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    client = rim.client(limits=httpx.Limits(max_connections=1))
+    driver = rim.driver(server, http_client=client, timeout=limits(pool=0.1), max_retries=0)
+    if rim.name == "sync":
+        with driver.generate_stream(ask), pytest.raises(CallTimeoutError) as caught:
+            driver.generate(ask)
+    else:
+        caught = rim.call(_in_a_stream, driver, ask)
+    assert (caught.value.phase, caught.value.seconds) == ("pool", 0.1)
+    assert len(server.requests) == 1
+    rim.close(client)
+
+
+async def _in_a_stream(driver: Any, ask: GenerateRequest) -> Any:
+    async with driver.generate_stream(ask):
+        with pytest.raises(CallTimeoutError) as caught:
+            await driver.generate(ask)
+    return caught
+
+
+@pytest.mark.parametrize("steps", [("hold",), (b"HTTP/1.1 200 OK\r\nContent-", "hold")])
+def test_first_byte(rim: Rim, serve: Serve, ask: GenerateRequest, steps: Any) -> None:
+    server = serve(steps)
+    driver = rim.driver(server, timeout=limits(first_byte=0.15))
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == ("first_byte", 0.15, 1)
+    assert server.left.wait(5)
+    assert len(server.requests) == 1  # it may have been billed
+    got = rim.stream(driver, ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert (got.error.phase, got.error.partial) == ("first_byte", None)
+
+
+def test_idle_in_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((http(b'{"id":', length=500), "hold"))
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(rim.driver(server, timeout=limits(idle=0.15)), ask)
+    assert (caught.value.phase, caught.value.seconds, caught.value.partial) == ("idle", 0.15, None)
+    assert server.left.wait(5)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_idle_in_a_stream(rim: Rim, serve: Serve, ask: GenerateRequest, said: bool) -> None:
+    server = serve((STREAM_HEAD + (framed(event("Hi")) if said else b""), "hold"))
+    got = rim.stream(rim.driver(server, timeout=limits(idle=0.15)), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert (got.error.phase, got.error.seconds) == ("idle", 0.15)
+    assert (got.error.partial.text if got.error.partial else None) == ("Hi" if said else None)
+    assert server.left.wait(5)
+
+
+def test_comments_keep_a_stream_from_being_idle(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    comments: list[Any] = [step for _ in range(8) for step in (framed(b": wait\n\n"), 0.1)]
+    end = framed(event("Hi")) + framed(event(finish="stop"))
+    server = serve((STREAM_HEAD, *comments, end + END))
+    assert rim.stream(rim.driver(server, timeout=limits(idle=0.5)), ask).texts == ["Hi"]
+
+
+def test_comments_are_no_progress(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    comments: list[Any] = [step for _ in range(200) for step in (framed(b": wait\n\n"), 0.03)]
+    server = serve((STREAM_HEAD + framed(event("Hi")), *comments))
+    got = rim.stream(rim.driver(server, timeout=limits(progress=0.2)), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert (got.error.phase, got.error.seconds) == ("progress", 0.2)
+    assert got.error.partial is not None
+    assert got.error.partial.text == "Hi"
+
+
+def test_silence_may_be_a_lack_of_progress(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    got = rim.stream(rim.driver(server, timeout=limits(progress=0.15)), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert got.error.phase == "progress"
+    assert server.left.wait(5)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("hold",),
+        (http(b"{", length=500), "hold"),
+        (http(b"", length=500), *[step for _ in range(200) for step in (b" ", 0.03)]),
+    ],
+)
+def test_total_of_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest, steps: Any) -> None:
+    server = serve(steps)
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(rim.driver(server, timeout=limits(total=0.2)), ask)
+    assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == ("total", 0.2, 1)
+    assert len(server.requests) == 1
+
+
+def test_total_of_a_stream_that_goes_on(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    events: list[Any] = [step for _ in range(200) for step in (framed(event("x")), 0.03)]
+    server = serve((STREAM_HEAD, *events))
+    got = rim.stream(rim.driver(server, timeout=limits(total=0.3)), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert got.error.phase == "total"
+    assert got.error.partial is not None
+    assert got.error.partial.text == "".join(got.texts) != ""
+
+
+def test_total_over_retries(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((0.3, error(503)), "hold")
+    driver = rim.driver(server, timeout=limits(total=0.5), max_retries=5)
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.phase, caught.value.attempts) == ("total", 2)
+
+
+def test_a_wait_beyond_the_total_is_not_begun(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve(error(429, headers=(("Retry-After", "20"),)))
+    driver = rim.driver(server, timeout=limits(total=10))
+    with pytest.raises(RateLimitError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.attempts, caught.value.retry_after) == (1, 20)
+
+
+@pytest.mark.anyio
+async def test_total_is_exact_in_async_even_in_a_head_that_drips(serve: Serve, ask: GenerateRequest) -> None:
+    drip: list[Any] = [step for _ in range(1000) for step in (b"x-a: b\r\n", 0.02)]
+    server = serve((b"HTTP/1.1 200 OK\r\n", *drip))
+    async with AsyncHuggingFaceDriver.with_api_token(
+        None, "m", base_url=server.url, timeout=limits(total=0.3)
+    ) as driver:
+        with anyio.fail_after(10), pytest.raises(CallTimeoutError) as caught:
+            await driver.generate(ask)
+    assert caught.value.phase == "total"
+
+
+def test_the_time_in_which_the_caller_is_busy_is_not_silence(
+    rim: Rim, serve: Serve, ask: GenerateRequest
+) -> None:
+    rest = framed(event("b")) + framed(event(finish="stop")) + END
+    server = serve((STREAM_HEAD + framed(event("a")), 0.2, rest))
+    driver = rim.driver(server, timeout=limits(idle=0.4, progress=0.4))
+    busy = threading.Event()
+    texts: list[str] = []
+    if rim.name == "sync":
+        with driver.generate_stream(ask) as reading:
+            texts.append(next(reading).text)
+            busy.wait(0.6)
+            texts.extend(chunk.text for chunk in reading)
+    else:
+        rim.call(_busily, driver, ask, texts)
+    assert texts == ["a", "b", ""]
+
+
+async def _busily(driver: Any, ask: GenerateRequest, texts: list[str]) -> None:
+    async with driver.generate_stream(ask) as reading:
+        texts.append((await anext(reading)).text)
+        await anyio.sleep(0.6)
+        texts.extend([chunk.text async for chunk in reading])
+
+
+def test_a_number_sets_the_waits(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve("hold", (http(b"{", length=9), "hold"))
+    driver = rim.driver(server, timeout=0.15)
+    for phase in ("first_byte", "idle"):
+        with pytest.raises(CallTimeoutError) as caught:
+            rim.generate(driver, ask)
+        assert (caught.value.phase, caught.value.seconds) == (phase, 0.15)
+
+
+def test_without_limits_an_answer_comes_all_the_same(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    none = Timeouts(pool=None, connect=None, first_byte=None, idle=None, progress=None, total=None)
+    driver = rim.driver(serve((0.05, answer())), timeout=none)
+    assert rim.generate(driver, ask).text == "Hi"
