@@ -82,13 +82,13 @@ class AudioOutput(msgspec.Struct, frozen=True, tag="audio"):
         id: To refer to it in a later turn.
         data: Base64, in the format that was asked for.
         transcript: What is said.
-        expires_at: When the server forgets it, in Unix seconds.
+        expires_at: When the server forgets it, in Unix seconds; None where it didn't say.
     """
 
     id: str
     data: str
     transcript: str
-    expires_at: int
+    expires_at: int | None = None
 
     def __str__(self) -> str:
         return self.transcript
@@ -179,7 +179,7 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         outputs: Its parts: reasoning, text, refusal, audio, tool calls, in this order.
         finish_reason: Why it stopped.
         finish_reason_raw: The server's own word (any JSON, as sent), or None if it sent none.
-        logprobs: The published object (``content`` and ``refusal`` lists), or as the server sent it.
+        logprobs: The published object (``content`` and ``refusal`` lists), or whatever else the server sent.
         annotations: Citations, as sent.
     """
 
@@ -187,7 +187,7 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     outputs: list[Output] = msgspec.field(default_factory=list[Output])
     finish_reason: FinishReason = FinishReason.OTHER
     finish_reason_raw: Any = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: Any = None
     annotations: list[Any] = msgspec.field(default_factory=list[Any])
 
     @property
@@ -290,7 +290,7 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         return self._first.finish_reason_raw
 
     @property
-    def logprobs(self) -> dict[str, Any] | None:
+    def logprobs(self) -> Any:
         """The log probabilities of the first answer, or None."""
         return self._first.logprobs
 
@@ -348,6 +348,6 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
     reasoning: str = ""
     refusal: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
-    logprobs: dict[str, Any] | None = None
+    logprobs: Any = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None

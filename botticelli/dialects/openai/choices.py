@@ -6,16 +6,19 @@ chunk may hold comes here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botticelli.core.response import Choice, StreamChunk, ToolCallDelta
 
 from . import parts, wire
-from .decode import mended
+from .answers import mended
 from .jsontext import is_array, is_object
 from .notes import Notes
 from .textbuffer import TextBuffer
 from .toolcalls import ToolCallAssembler
+
+if TYPE_CHECKING:
+    from botticelli.core.message import ToolCall
 
 __all__ = ["ChoiceState"]
 
@@ -37,6 +40,7 @@ class ChoiceState:
     """
 
     __slots__ = (
+        "_annotations",
         "_calls",
         "_logprobs",
         "_message",
@@ -61,11 +65,12 @@ class ChoiceState:
         self._reasoning: TextBuffer | None = None
         self._refusal: TextBuffer | None = None
         self._calls: ToolCallAssembler | None = None
-        self._logprobs: dict[str, Any] | None = None
-        self._message: dict[str, Any] | None = None
+        self._logprobs: Any = None
+        self._annotations: list[Any] = []
+        self._message: Any = None
         self._spoken: dict[str, Any] | None = None
 
-    def take(self, delta: wire.FastDelta, logprobs: dict[str, Any] | None) -> StreamChunk | None:
+    def take(self, delta: wire.FastDelta, logprobs: Any = None) -> StreamChunk | None:
         """Take a delta that has more than text; give its chunk, or None if nothing is new in it."""
         text = delta.content or ""
         if text:
@@ -82,6 +87,8 @@ class ChoiceState:
         pieces = self._take_calls(delta)
         if is_object(delta.audio):
             self._spoken = _merged_audio(self._spoken, delta.audio)
+        if is_array(delta.annotations):
+            self._annotations += delta.annotations
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
         if not (text or thought or delta.refusal or pieces or logprobs):
@@ -102,13 +109,15 @@ class ChoiceState:
                 self._notes, self._structural, f"$.choices[{self.index}].delta"
             )
             pieces = calls.take(delta.tool_calls or ())
-            if delta.function_call:
+            # Some servers tell a call twice, in the old words and in the new.
+            told = [call.get("function") for call in delta.tool_calls or ()]
+            if delta.function_call and delta.function_call not in told:
                 pieces += calls.take_legacy(delta.function_call)
         return pieces
 
     def take_beside(self, choice: wire.FastChoice) -> StreamChunk | None:
         """Take what stands beside the delta: a snapshot of the message, or the text of old completions."""
-        if is_object(choice.message):
+        if choice.message:
             self._note("message-in-stream", "message")
             self._message = choice.message
         if not choice.text or (choice.delta is not None and choice.delta.content):
@@ -140,25 +149,31 @@ class ChoiceState:
         self._structural.add(code, f"$.choices[{self.index}].finish_reason", "$.choices[].finish_reason")
 
     def settle(self) -> StreamChunk | None:
-        """At the end: let the message that came in the stream count if no delta did.
+        """At the end: let a message that came in the stream count for what no delta told.
 
         Returns:
             What it brings, or None.
+
+        Raises:
+            UnmendableError: If a part of it can't be read.
         """
-        if self._message is None or self._text or self._reasoning or self._refusal or self._calls:
+        if self._message is None:
             return None
-        whole = mended({"choices": [{"index": self.index, "message": self._message}]}, Notes(), b"").choices[
-            0
-        ]
+        snapshot = {"index": self.index, "message": self._message}
+        whole = mended({"choices": [snapshot]}, Notes()).choices[0]
         calls = [
-            {"index": position, "id": call.id, "type": call.type, "function": _function(call)}
+            {"index": position, "id": call.id, "type": call.type, **_inner(call), **call.extra}
             for position, call in enumerate(whole.tool_calls)
         ]
         return self.take(
             wire.FastDelta(
-                content=whole.text, reasoning=whole.reasoning, refusal=whole.refusal, tool_calls=calls
-            ),
-            None,
+                content=None if self._text else whole.text,
+                reasoning=None if self._reasoning else whole.reasoning,
+                refusal=None if self._refusal else whole.refusal,
+                tool_calls=None if self._calls else calls,
+                audio=self._message.get("audio") if is_object(self._message) and not self._spoken else None,
+                annotations=None if self._annotations else whole.annotations,
+            )
         )
 
     def compact(self) -> None:
@@ -171,7 +186,7 @@ class ChoiceState:
         """The choice as far as it has come.
 
         Args:
-            last: Whether this is the end, so that the text need not be kept twice.
+            last: Whether this is the end: the text need not be kept twice, and what was odd is noted.
         """
         return parts.choice(
             self.index,
@@ -181,18 +196,32 @@ class ChoiceState:
             spoken=parts.audio(self._spoken),
             calls=self._calls.calls() if self._calls else [],
             finish=self.finish,
-            logprobs=self._logprobs,
+            logprobs=_copied(self._logprobs),
+            annotations=list(self._annotations),
+            notes=self._notes if last else Notes(),
         )
 
 
-def _function(call: Any) -> dict[str, Any]:
-    return {"name": call.name, "arguments": call.arguments_json}
+def _inner(call: ToolCall) -> dict[str, Any]:
+    if call.type == "custom":
+        return {"custom": {"name": call.name, "input": call.arguments_json}}
+    return {"function": {"name": call.name, "arguments": call.arguments_json}}
 
 
-def _merged_logprobs(known: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """The lists of both, one after the other; a member that isn't a list is the newest."""
-    if known is None:
-        return {name: list(value) if is_array(value) else value for name, value in new.items()}
+def _copied(logprobs: Any) -> Any:
+    """The same value in lists of its own, which may then grow."""
+    if is_object(logprobs):
+        return {name: list(value) if is_array(value) else value for name, value in logprobs.items()}
+    return list(logprobs) if is_array(logprobs) else logprobs
+
+
+def _merged_logprobs(known: Any, new: Any) -> Any:
+    """The lists of both, one after the other; what isn't a list is the newest."""
+    if is_array(known) and is_array(new):
+        known.extend(new)
+        return known
+    if not is_object(known) or not is_object(new):
+        return _copied(new)
     for name, value in new.items():
         before = known.get(name)
         if is_array(before) and is_array(value):

@@ -14,23 +14,28 @@ from botticelli.core.errors import MalformedResponseError
 from botticelli.protocol.sse import Event
 
 from . import jsontext, wire
-from .decode import is_error
+from .embedded import is_error
 from .failure import MAX_BODY
-from .jsontext import is_object
+from .jsontext import is_array, is_object
+from .repair import UnmendableError, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .decode import EmbeddedFailure
+    from .embedded import EmbeddedFailure
     from .notes import Notes
 
-__all__ = ["UNREADABLE", "EventReader", "is_done", "is_json"]
+__all__ = ["UNREADABLE", "EventReader", "is_done", "is_json", "json_lines"]
 
 _DONE: Final = b"[DONE]"
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes it can't read as a given struct."""
 
 _STRICT = msgspec.json.Decoder(wire.Chunk)
+
+
+class _UsageOnly(msgspec.Struct):
+    usage: wire.Usage | msgspec.UnsetType = msgspec.UNSET
 
 
 def is_done(data: bytes) -> bool:
@@ -75,62 +80,74 @@ class EventReader:
             raise self._failure(event.data)
         elif not data:
             self._notes.add("event-empty")
-        elif b"\n" in data and (lines := _json_lines(data)) is not None:
+        elif b"\n" in data and (lines := json_lines(data)) is not None:
             self._notes.add("events-unseparated")
             for line in lines:
                 yield from self.refused(Event(line))
         else:
             yield from self._mended(data)
 
-    def bare(self, event: Event, chunk: wire.FastChunk) -> wire.FastChunk:
-        """Look at an event that decoded, but has no choices, or an error, or a name.
+    def looked_at(self, event: Event, chunk: wire.FastChunk) -> Iterator[wire.FastChunk]:
+        """Look at an event that decoded, but has no choices, or an error, or a name, or is to be audited.
 
-        Returns:
-            The chunk, if it is one.
+        Yields:
+            The chunk, unless it is nothing but an error.
 
         Raises:
-            StreamError: If it is an error.
+            StreamError: If it is an error, after the chunk if that has choices.
         """
         value, _ = self._value(event.data)
-        if event.event == "error" or is_error(value):
+        if self._audit:
+            self._hold_to_contract(value, event.data)
+        failed = event.event == "error" or is_error(value)
+        if chunk.choices or not failed:
+            yield chunk
+        if failed:
             raise self._failure(event.data)
-        if chunk.choices is None and is_object(value):
+        if chunk.choices is None:
             code = "choices-null" if "choices" in value else "choices-missing"
             self._structural.add(code, "$.choices", "$.choices")
-        return chunk
 
-    def hold_to_contract(self, data: bytes) -> None:
-        """Note what the strict contract rejects in an event that the fast struct took."""
-        try:
-            _STRICT.decode(data)
-        except UNREADABLE:
-            from .repair import mend
+    def failed(self, event: Event) -> Iterator[wire.FastChunk]:
+        """Look at an event whose chunk has been taken and may tell of an error.
 
-            mend(self._value(data)[0], wire.Chunk, self._notes)
+        Raises:
+            StreamError: If it does.
+        """
+        if is_error(self._value(event.data)[0]):
+            raise self._failure(event.data)
+        yield from ()
 
-    def usage(self, raw: msgspec.Raw) -> wire.Usage | None:
+    def usage(self, raw: msgspec.Raw, notes: Notes) -> wire.Usage | None:
         """Read a usage that isn't plain; one that can't be read is unknown, never worth an answer."""
-        from .repair import mend
-
-        try:
-            value, _ = self._value(bytes(raw))
-        except MalformedResponseError:
-            self._notes.add("usage-type", "$.usage", "$.usage")
+        found = jsontext.attempt(bytes(raw))
+        if isinstance(found, jsontext.NotJsonError):
+            notes.add("usage-type", "$.usage", "$.usage")
             return None
-        found = mend({"usage": value}, _UsageOnly, self._structural)
-        return found.usage or None if found else None
+        value, codes, _ = found
+        for code in codes:
+            notes.add(code)
+        return mend({"usage": value}, _UsageOnly, notes).usage or None
 
     def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:
         """The error for bytes that can't be read, not raised."""
         return MalformedResponseError(message, path=path, status=self._status, body=data[:MAX_BODY])
 
+    def _hold_to_contract(self, value: dict[str, Any], data: bytes) -> None:
+        for code in jsontext.scrutinise(data):
+            self._notes.add(code)
+        try:
+            _STRICT.decode(data)
+        except UNREADABLE:
+            mend(value, wire.Chunk, self._notes)
+
     def _value(self, data: bytes) -> tuple[Any, str]:
         """The JSON value in an event, and what follows it: nothing, or the end mark."""
-        try:
-            value, codes, rest = jsontext.read(data)
-        except jsontext.NotJsonError as error:
-            message = f"an event isn't JSON: {error}; it begins {jsontext.excerpt(data)!r}"
-            raise self.malformed(message, data, f"character {error.position}") from None
+        found = jsontext.attempt(data)
+        if isinstance(found, jsontext.NotJsonError):
+            message = f"an event isn't JSON: {found}; it begins {jsontext.excerpt(data)!r}"
+            raise self.malformed(message, data, f"character {found.position}")
+        value, codes, rest = found
         if rest and not is_done(rest.encode()):
             raise self.malformed(f"an event holds more than one value: {jsontext.excerpt(data)!r}", data)
         for code in codes:
@@ -145,32 +162,30 @@ class EventReader:
             self._notes.add("done-quoted")
             yield None
         elif is_error(value):
+            if is_object(value) and is_array(value.get("choices")):
+                yield from self._chunk(value, data)
             raise self._failure(data)
         elif is_object(value):
-            yield self._chunk(value, data)
+            yield from self._chunk(value, data)
         else:
             raise self.malformed(f"an event is JSON but not an object: {jsontext.excerpt(data)!r}", data)
         if rest:
             yield None
 
-    def _chunk(self, value: dict[str, Any], data: bytes) -> wire.FirstChunk:
-        from .repair import mend
-
+    def _chunk(self, value: dict[str, Any], data: bytes) -> Iterator[wire.FirstChunk]:
+        fault: MalformedResponseError | None = None
         try:
             if self._audit:
-                mend(value, wire.Chunk, self._notes)
-            chunk = mend(value, wire.FirstChunk, self._structural)
-        except RecursionError:
-            raise self.malformed("an event is nested too deeply to be read", data) from None
-        return chunk or wire.FirstChunk()
+                self._hold_to_contract(value, data)
+            yield mend(value, wire.FirstChunk, self._structural)
+        except UnmendableError as error:
+            fault = self.malformed(str(error), data, error.path)
+        if fault is not None:
+            raise fault
 
 
-class _UsageOnly(msgspec.Struct):
-    usage: wire.Usage | msgspec.UnsetType = msgspec.UNSET
-
-
-def _json_lines(data: bytes) -> list[bytes] | None:
-    """The lines of an event, if each of them is a JSON value (or the end mark) and their join is not."""
+def json_lines(data: bytes) -> list[bytes] | None:
+    """The lines of some bytes, if each of them is a JSON value (or the end mark) and their join is not."""
     if is_json(data):
         return None
     lines = [line for line in data.split(b"\n") if line.strip()]
@@ -180,8 +195,5 @@ def _json_lines(data: bytes) -> list[bytes] | None:
 
 def is_json(data: bytes) -> bool:
     """Whether there is a reading of the bytes as one JSON value."""
-    try:
-        _, _, rest = jsontext.read(data)
-    except jsontext.NotJsonError:
-        return False
-    return not rest
+    found = jsontext.attempt(data)
+    return not isinstance(found, jsontext.NotJsonError) and not found[2]

@@ -7,15 +7,33 @@ that an answer isn't lost over a NaN, half a character or a raw tab.
 from __future__ import annotations
 
 import json
+import math
+import re
+import sys
 from typing import Any, TypeGuard
 
 import msgspec
 
-__all__ = ["NotJsonError", "excerpt", "is_array", "is_object", "read"]
+__all__ = [
+    "NotJsonError",
+    "Reading",
+    "attempt",
+    "excerpt",
+    "is_array",
+    "is_object",
+    "read",
+    "scrutinise",
+    "write",
+]
 
 _BOM = b"\xef\xbb\xbf"
-_INT_DIGITS = 4000
-"""CPython refuses to read longer integers (sys.set_int_max_str_digits); ours become floats before that."""
+_BLANK = " \t\r\n"
+_HALF = re.compile("[\ud800-\udfff]")
+_INT_DIGITS = 640
+"""CPython can be set to refuse longer integers, but not shorter ones (sys.set_int_max_str_digits)."""
+
+_DEPTH = 128
+"""Levels of nesting beyond which a value is out of the ordinary; many readers stop there."""
 
 
 class NotJsonError(ValueError):
@@ -40,28 +58,35 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def read(data: bytes) -> tuple[Any, list[str], str]:
+Reading = tuple[Any, list[str], str]
+"""The value; the codes of the liberties taken (`contracts/wire/relaxations.json`, level ``bytes``), empty
+for JSON; and what follows the value, stripped, if anything does."""
+
+
+def read(data: bytes) -> Reading:
     """Read one JSON value.
+
+    Half a surrogate pair becomes U+FFFD, also where the other half begins the next event's text: each
+    event is a JSON text of its own. A number beyond a double's range becomes the largest double.
 
     Args:
         data: The bytes of a body or an event.
 
-    Returns:
-        The value; the codes of the liberties taken (`contracts/wire/relaxations.json`, level ``bytes``),
-        empty for JSON; and what follows the value, stripped, if anything does.
-
     Raises:
         NotJsonError: If there is no reading.
     """
+    found = attempt(data)
+    if isinstance(found, NotJsonError):
+        raise found
+    return found
+
+
+def attempt(data: bytes) -> Reading | NotJsonError:
+    """The same without raising, so that no exception holding the body becomes the context of another."""
     try:
         return msgspec.json.decode(data), [], ""
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _read_leniently(data)
-    except RecursionError:
-        raise NotJsonError("nested too deeply to be read", 0) from None
-
-
-def _read_leniently(data: bytes) -> tuple[Any, list[str], str]:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
     codes: list[str] = []
     if data.startswith(_BOM):
         codes.append("bom")
@@ -71,59 +96,105 @@ def _read_leniently(data: bytes) -> tuple[Any, list[str], str]:
     except UnicodeDecodeError:
         codes.append("utf8-invalid")
         text = data.decode(errors="replace")
-
-    def constant(_word: str) -> None:
-        codes.append("number-not-finite")
-
-    start = len(text) - len(text.lstrip())
-    decoder = json.JSONDecoder(strict=False, parse_constant=constant, parse_int=_integer)
-    try:
-        value, end = decoder.raw_decode(text, start)
-        value, mended = _well_formed(value)
-    except RecursionError:
-        raise NotJsonError("nested too deeply to be read", 0) from None
-    except json.JSONDecodeError as error:
-        raise NotJsonError(error.msg, error.pos) from None
-    if mended:
-        codes.append("surrogate-lone")
-    if any(character < " " and character not in "\t\n\r" for character in text[start:end]) or (
-        not _is_strict(text, start)
-    ):
-        codes.append("control-character")
-    rest = text[end:].strip()
+    found = _decode(text, codes)
+    if isinstance(found, NotJsonError):
+        return found
+    value, end = found
+    rest = text[end:].strip(_BLANK)
     if rest:
         codes.append("trailing-data")
     return value, list(dict.fromkeys(codes)), rest
 
 
-def _is_strict(text: str, start: int) -> bool:
+def _decode(text: str, codes: list[str]) -> tuple[Any, int] | NotJsonError:
+    """The first value in a text, well formed, and where it ends; or why there is none."""
+
+    def constant(_word: str) -> None:
+        codes.append("number-not-finite")
+
+    start = len(text) - len(text.lstrip(_BLANK))
+    hooks: dict[str, Any] = {"parse_constant": constant, "parse_int": _integer, "parse_float": _float}
     try:
-        json.JSONDecoder(parse_int=_integer).raw_decode(text, start)
-    except json.JSONDecodeError:
-        return False
-    return True
+        try:
+            value, end = json.JSONDecoder(**hooks).raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            if not error.msg.startswith("Invalid control character"):
+                return NotJsonError(error.msg, error.pos)
+            value, end = json.JSONDecoder(strict=False, **hooks).raw_decode(text, start)
+            codes.append("control-character")
+        mended = _well_formed(value)
+        if mended != value:
+            codes.append("surrogate-lone")
+    except json.JSONDecodeError as error:
+        return NotJsonError(error.msg, error.pos)
+    except RecursionError:
+        return NotJsonError("nested too deeply to be read", 0)
+    return mended, end
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _INT_DIGITS else float(digits)
+    return int(digits) if len(digits) <= _INT_DIGITS else _float(digits)
 
 
-def _well_formed(value: Any) -> tuple[Any, bool]:
-    """The value with U+FFFD for lone surrogates, and whether there were any."""
+def _float(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else math.copysign(sys.float_info.max, number)
+
+
+def _well_formed(value: Any) -> Any:
+    """The value with U+FFFD for each half of a surrogate pair."""
     if isinstance(value, str):
-        if value.isascii():
-            return value, False
-        mended = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return mended, mended != value
+        return value if value.isascii() else _HALF.sub("\ufffd", value)
     if is_array(value):
-        items = [_well_formed(item) for item in value]
-        return [item for item, _ in items], any(mended for _, mended in items)
+        return [_well_formed(item) for item in value]
     if is_object(value):
-        pairs = [(_well_formed(key), _well_formed(item)) for key, item in value.items()]
-        return {key: item for (key, _), (item, _) in pairs}, any(
-            by_key or by_item for (_, by_key), (_, by_item) in pairs
-        )
-    return value, False
+        return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+    return value
+
+
+def scrutinise(data: bytes) -> list[str]:
+    """What a reader needn't notice but a judge should; it takes its time.
+
+    Args:
+        data: Bytes that `read` can read.
+
+    Returns:
+        The codes, of level ``bytes``: ``key-repeated``, ``nesting-too-deep``.
+    """
+    codes: set[str] = set()
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            codes.add("key-repeated")
+        return found
+
+    text = data.removeprefix(_BOM).decode(errors="replace").lstrip(_BLANK)
+    decoder = json.JSONDecoder(
+        strict=False, object_pairs_hook=members, parse_int=_integer, parse_float=_float
+    )
+    try:
+        level = _containers([decoder.raw_decode(text)[0]])
+    except RecursionError:
+        return ["nesting-too-deep"]
+    depth = 0
+    while level:
+        depth += 1
+        level = [inner for outer in level for inner in _containers(outer)]
+    if depth > _DEPTH:
+        codes.add("nesting-too-deep")
+    return sorted(codes)
+
+
+def _containers(value: Any) -> list[Any]:
+    """The objects and arrays among the items of one."""
+    items: list[Any] = list(value.values()) if is_object(value) else value
+    return [item for item in items if is_object(item) or is_array(item)]
+
+
+def write(value: Any) -> str:
+    """The JSON text of a plain value that `read` gave."""
+    return msgspec.json.encode(value).decode()
 
 
 def excerpt(data: bytes, *, limit: int = 200) -> str:

@@ -13,12 +13,13 @@ from botticelli.core.catalog import Model, ModelProvider
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 
 from . import jsontext
-from .decode import is_error
+from .embedded import is_error
 from .failure import MAX_BODY, embedded_failure
 from .jsontext import is_array, is_object
 
 if TYPE_CHECKING:
-    from .decode import EmbeddedFailure
+    from .embedded import EmbeddedFailure
+    from .notes import Notes
 
 __all__ = ["decode_models"]
 
@@ -28,6 +29,7 @@ def decode_models(
     *,
     status: int = 200,
     failure: EmbeddedFailure = embedded_failure,
+    notes: Notes | None = None,
 ) -> list[Model]:
     """Read the body of a 2xx answer to a request for the models.
 
@@ -35,6 +37,7 @@ def decode_models(
         body: The bytes, decompressed.
         status: The status it came with, for errors.
         failure: What makes an error of an error in the body.
+        notes: Where to note what breaks the format; None if nobody asks, as no driver does.
 
     Returns:
         The models, in the server's order; entries without an id are left out, unless there is nothing else.
@@ -47,15 +50,17 @@ def decode_models(
     kept = body[:MAX_BODY]
     if not body.strip():
         raise EmptyResponseError("the model list has no body", status=status, body=kept)
-    try:
-        value, _, _ = jsontext.read(body)
-    except jsontext.NotJsonError as error:
+    found = jsontext.attempt(body)
+    if isinstance(found, jsontext.NotJsonError):
         raise MalformedResponseError(
-            f"the model list isn't JSON: {error}; it begins {jsontext.excerpt(body)!r}",
-            path=f"character {error.position}",
+            f"the model list isn't JSON: {found}; it begins {jsontext.excerpt(body)!r}",
+            path=f"character {found.position}",
             status=status,
             body=kept,
-        ) from None
+        )
+    value, codes, _ = found
+    if notes is not None:
+        _judge(value, codes, notes)
     if is_error(value):
         raise failure(kept)
     entries = _entries(value)
@@ -68,6 +73,19 @@ def decode_models(
             body=kept,
         )
     return models
+
+
+def _judge(value: Any, codes: list[str], notes: Notes) -> None:
+    from . import wire
+    from .repair import mend
+
+    if is_array(value):
+        codes = [*codes, "models-bare-array"]
+        value = {"object": "list", "data": value}
+    for code in codes:
+        notes.add(code)
+    if is_object(value):
+        mend(value, wire.ModelList, notes)
 
 
 def _entries(value: Any) -> list[Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
@@ -21,8 +21,11 @@ from botticelli.core.response import (
     Usage,
 )
 
-from . import wire
-from .jsontext import is_object
+from . import jsontext, wire
+from .jsontext import is_array, is_object
+
+if TYPE_CHECKING:
+    from .notes import Notes
 
 __all__ = ["as_text", "audio", "choice", "distinct", "finish_reason", "reasoning_text", "tool_call", "usage"]
 
@@ -55,7 +58,7 @@ def as_text(value: Any) -> str:
     """A text as it is, nothing for null, and the JSON text of anything else."""
     if isinstance(value, str):
         return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    return "" if value is None else jsontext.write(value)
 
 
 def tool_call(raw: dict[str, Any]) -> ToolCall:
@@ -71,7 +74,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
         inner = {}
     written = inner.get("input") if kind == "custom" else inner.get("arguments")
     return ToolCall(
-        id=str(identity) if isinstance(identity, str | int) else "",
+        id=str(identity) if isinstance(identity, str | int) and not isinstance(identity, bool) else "",
         name=as_text(inner.get("name")),
         arguments_json=as_text(written),
         type=kind,
@@ -79,7 +82,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
     )
 
 
-def distinct(calls: list[ToolCall], choice_index: int = 0) -> list[ToolCall]:
+def distinct(calls: list[ToolCall], choice_index: int, notes: Notes) -> list[ToolCall]:
     """The calls with ids that are there and differ, so that each call's result finds its way back."""
     taken = {call.id for call in calls}
     seen: set[str] = set()
@@ -87,6 +90,9 @@ def distinct(calls: list[ToolCall], choice_index: int = 0) -> list[ToolCall]:
     for position, call in enumerate(calls):
         identity = call.id
         attempt = 1
+        if identity and identity in seen:
+            path = f"$.choices[{choice_index}].message.tool_calls[{position}].id"
+            notes.add("tool-id-repeated", path, "$.choices[].message.tool_calls[].id")
         while not identity or identity in seen or (identity != call.id and identity in taken):
             suffix = f"-{attempt}" if attempt > 1 or call.id else ""
             identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
@@ -97,8 +103,8 @@ def distinct(calls: list[ToolCall], choice_index: int = 0) -> list[ToolCall]:
 
 
 def reasoning_text(*spellings: Any) -> str:
-    """The thinking, from the first of its spellings that holds some; the same text in two is one text."""
-    return next((text for text in spellings if isinstance(text, str) and text), "")
+    """The thinking, in all of its spellings; the same text in two of them is one text."""
+    return "".join(dict.fromkeys(text for text in spellings if isinstance(text, str)))
 
 
 def audio(spoken: Any) -> AudioOutput | None:
@@ -110,7 +116,7 @@ def audio(spoken: Any) -> AudioOutput | None:
         id=as_text(spoken.get("id")),
         data=as_text(spoken.get("data")),
         transcript=as_text(spoken.get("transcript")),
-        expires_at=expires if isinstance(expires, int) else 0,
+        expires_at=expires if isinstance(expires, int) and not isinstance(expires, bool) else None,
     )
 
 
@@ -123,8 +129,9 @@ def choice(
     spoken: AudioOutput | None = None,
     calls: list[ToolCall],
     finish: Any,
-    logprobs: dict[str, Any] | None = None,
-    annotations: list[Any] | None = None,
+    logprobs: Any = None,
+    annotations: Any = None,
+    notes: Notes,
 ) -> Choice:
     """One answer, its parts in their fixed order."""
     outputs: list[Output] = []
@@ -137,25 +144,23 @@ def choice(
     if spoken is not None:
         outputs.append(spoken)
     if calls:
-        outputs.append(ToolCalls(distinct(calls, index)))
+        outputs.append(ToolCalls(distinct(calls, index, notes)))
     return Choice(
         index=index,
         outputs=outputs,
         finish_reason=finish_reason(finish),
         finish_reason_raw=finish if finish != "" else None,
         logprobs=logprobs,
-        annotations=annotations or [],
+        annotations=annotations if is_array(annotations) else [],
     )
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) else None
 
 
-def usage(counted: wire.Usage | None) -> Usage | None:
-    """What a call took, or None where the server didn't say."""
-    if not isinstance(counted, wire.Usage):
-        return None
+def usage(counted: wire.Usage) -> Usage:
+    """What a call took."""
     prompt, completion = counted.prompt_tokens_details, counted.completion_tokens_details
     return Usage(
         prompt_tokens=_count(counted.prompt_tokens),

@@ -1,142 +1,73 @@
 """The repair path: plain values that break the format -> wire structs, each liberty noted. No bytes, no I/O.
 
-One walk along the structs' own types mends or drops what doesn't fit and never loses text. The structs it
-builds hold None (in a required member) or UNSET where the server sent nothing usable, whatever their
-annotations say, so that a made-up default can't pass for an answer.
-
-The codes are those of `contracts/wire/relaxations.json`. A place is a path with ``[]`` for every index.
+One walk along the structs' own types mends or drops what doesn't fit. What may hold a part of the answer
+and can't be mended is refused, because to drop it would be to lose text in silence. The structs it builds
+hold None (in a required member) or UNSET where the server sent nothing usable, whatever their annotations
+say, so that a made-up default can't pass for an answer.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from msgspec import inspect as shapes
 
+from . import jsontext
+from .codes import code_of
 from .jsontext import is_array, is_object
+from .parts import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .codes import Problem
     from .notes import Notes
 
-__all__ = ["content_parts", "mend"]
+__all__ = ["UnmendableError", "content_parts", "mend"]
 
-Problem = Literal["missing", "null", "type", "value", "empty", "range"]
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 _DROP: Any = object()
 
-_GENERIC: dict[Problem, str] = {
-    "missing": "field-missing",
-    "null": "field-null",
-    "type": "field-type",
-    "value": "unknown-value",
-    "empty": "field-value",
-    "range": "number-range",
-}
+_BEARING = (".choices", "choices[]", ".message", ".delta", "tool_calls", "tool_calls[]")
+"""Where a value of another type than the format's may still be a part of the answer."""
 
-_TOKENS: dict[Problem, str] = {
-    "missing": "usage-tokens-missing",
-    "null": "usage-tokens-null",
-    "type": "usage-tokens-type",
-    "range": "usage-tokens-negative",
-}
-_DETAILS: dict[Problem, str] = {"null": "usage-details-null", "type": "usage-details-type"}
-_ROLE: dict[Problem, str] = {
-    "missing": "role-missing",
-    "null": "role-null",
-    "value": "role-unknown",
-    "empty": "role-unknown",
-}
+_MAX_DIGITS = 18
 
-_CODES: dict[str, dict[Problem, str]] = {
-    "$.id": {"missing": "id-missing", "type": "id-not-string"},
-    "$.object": {"missing": "object-missing", "value": "object-unknown", "empty": "object-unknown"},
-    "$.created": {"missing": "created-missing", "type": "created-not-integer"},
-    "$.model": {"missing": "model-missing"},
-    "$.choices": {"missing": "choices-missing", "null": "choices-null"},
-    "$.usage": {"null": "usage-null", "type": "usage-type"},
-    "$.data": {"missing": "models-data-missing", "null": "models-data-null"},
-    "choices[].index": {
-        "missing": "choice-index-missing",
-        "null": "choice-index-null",
-        "type": "choice-index-not-integer",
-    },
-    "choices[].finish_reason": {
-        "missing": "finish-reason-missing",
-        "null": "finish-reason-null",
-        "empty": "finish-reason-empty",
-        "value": "finish-reason-unknown",
-        "type": "finish-reason-type",
-    },
-    "choices[].message": {"missing": "message-missing", "null": "message-null"},
-    "choices[].delta": {"missing": "delta-missing", "null": "delta-null"},
-    "choices[].logprobs": {"missing": "logprobs-missing", "type": "logprobs-shape"},
-    "logprobs.content": {"missing": "logprobs-content-missing", "type": "logprobs-shape"},
-    "logprobs.refusal": {"missing": "logprobs-refusal-missing"},
-    "message.role": _ROLE,
-    "delta.role": _ROLE,
-    "message.content": {"missing": "content-missing"},
-    "message.refusal": {"missing": "refusal-missing"},
-    "message.tool_calls": {"null": "tool-calls-null"},
-    "delta.tool_calls": {"null": "tool-calls-null"},
-    "message.function_call": {"null": "function-call-null"},
-    "delta.function_call": {"null": "function-call-null"},
-    "tool_calls[].index": {
-        "missing": "tool-index-missing",
-        "null": "tool-index-null",
-        "type": "tool-index-not-integer",
-        "range": "tool-index-negative",
-    },
-    "tool_calls[].id": {
-        "missing": "tool-id-missing",
-        "null": "tool-id-null",
-        "empty": "tool-id-empty",
-        "type": "tool-id-not-string",
-    },
-    "tool_calls[].type": {
-        "missing": "tool-type-missing",
-        "null": "tool-type-null",
-        "value": "tool-type-unknown",
-        "empty": "tool-type-unknown",
-    },
-    "tool_calls[].function": {"null": "tool-function-null"},
-    "function.name": {"null": "tool-name-null", "empty": "tool-name-empty"},
-    "function.arguments": {
-        "missing": "arguments-missing",
-        "null": "arguments-null",
-        "type": "arguments-not-string",
-    },
-    "usage.prompt_tokens": _TOKENS,
-    "usage.completion_tokens": _TOKENS,
-    "usage.total_tokens": _TOKENS,
-    "usage.prompt_tokens_details": _DETAILS,
-    "usage.completion_tokens_details": _DETAILS,
-}
-
-_OUTSIDE = frozenset(
-    {"reasoning_content", "reasoning", "reasoning_text", "thinking", "text", "message", "error"}
-)
-"""Members that the published format doesn't know: whatever they hold, it is no deviation."""
+_TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
+"""Where whatever isn't text is taken as its JSON text."""
 
 
-def mend(value: Any, shape: type[Shape], notes: Notes, path: str = "$") -> Shape | None:
-    """Build a struct of a plain value that may break the format.
+class UnmendableError(ValueError):
+    """Something that may hold a part of the answer can't be read.
+
+    Attributes:
+        path: Where it stands.
+    """
+
+    def __init__(self, path: str, value: Any) -> None:
+        shown = jsontext.excerpt(jsontext.write(value).encode(), limit=80)
+        super().__init__(f"a part of the answer can't be read as the format: {shown}")
+        self.path = path
+
+
+def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
+    """Build a struct of a body or an event that may break the format.
 
     Args:
         value: What `jsontext.read` gave.
         shape: One of the structs of `wire`.
         notes: Where to note what was wrong.
-        path: Where the value stands in the answer.
 
     Returns:
-        The struct, or None if the value isn't an object at all.
+        The struct, as complete as can be.
+
+    Raises:
+        UnmendableError: If a part of the answer would be lost.
     """
-    mended = _Walk(notes).walk(value, _info(shape), path, path)
-    return None if mended is _DROP else cast("Shape", mended)
+    return cast("Shape", _Walk(notes).walk(value, _info(shape), "$", "$"))
 
 
 @cache
@@ -149,16 +80,12 @@ def content_parts(parts: list[Any]) -> tuple[str, str]:
     text: list[str] = []
     thinking: list[str] = []
     for part in parts:
-        if isinstance(part, str):
-            text.append(part)
-        elif is_object(part):
-            inner = part.get("thinking")
-            if is_array(inner):
-                thinking.append(content_parts(inner)[0])
-            elif isinstance(inner, str):
-                thinking.append(inner)
-            elif isinstance(part.get("text"), str):
-                text.append(part["text"])
+        if not is_object(part):
+            text.append(as_text(part))
+        elif inner := part.get("thinking"):
+            thinking.append(content_parts(inner)[0] if is_array(inner) else as_text(inner))
+        else:
+            text.append(as_text(part.get("text", part.get("refusal"))))
     return "".join(text), "".join(thinking)
 
 
@@ -169,12 +96,16 @@ class _Walk:
         self._notes = notes
 
     def _note(self, problem: Problem, path: str, place: str) -> None:
-        field = place.rsplit(".", 1)[-1]
-        if field in _OUTSIDE and not place.endswith("choices[].message"):
-            return
-        key = ".".join(place.rsplit(".", 2)[-2:])
-        code = _CODES.get(key, {}).get(problem, _GENERIC[problem])
-        self._notes.add(code, path, place)
+        code = code_of(problem, place)
+        if code is not None:
+            self._notes.add(code, path, place)
+
+    def _misfit(self, value: Any, path: str, place: str) -> Any:
+        """Note a value of the wrong type, and drop it if it can't be a part of the answer."""
+        if value and place.endswith(_BEARING):
+            raise UnmendableError(path, value)
+        self._note("type", path, place)
+        return _DROP
 
     def walk(self, value: Any, info: shapes.Type, path: str, place: str) -> Any:
         if isinstance(info, shapes.UnionType):
@@ -188,7 +119,10 @@ class _Walk:
         return value
 
     def read_raw(self, value: Any, _info: shapes.Type, _path: str, _place: str) -> Any:
-        return None if value is None else msgspec.Raw(msgspec.json.encode(value))
+        return None if value is None else msgspec.Raw(jsontext.write(value).encode())
+
+    def read_none(self, value: Any, _info: shapes.Type, path: str, place: str) -> Any:
+        return value if value is None else self._misfit(value, path, place)
 
     def _union(self, value: Any, info: shapes.UnionType, path: str, place: str) -> Any:
         if value is None and any(isinstance(kind, shapes.NoneType) for kind in info.types):
@@ -205,12 +139,14 @@ class _Walk:
 
     def read_struct(self, value: Any, info: shapes.StructType, path: str, place: str) -> Any:
         if not is_object(value):
+            if not value or not isinstance(value, str) or not place.endswith((".message", ".delta")):
+                return self._misfit(value, path, place)
             self._note("type", path, place)
-            return _DROP
+            value = {"content": value}
         members = value
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
             self._notes.add("logprobs-shape", path, place)
-            return members
+            return _DROP
         if is_array(members.get("content")) and place.endswith((".message", ".delta")):
             members = self._without_parts(members, path, place)
         if info.tag_field is not None:
@@ -252,8 +188,7 @@ class _Walk:
 
     def read_list(self, value: Any, info: shapes.ListType, path: str, place: str) -> Any:
         if not is_array(value):
-            self._note("type", path, place)
-            return _DROP
+            return self._misfit(value, path, place)
         walked = (
             self.walk(item, info.item_type, f"{path}[{position}]", f"{place}[]")
             for position, item in enumerate(value)
@@ -262,9 +197,14 @@ class _Walk:
 
     def read_dict(self, value: Any, info: shapes.DictType, path: str, place: str) -> Any:
         if not is_object(value):
-            self._note("type", path, place)
+            mended = self._misfit(value, path, place)
             # Log probabilities in a shape of their own are worth keeping as they came.
-            return value if place.endswith(".logprobs") and value else _DROP
+            return value if value and place.endswith(".logprobs") else mended
+        if info.max_length is not None and len(value) > info.max_length:
+            self._note("long", path, place)
+        longest = info.key_type.max_length if isinstance(info.key_type, shapes.StrType) else None
+        if longest is not None and any(len(name) > longest for name in value):
+            self._note("long", path, f"{place}.{{}}")
         walked = {
             name: self.walk(item, info.value_type, f"{path}.{name}", f"{place}.{{}}")
             for name, item in value.items()
@@ -272,13 +212,15 @@ class _Walk:
         return {name: item for name, item in walked.items() if item is not _DROP}
 
     def read_string(self, value: Any, info: shapes.StrType, path: str, place: str) -> Any:
-        if isinstance(value, str):
-            if info.min_length and not value:
-                self._note("empty", path, place)
-                return _DROP
-            return value
-        self._note("type", path, place)
-        return _as_text(value, place)
+        if not isinstance(value, str):
+            self._note("type", path, place)
+            return _as_text(value, place)
+        if info.min_length and not value:
+            self._note("empty", path, place)
+            return _DROP
+        if info.max_length is not None and len(value) > info.max_length:
+            self._note("long", path, place)
+        return value
 
     def read_literal(self, value: Any, info: shapes.LiteralType, path: str, place: str) -> Any:
         if isinstance(value, str):
@@ -286,7 +228,7 @@ class _Walk:
                 self._note("value" if value else "empty", path, place)
             return value
         self._note("type", path, place)
-        return value if place.endswith("finish_reason") else _DROP
+        return value if place.endswith(".finish_reason") else _DROP
 
     def read_integer(self, value: Any, info: shapes.IntType, path: str, place: str) -> Any:
         number = value
@@ -295,7 +237,7 @@ class _Walk:
         if not isinstance(number, int) or isinstance(number, bool):
             self._note("type", path, place)
             return _as_integer(value, place)
-        if info.ge is not None and number < info.ge:
+        if (info.ge is not None and number < info.ge) or (info.le is not None and number > info.le):
             self._note("range", path, place)
             return number if place.endswith(".index") else _DROP
         return number
@@ -303,31 +245,33 @@ class _Walk:
     def read_float(self, value: Any, _info: shapes.Type, path: str, place: str) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
-        self._note("type", path, place)
-        return _DROP
+        return self._misfit(value, path, place)
+
+    def read_bool(self, value: Any, _info: shapes.Type, path: str, place: str) -> Any:
+        return value if isinstance(value, bool) else self._misfit(value, path, place)
 
 
 def _as_text(value: Any, place: str) -> Any:
     """What stands where a text should, as that text, wherever losing it would lose an answer."""
+    if place.endswith("finish_reason"):
+        return value
     if place in ("$.id", "$.model") or place.endswith("tool_calls[].id"):
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else _DROP
-    if place.endswith((".content", ".arguments", ".refusal", "finish_reason", ".name", ".input", "[].text")):
-        return value if place.endswith("finish_reason") else msgspec.json.encode(value).decode()
-    return _DROP
+    return jsontext.write(value) if place.endswith(_TEXTS) else _DROP
 
 
 def _as_integer(value: Any, place: str) -> Any:
     """What stands where a whole number should, as that number, where its sense is plain."""
-    if isinstance(value, float) and place == "$.created" and math.isfinite(value):
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and place != "$.created":
-        return int(value)
-    return _DROP
+    if place == "$.created":
+        return int(value) if isinstance(value, float) and math.isfinite(value) else _DROP
+    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+    return int(value) if digits else _DROP
 
 
 _READERS: dict[type[shapes.Type], Callable[..., Any]] = {
     shapes.AnyType: _Walk.read_any,
     shapes.RawType: _Walk.read_raw,
+    shapes.NoneType: _Walk.read_none,
     shapes.StructType: _Walk.read_struct,
     shapes.ListType: _Walk.read_list,
     shapes.DictType: _Walk.read_dict,
@@ -335,4 +279,5 @@ _READERS: dict[type[shapes.Type], Callable[..., Any]] = {
     shapes.LiteralType: _Walk.read_literal,
     shapes.IntType: _Walk.read_integer,
     shapes.FloatType: _Walk.read_float,
+    shapes.BoolType: _Walk.read_bool,
 }

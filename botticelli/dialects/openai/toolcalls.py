@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ToolCallAssembler"]
 
 _PLACEHOLDER = "{}"
+_MAX_DIGITS = 18
 
 
 class _Call:
@@ -89,7 +90,11 @@ class ToolCallAssembler:
         """The calls as far as they have come, in the order of their first pieces."""
         return [
             ToolCall(
-                id=call.id, name=call.name, arguments_json=call.written(), type=call.type, extra=call.extra
+                id=call.id,
+                name=call.name,
+                arguments_json=call.written(),
+                type=call.type,
+                extra=dict(call.extra),
             )
             for call in self._calls
         ]
@@ -108,13 +113,18 @@ class ToolCallAssembler:
         """The call that a delta continues, or a new one."""
         index = self._index(raw, position)
         if index is None:
-            return self._unindexed(piece, touched)
+            call = self._by_id(piece.id) or (self._calls[-1] if self._calls else None)
+            return self._begin() if call is None or _is_another(call, piece, touched) else call
         call = self._by_index.get(index)
-        if call is None or (piece.id and call.id and piece.id != call.id and piece.name):
-            if call is not None:
-                self._note("tool-index-reused", "index", position)
+        if call is not None and _is_another(call, piece, touched, indexed=True):
+            self._note("tool-index-reused", "index", position)
+            call = None
+        if call is None:
             call = self._by_index[index] = self._begin()
         return call
+
+    def _by_id(self, identity: str) -> _Call | None:
+        return next((call for call in self._calls if call.id == identity), None) if identity else None
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
@@ -129,17 +139,8 @@ class ToolCallAssembler:
             self._note(code, "index", position, structural=True)
             return None
         self._note("tool-index-not-integer", "index", position, structural=True)
-        return int(index) if isinstance(index, str) and index.isascii() and index.isdigit() else None
-
-    def _unindexed(self, piece: ToolCall, touched: set[int]) -> _Call:
-        """Without an index a known id tells, then a new id or another name; anything else goes on."""
-        if piece.id:
-            return next((call for call in self._calls if call.id == piece.id), None) or self._begin()
-        if not self._calls:
-            return self._begin()
-        last = self._calls[-1]
-        another = piece.name and last.name and (piece.name != last.name or last.position in touched)
-        return self._begin() if another else last
+        digits = isinstance(index, str) and index.isascii() and index.isdigit() and len(index) <= _MAX_DIGITS
+        return int(index) if digits else None
 
     def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall, position: int) -> ToolCallDelta:
         call.id = call.id or piece.id
@@ -151,7 +152,9 @@ class ToolCallAssembler:
         function = raw.get("function")
         if is_object(function) and not isinstance(function.get("arguments"), str | None):
             self._note("arguments-not-string", "function.arguments", position, structural=True)
-        arguments = self._new_arguments(call, piece.arguments_json, position)
+        arguments = piece.arguments_json
+        if call.type == "function":
+            arguments = self._new_arguments(call, arguments, position)
         if arguments:
             call.arguments.append(arguments)
             call.length += len(arguments)
@@ -171,6 +174,23 @@ class ToolCallAssembler:
             self._note("arguments-repeated", "function.arguments", position)
             return ""
         return piece
+
+
+def _is_another(call: _Call, piece: ToolCall, touched: set[int], *, indexed: bool = False) -> bool:
+    """Whether a piece begins another call than the one that its index, or its place, says it continues."""
+    if piece.id and call.id and piece.id != call.id:
+        # Some servers make up an id for every delta; but arguments are an object, so what can't begin
+        # one goes on with what is there.
+        written = piece.arguments_json
+        goes_on = call.length and written and not written.startswith("{") and piece.type == "function"
+        return not goes_on and (bool(piece.name) or not indexed)
+    if not piece.name or not call.name:
+        return False
+    if call.position in touched:
+        return piece.name != call.name or bool(call.length)
+    if piece.id and piece.id == call.id:
+        return False
+    return piece.name != call.name and (bool(call.length) or not indexed)
 
 
 def _is_json(text: str) -> bool:

@@ -5,7 +5,8 @@ which `repair` then mends. `FastChunk` is the exception: the few members a strea
 because it decodes every event of every stream. UNSET is a member that isn't there; None is null.
 
 Source: `CreateChatCompletionResponse`, `CreateChatCompletionStreamResponse` and `ListModelsResponse` of the
-published specification 2.3.0 (https://github.com/openai/openai-openapi), with our contracts' errata.
+published specification 2.3.0 (https://github.com/openai/openai-openapi), with our contracts' errata. A test
+holds every strict struct to the contract, member for member.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Count = Annotated[int, Meta(ge=0)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
 Word = Annotated[str, Meta(min_length=1)]
 FinishWord = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
 
 
 class TopLogprob(msgspec.Struct, gc=False):
@@ -26,7 +31,7 @@ class TopLogprob(msgspec.Struct, gc=False):
 
     token: str
     logprob: float
-    bytes: list[int] | None
+    bytes: list[Byte] | None
 
 
 class TokenLogprob(msgspec.Struct):
@@ -34,7 +39,7 @@ class TokenLogprob(msgspec.Struct):
 
     token: str
     logprob: float
-    bytes: list[int] | None
+    bytes: list[Byte] | None
     top_logprobs: list[TopLogprob]
 
 
@@ -76,15 +81,15 @@ class CustomToolCall(msgspec.Struct, tag_field="type", tag="custom"):
 class LegacyFunctionCall(msgspec.Struct):
     """The deprecated `function_call`."""
 
-    name: str
+    name: Word
     arguments: str
 
 
 class UrlCitation(msgspec.Struct):
     """A citation's target, in characters of the content."""
 
-    start_index: int
-    end_index: int
+    start_index: Count
+    end_index: Count
     url: str
     title: str
 
@@ -121,12 +126,13 @@ class ResponseMessage(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One of the n answers."""
+    """One of the n answers; `error` is outside the published format."""
 
-    index: int
+    index: Count
     finish_reason: FinishWord
     message: ResponseMessage
     logprobs: Logprobs | None
+    error: Any = None
 
 
 class PromptTokensDetails(msgspec.Struct):
@@ -159,8 +165,39 @@ class Usage(msgspec.Struct):
     prompt_tokens_details: PromptTokensDetails | UnsetType = UNSET
 
 
+class ModerationResult(msgspec.Struct, tag_field="type", tag="moderation_result"):
+    """What a moderation model found."""
+
+    model: str
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[Literal["text", "image"]]]
+
+
+class ModerationResults(msgspec.Struct, tag_field="type", tag="moderation_results"):
+    """What moderation found."""
+
+    model: str
+    results: list[ModerationResult]
+
+
+class ModerationError(msgspec.Struct, tag_field="type", tag="error"):
+    """Why there was no moderation; no error of the answer."""
+
+    code: str
+    message: str
+
+
+class Moderation(msgspec.Struct):
+    """What moderation made of what went in and what came out."""
+
+    input: ModerationResults | ModerationError
+    output: ModerationResults | ModerationError
+
+
 class Response(msgspec.Struct):
-    """`openai/response`; `error` is outside the published format."""
+    """`openai/response`."""
 
     id: str
     object: Literal["chat.completion"]
@@ -170,9 +207,9 @@ class Response(msgspec.Struct):
     usage: Usage | UnsetType = UNSET
     service_tier: Tier | None | UnsetType = UNSET
     system_fingerprint: str | None | UnsetType = UNSET
-    metadata: dict[str, str] | None | UnsetType = UNSET
-    moderation: dict[str, Any] | None | UnsetType = UNSET
-    error: Any = None
+    metadata: Metadata | None | UnsetType = UNSET
+    moderation: Moderation | None | UnsetType = UNSET
+    error: None = None
 
 
 class FunctionDelta(msgspec.Struct):
@@ -194,12 +231,12 @@ class ToolCallDelta(msgspec.Struct):
 class LegacyFunctionDelta(msgspec.Struct):
     """The next piece of a deprecated `function_call`."""
 
-    name: str | UnsetType = UNSET
+    name: Word | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct):
-    """The next piece of a choice; the reasoning members and `audio` are outside the published format."""
+    """The next piece of a choice."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"] | UnsetType = UNSET
     content: str | None | UnsetType = UNSET
@@ -211,7 +248,7 @@ class Delta(msgspec.Struct):
 class ChunkChoice(msgspec.Struct):
     """One choice of a chunk."""
 
-    index: int
+    index: Count
     delta: Delta
     finish_reason: FinishWord | None
     logprobs: Logprobs | None | UnsetType = UNSET
@@ -229,7 +266,8 @@ class Chunk(msgspec.Struct):
     service_tier: Tier | None | UnsetType = UNSET
     system_fingerprint: str | None | UnsetType = UNSET
     obfuscation: str | UnsetType = UNSET
-    moderation: dict[str, Any] | None | UnsetType = UNSET
+    moderation: Moderation | None | UnsetType = UNSET
+    error: None = None
 
 
 class FastDelta(msgspec.Struct, gc=False):
@@ -244,10 +282,11 @@ class FastDelta(msgspec.Struct, gc=False):
     reasoning_text: str | None = None
     thinking: str | None = None
     audio: Any = None
+    annotations: list[Any] | None = None
 
 
 class FastChoice(msgspec.Struct, gc=False):
-    """What a stream needs of a choice."""
+    """What a stream needs of a choice; `error` is outside the published format, and refused."""
 
     delta: FastDelta | None = None
     index: int | None = None
@@ -256,6 +295,7 @@ class FastChoice(msgspec.Struct, gc=False):
     message: Any = None
     text: str | None = None
     usage: msgspec.Raw | None = None
+    error: None = None
 
 
 class FastChunk(msgspec.Struct, gc=False):
@@ -276,30 +316,13 @@ class FirstChunk(FastChunk):
     system_fingerprint: Any = None
 
 
-class Error(msgspec.Struct):
-    """The member `error` of `openai/error`."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorResponse(msgspec.Struct):
-    """`openai/error`."""
-
-    error: Error
-
-
 class Model(msgspec.Struct):
-    """One model of the list; `architecture` and `providers` are the HuggingFace router's."""
+    """One model of the list."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
-    architecture: Any = UNSET
-    providers: Any = UNSET
 
 
 class ModelList(msgspec.Struct):
@@ -307,3 +330,4 @@ class ModelList(msgspec.Struct):
 
     object: Literal["list"]
     data: list[Model]
+    error: None = None
