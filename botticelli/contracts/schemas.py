@@ -156,6 +156,17 @@ class SchemaSet:
             return reading.faults
         return reading.faults + self._rules.violations(validator.iter_errors(reading.value))
 
+    def name_of(self, identifier: str) -> str:
+        """The contract whose schema has an `$id`.
+
+        Raises:
+            UnknownContractError: None has.
+        """
+        for name, schema in self._schemas.items():
+            if schema["$id"] == identifier:
+                return name
+        raise UnknownContractError(identifier, self.names())
+
     @functools.cached_property
     def _rules(self) -> Rules:
         return Rules(self._schemas)

@@ -14,83 +14,51 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
 
-from botticelli.contracts import ContractDataError, SchemaSet, packaged
+from botticelli.contracts import SchemaSet, packaged
 from botticelli.contracts.values import kind_of, resolve
 from botticelli.kit.damage import damaged, json_values
+from botticelli.kit.parts import (
+    Part,
+    asked_members,
+    hints,
+    member_parts,
+    required_members,
+    root_part,
+    target_of,
+)
 from botticelli.kit.scalars import SCALARS, allowed_types, allowed_words, one_of_these
 
 __all__ = ["instances", "json_values", "mutations"]
 
 _Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-_KEYWORDS = frozenset(
-    {
-        "type",
-        "enum",
-        "const",
-        "minimum",
-        "maximum",
-        "minLength",
-        "maxLength",
-        "pattern",
-        "minItems",
-        "maxItems",
-    }
-    | {"maxProperties", "propertyNames", "required", "properties", "additionalProperties", "items", "$ref"}
-    | {
-        "allOf",
-        "if",
-        "then",
-        "$schema",
-        "$id",
-        "$defs",
-        "title",
-        "description",
-        "default",
-        "deprecated",
-        "format",
-    }
-)
-_DEEP = 5
+_DEEP = 8
 """Levels below which arrays are as short as they may be."""
 _FEW = 6
 """So many optional members are often drawn all together."""
 _SAMPLES: dict[str, Any] = {"null": None, "boolean": True, "number": 0, "string": "", "array": []}
 
 
-class _Part(NamedTuple):
-    """A schema that a value must keep, and where it stands."""
-
-    contract: str
-    pointer: str
-    schema: Any
-
-    def inner(self, *steps: str | int) -> _Part:
-        pointer, schema = self.pointer, self.schema
-        for step in steps:
-            pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-            schema = schema[step]
-        return _Part(self.contract, pointer, schema)
-
-
-def instances(name: str, *, unknown: bool = True) -> st.SearchStrategy[Any]:
+def instances(name: str, at: str = "", *, unknown: bool = True) -> st.SearchStrategy[Any]:
     """JSON values that keep a contract.
 
     Args:
         name: The contract, such as `openai/response` or `wire/chunk`.
+        at: JSON pointer to a part of it to draw instead, such as `/$defs/usage`.
         unknown: Whether objects that allow it may have members that the contract doesn't name.
             Their names begin with `x_`, which nobody gives a meaning to.
 
     Raises:
         ContractError: There is no such contract, or it uses a keyword that is not understood here.
+        LookupError: Nothing stands at that pointer.
     """
     schemas = packaged()
-    root = _Part(name, "", schemas.load(name))
-    return _drawn(schemas, root, unknown=unknown)
+    root = root_part(schemas, name)
+    return _drawn(schemas, Part(name, at, resolve(root.schema, at)), unknown=unknown)
 
 
 def mutations(name: str) -> st.SearchStrategy[Any]:
@@ -106,7 +74,7 @@ def mutations(name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _drawn(draw: st.DrawFn, schemas: SchemaSet, root: _Part, *, unknown: bool) -> Any:
+def _drawn(draw: st.DrawFn, schemas: SchemaSet, root: Part, *, unknown: bool) -> Any:
     return _Walk(draw, schemas, unknown=unknown).value([root], 0)
 
 
@@ -117,18 +85,14 @@ class _Walk:
         self._draw = draw
         self._schemas = schemas
         self._unknown = unknown
-        self._contracts = {schema["$id"]: name for name, schema in schemas.schemas.items()}
 
-    def value(self, parts: list[_Part], depth: int) -> Any:
+    def value(self, parts: list[Part], depth: int) -> Any:
         """Draw a value that keeps all the parts."""
         parts = self._flat(parts)
         words = allowed_words(_schemas(parts))
         if words is not None:
             return self._draw(one_of_these(tuple(words)))
-        types = allowed_types(_schemas(parts))
-        if depth > _DEEP and len(types) > 1:
-            types = [kind for kind in types if kind != "array"]
-        kind = self._draw(one_of_these(tuple(types)))
+        kind = self._draw(one_of_these(_likely_types(parts, depth)))
         if kind == "object":
             return self._object(parts, depth)
         parts = self._flat(parts + self._branches(parts, _SAMPLES["number" if kind == "integer" else kind]))
@@ -139,57 +103,52 @@ class _Walk:
             return self._array(parts, depth)
         return self._draw(SCALARS[kind](_schemas(parts)))
 
-    def _flat(self, parts: Iterable[_Part]) -> list[_Part]:
+    def _flat(self, parts: Iterable[Part]) -> list[Part]:
         """The parts, and those that they refer to or consist of."""
-        flat: list[_Part] = []
+        flat: list[Part] = []
         for part in parts:
             if part.schema is True:
                 continue
-            _check(part)
             flat.append(part)
             if "$ref" in part.schema:
-                flat += self._flat([self._target(part)])
+                flat += self._flat([target_of(self._schemas, part)])
             flat += self._flat(
                 part.inner("allOf", index) for index in range(len(part.schema.get("allOf", ())))
             )
         return flat
 
-    def _target(self, part: _Part) -> _Part:
-        reference: str = part.schema["$ref"]
-        address, _, pointer = reference.partition("#")
-        contract = self._contracts[address] if address else part.contract
-        return _Part(contract, pointer, resolve(self._schemas.schemas[contract], pointer))
-
-    def _branches(self, parts: Iterable[_Part], value: Any) -> list[_Part]:
+    def _branches(self, parts: Iterable[Part], value: Any) -> list[Part]:
         """The `then` of every part whose `if` the value keeps."""
         return [
             part.inner("then") for part in parts if "if" in part.schema and self._keeps(value, part, "if")
         ]
 
-    def _keeps(self, value: Any, part: _Part, *steps: str) -> bool:
+    def _keeps(self, value: Any, part: Part, *steps: str) -> bool:
         place = part.inner(*steps)
         return self._schemas.judge(place.contract, place.pointer).is_valid(value)
 
-    def _array(self, parts: list[_Part], depth: int) -> list[Any]:
+    def _array(self, parts: list[Part], depth: int) -> list[Any]:
         least = max((part.schema.get("minItems", 0) for part in parts), default=0)
         most = min((part.schema.get("maxItems", least + 2) for part in parts), default=least + 2)
         size = self._draw(_sizes(least, least if depth > _DEEP else min(most, least + 2)))
-        items = [part.inner("items") for part in parts if "items" in part.schema]
-        return [self.value(items, depth + 1) for _ in range(size)]
+        items = self._flat(part.inner("items") for part in parts if "items" in part.schema)
+        # A contract that holds itself is at its deepest the second time.
+        deeper = _DEEP + 1 if any(not part.pointer for part in items) else depth + 1
+        return [self.value(items, deeper) for _ in range(size)]
 
-    def _object(self, parts: list[_Part], depth: int) -> dict[str, Any]:
+    def _object(self, parts: list[Part], depth: int) -> dict[str, Any]:
         value: dict[str, Any] = {}
         absent: set[str] = set()
-        settled: list[_Part] = []
+        settled: list[Part] = []
         # What a condition asks about is drawn first; a branch that it opens may bring conditions
         # of its own, and rules for what has been drawn already.
         while pending := [part for part in parts if "if" in part.schema and part not in settled]:
-            asked = {name for part in pending for name in _asked(part.schema["if"])}
+            asked = {name for part in pending for name in asked_members(part.schema["if"])}
             for name in sorted(asked - value.keys() - absent):
-                if name in _required(parts) or (
+                if name in required_members(parts) or (
                     self._allowed(parts, name) and self._draw(one_of_these((False, True)))
                 ):
-                    value[name] = self.value(_member(parts, name), depth + 1)
+                    value[name] = self._hinted(member_parts(parts, name), hints(pending, name), depth + 1)
                 else:
                     absent.add(name)
             parts = parts + self._flat(self._branches(pending, value))
@@ -198,20 +157,27 @@ class _Walk:
         self._complete(value, absent, parts, depth)
         return value
 
-    def _amend(self, value: dict[str, Any], parts: list[_Part], depth: int) -> None:
+    def _hinted(self, parts: list[Part], hints: list[Any], depth: int) -> Any:
+        """Draw a value that a condition may ask for, since chance would hardly hit on it."""
+        fitting = tuple(hint for hint in hints if all(self._keeps(hint, part) for part in parts))
+        if fitting and self._draw(one_of_these((True, False))):
+            return self._draw(one_of_these(fitting))
+        return self.value(parts, depth)
+
+    def _amend(self, value: dict[str, Any], parts: list[Part], depth: int) -> None:
         for name, drawn in list(value.items()):
-            member = _member(parts, name)
+            member = member_parts(parts, name)
             if not all(part.schema is True or self._keeps(drawn, part) for part in member):
                 value[name] = self.value(member, depth + 1)
 
-    def _complete(self, value: dict[str, Any], absent: set[str], parts: list[_Part], depth: int) -> None:
+    def _complete(self, value: dict[str, Any], absent: set[str], parts: list[Part], depth: int) -> None:
         named = {name for part in parts for name in part.schema.get("properties", ())}
         optional = sorted(
-            n for n in named - _required(parts) - absent - value.keys() if self._allowed(parts, n)
+            n for n in named - required_members(parts) - absent - value.keys() if self._allowed(parts, n)
         )
-        chosen = set(self._draw(_some(tuple(optional)))) | _required(parts)
+        chosen = set(self._draw(_some(tuple(optional)))) | required_members(parts)
         for name in sorted(chosen - value.keys()):
-            value[name] = self.value(_member(parts, name), depth + 1)
+            value[name] = self.value(member_parts(parts, name), depth + 1)
         extra = [
             part.inner("additionalProperties") for part in parts if "additionalProperties" in part.schema
         ]
@@ -224,7 +190,7 @@ class _Walk:
             value[self._draw(one_of_these(("x_trace", "x_", "x_y z")))] = self._draw(json_values())
 
     @staticmethod
-    def _allowed(parts: Iterable[_Part], name: str) -> bool:
+    def _allowed(parts: Iterable[Part], name: str) -> bool:
         for part in parts:
             members = part.schema.get("properties", {})
             if members.get(name) is False:
@@ -234,27 +200,20 @@ class _Walk:
         return True
 
 
-def _check(part: _Part) -> None:
-    unknown = sorted(keyword for keyword in set(part.schema) - _KEYWORDS if not keyword.startswith("x-"))
-    if unknown:
-        where = f"{part.contract}#{part.pointer}"
-        raise ContractDataError(f"{where} uses {', '.join(unknown)}, which no strategy understands")
-
-
-def _schemas(parts: Iterable[_Part]) -> list[dict[str, Any]]:
+def _schemas(parts: Iterable[Part]) -> list[dict[str, Any]]:
     return [part.schema for part in parts]
 
 
-def _asked(condition: dict[str, Any]) -> list[str]:
-    return [*condition.get("properties", ()), *condition.get("required", ())]
-
-
-def _required(parts: Iterable[_Part]) -> set[str]:
-    return {name for part in parts for name in part.schema.get("required", ())}
-
-
-def _member(parts: Iterable[_Part], name: str) -> list[_Part]:
-    return [part.inner("properties", name) for part in parts if name in part.schema.get("properties", ())]
+def _likely_types(parts: list[Part], depth: int) -> tuple[str, ...]:
+    """The types that a value may have, those more than once for which the contract says more."""
+    types = allowed_types(_schemas(parts))
+    if depth > _DEEP and len(types) > 1:
+        types = [kind for kind in types if kind != "array"]
+    telling = {"properties": "object", "additionalProperties": "object", "items": "array"}
+    favourites = [
+        kind for word, kind in telling.items() if kind in types and any(word in p.schema for p in parts)
+    ]
+    return (*types, *favourites * (3 * len(types)))
 
 
 @functools.cache
@@ -270,7 +229,7 @@ def _sizes(least: int, most: int) -> st.SearchStrategy[int]:
     return st.integers(least, most)
 
 
-def _names(parts: Iterable[_Part]) -> st.SearchStrategy[list[str]]:
+def _names(parts: Iterable[Part]) -> st.SearchStrategy[list[str]]:
     """Names for the members of a map."""
     longest = min((p.schema.get("propertyNames", {}).get("maxLength", 64) for p in parts), default=64)
     most = min((part.schema.get("maxProperties", 3) for part in parts), default=3)
