@@ -9,7 +9,7 @@ How a stream may end, and what that makes of it::
     a finish reason, no [DONE]             the answer, noted as done-missing
     [DONE], a choice without its reason    the answer, its reason OTHER, noted as finish-reason-never
     neither                                StreamTruncatedError with what came
-    not one choice                         EmptyResponseError
+    not one choice                         EmptyResponseError, or StreamTruncatedError in mid-event
     an error event                         StreamError with what came
     an event that can't be read            MalformedResponseError with what came: skipping it would lose text
 
@@ -316,7 +316,7 @@ class StreamAssembler:
         if is_done(data):
             self.notes.add("event-unfinished")
             return True
-        if event is not None and data.startswith(b"{") and is_json(data):
+        if event is not None and data.startswith(b"{") and (is_json(data) or json_lines(data) is not None):
             self.notes.add("event-unfinished")
             self.events += 1
             self._unusual(self._reader.refused(event), late)
@@ -333,6 +333,9 @@ class StreamAssembler:
                 label = f", labelled {self._content_type}," if self._content_type else ""
                 message = f"the answer{label} isn't an event stream: {jsontext.excerpt(foreign)!r}"
                 raise MalformedResponseError(message, status=self._status, body=foreign)
+            if self._sse.finish().event is not None and not done:
+                message = f"the stream ended in the middle of an event, before there was a choice{quoted}"
+                raise StreamTruncatedError(message, status=self._status)
             raise EmptyResponseError(f"the stream ended without a choice{quoted}", status=self._status)
         unfinished = self._assembly.unfinished()
         if unfinished and not done:
