@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import ssl
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    BotticelliError,
+    ConfigurationError,
+    HuggingFaceDriver,
+    Timeouts,
+)
+from botticelli.drivers import transport
+from botticelli.protocol.call import Call
+from botticelli.protocol.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = [HuggingFaceDriver, AsyncHuggingFaceDriver]
+
+
+def make(kind: Any, base_url: str = "https://h/v1", **options: Any) -> Any:
+    return kind.with_api_token("hf_x", "m", base_url=base_url, **options)
+
+
+# Settings of the environment that httpx chokes on.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_socks_proxy_without_its_package(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(name, "socks5://user:Canary@127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match="proxy") as caught:
+        make(kind)
+    assert name.upper() in str(caught.value)
+    assert "httpx[socks]" in str(caught.value)
+    assert "Canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("url", ["gopher://user:Canary@h", "http://h:Canary"])
+def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, kind: Any, url: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", url)
+    with pytest.raises(ConfigurationError, match="ALL_PROXY") as caught:
+        make(kind)
+    assert "Canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: Any, name: str
+) -> None:
+    monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        make(kind)
+    assert caught.value.setting == name
+    with_http = make(kind, "http://h/v1")  # which needs none
+    assert with_http.model_name == "m"
+
+
+def test_certificates_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "certificates.pem"
+    file.write_text("nonsense")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        make(HuggingFaceDriver)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_http2_without_its_package(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    monkeypatch.setitem(sys.modules, "h2", None)
+    with pytest.raises(ConfigurationError, match=r"httpx\[http2\]") as caught:
+        make(kind, http2=True)
+    assert caught.value.setting == "http2"
+
+
+# TLS.
+
+
+def test_the_authorities_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+    real = httpx.create_ssl_context
+
+    def counted() -> ssl.SSLContext:
+        made.append(real())
+        return made[-1]
+
+    monkeypatch.setattr(transport, "_contexts", {})
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    for kind in (*KINDS, *KINDS):
+        make(kind)
+    assert len(made) == 1
+    assert made[0].verify_mode == ssl.CERT_REQUIRED
+    assert made[0].check_hostname
+
+
+def test_without_tls_no_authority_is_loaded_and_none_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_contexts", {})
+    make(HuggingFaceDriver, "http://h/v1").close()
+    assert transport._contexts == {}  # pyright: ignore[reportPrivateUsage] -- what it is about
+
+
+# httpx's exceptions.
+
+
+def fault(error: Exception, *, answered: bool = False) -> BotticelliError:
+    call = Call(Timeouts(), RetryPolicy(), 0.0, streaming=True)
+    call.begin(0.0)
+    call.wait(0.0)
+    if answered:
+        call.head()
+    return transport.fault(error, call, 1.0, lambda text: text.replace("Canary", "***"))
+
+
+@pytest.mark.parametrize(
+    ("error", "answered", "kind", "word"),
+    [
+        (httpx.PoolTimeout(""), False, "timeout", "pool"),
+        (httpx.ConnectTimeout(""), False, "timeout", "connect"),
+        (httpx.WriteTimeout(""), False, "timeout", "first_byte"),
+        (httpx.ReadTimeout(""), False, "timeout", "first_byte"),
+        (httpx.ReadTimeout(""), True, "timeout", "idle"),
+        (httpx.ConnectError("[Errno 111] Connection refused"), False, "connect", "a server listens"),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED]"), False, "connect", "SSL_CERT_FILE"),
+        (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), False, "connect", "http://"),
+        (httpx.ConnectError("Name or service not known"), False, "connect", "host's name"),
+        (httpx.ProxyError("407"), False, "connect", "407"),
+        (httpx.ReadError(""), False, "connection_lost", "ReadError"),
+        (httpx.WriteError(""), False, "connection_lost", "WriteError"),
+        (httpx.ReadError(""), True, "connection_lost", "in the answer"),
+        (httpx.RemoteProtocolError("Server disconnected"), False, "connection_lost", "before an answer"),
+        (httpx.RemoteProtocolError("<ConnectionTerminated>"), False, "connection_lost", "before an answer"),
+        (httpx.RemoteProtocolError("illegal status line"), False, "connection_lost", "doesn't speak HTTP"),
+        (httpx.RemoteProtocolError("peer closed connection"), True, "connection_lost", "in the answer"),
+        (httpx.RemoteProtocolError("<StreamReset>"), True, "connection_lost", "in the answer"),
+        (httpx.RemoteProtocolError("illegal chunk"), True, "malformed_response", "breaks HTTP"),
+        (httpx.DecodingError("zlib"), True, "malformed_response", "decompressed"),
+        (httpx.UnsupportedProtocol("no"), False, "configuration", "can't be sent"),
+        (httpx.InvalidURL("no"), False, "configuration", "can't be sent"),
+        (httpx.LocalProtocolError("no"), False, "configuration", "can't be sent"),
+        (RuntimeError("the client has been closed"), False, "configuration", "client is closed"),
+        (RuntimeError("Event loop is closed"), False, "configuration", "one driver per event loop"),
+        (RuntimeError("got Future attached to a different loop"), False, "configuration", "event loop"),
+        (OSError("broken"), False, "connection_lost", "broken"),
+        (OSError("broken"), True, "connection_lost", "broken"),
+        (KeyError("what"), False, "configuration", "KeyError"),
+        (KeyError("what"), True, "connection_lost", "what"),
+        (ConfigurationError("ours"), False, "configuration", "ours"),
+    ],
+)
+def test_every_exception_has_its_place(error: Exception, answered: bool, kind: str, word: str) -> None:
+    found = fault(error, answered=answered)
+    assert found.kind == kind
+    assert word in str(found)
+
+
+def test_what_may_have_been_answered_is_said() -> None:
+    assert getattr(fault(httpx.ReadError("")), "answered", None) is False
+    assert getattr(fault(httpx.RemoteProtocolError("illegal status line")), "answered", None) is True
+    assert getattr(fault(httpx.ReadError(""), answered=True), "answered", None) is True
+
+
+def test_the_key_is_taken_out() -> None:
+    assert "Canary" not in str(fault(httpx.ConnectError("Canary")))
