@@ -11,7 +11,7 @@ from pathlib import Path
 
 from botticelli.contracts.breaking import compare_folders
 from botticelli.contracts.errors import ContractError
-from botticelli.contracts.published import compare
+from botticelli.contracts.published import compare, instances_of_the_house
 from botticelli.contracts.relaxed import build, stale
 from botticelli.contracts.schemas import SchemaSet, data_root
 
@@ -57,7 +57,8 @@ def _build(root: Path, *, check: bool) -> int:
 
 def _compare(root: Path, path: Path) -> int:
     errata = json.loads((root / "openai" / "errata.json").read_bytes())
-    comparison = compare(SchemaSet.read(root), errata, path)
+    instances = instances_of_the_house(root.parent / "fixtures")
+    comparison = compare(SchemaSet.read(root), errata, path, instances)
     sys.stdout.writelines(f"{line}\n" for line in comparison.checked)
     sys.stdout.writelines(f"FAULT {line}\n" for line in comparison.faults)
     return 1 if comparison.faults else 0

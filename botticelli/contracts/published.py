@@ -7,7 +7,8 @@ specification (an OpenAPI document) and its examples (a list with `response`), a
 - that every published example keeps the strict contract, but for the breaches that `errata.json`
   expects of it, and that it still shows those;
 - that every `x-spec` pointer leads somewhere, and that every published property is led to;
-- that every erratum's pointers lead somewhere.
+- that every erratum's pointers lead somewhere;
+- that both judge every instance of the house alike, but where an erratum says otherwise.
 
 May enter here: the standard library. Files are read only where the caller points.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from botticelli.contracts.differential import differences
 from botticelli.contracts.errors import ContractDataError
 from botticelli.contracts.schemas import SchemaSet
 from botticelli.contracts.values import is_array, is_object, resolve
@@ -43,13 +45,16 @@ class Comparison:
     faults: list[str] = field(default_factory=list[str])
 
 
-def compare(schemas: SchemaSet, errata: Mapping[str, Any], path: Path) -> Comparison:
+def compare(
+    schemas: SchemaSet, errata: Mapping[str, Any], path: Path, instances: Sequence[tuple[str, Any]] = ()
+) -> Comparison:
     """Hold the strict contract against published files.
 
     Args:
         schemas: A set with `openai/...`.
         errata: The content of `errata.json`.
         path: A JSON file, or a folder of them.
+        instances: Contract and JSON value, for both to judge.
 
     Raises:
         ContractDataError: There is no such file, or none in it that is recognised.
@@ -62,9 +67,23 @@ def compare(schemas: SchemaSet, errata: Mapping[str, Any], path: Path) -> Compar
             _examples(schemas, errata["examples"], document, comparison)
         elif is_object(document) and "schemas" in document.get("components", {}):
             _pointers(schemas, errata["errata"], document, comparison)
+            if instances and not comparison.faults:
+                judged, faults = differences(schemas, errata["errata"], document, instances)
+                comparison.faults += faults
+                comparison.checked.append(f"{judged} instances judged by both")
     if not comparison.checked:
         raise ContractDataError(f"{path} holds neither an OpenAPI document nor a list of examples")
     return comparison
+
+
+def instances_of_the_house(fixtures: Path) -> list[tuple[str, Any]]:
+    """The examples and the invalid instances in `fixtures/`, with the names of their contracts."""
+    examples = fixtures / "examples"
+    found = [(path.relative_to(examples).parent.as_posix(), _read(path)) for path in examples.rglob("*.json")]
+    for path in (fixtures / "invalid").rglob("*.json"):
+        document = _read(path)
+        found += [(document["contract"], entry["instance"]) for entry in document["instances"]]
+    return found
 
 
 def _read(file: Path) -> Any:

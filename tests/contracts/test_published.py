@@ -127,3 +127,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_an_example_without_a_body_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContractDataError, match="example Good: no body in its command"):
         faults(tmp_path, [{**GOOD, "request_curl": "curl x"}])
+
+
+def test_both_judge_the_instances_that_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    document = copy.deepcopy(DOCUMENT)
+    document["components"]["schemas"]["CreateChatCompletionStreamResponse"] = {"required": ["id", "x"]}
+    path.write_text(json.dumps(document))
+    comparison = compare(SCHEMAS, ERRATA, path, [("openai/chunk", {"id": "1"}), ("openai/chunk", {})])
+    assert comparison.checked[-1] == "2 instances judged by both"
+    assert comparison.faults == ['openai/chunk: only the published schema refuses {"id": "1"}']
