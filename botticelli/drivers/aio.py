@@ -173,7 +173,7 @@ class AsyncChatDriver:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._endpoint!r})"
+        return f"{type(self).__name__}({self._endpoint.summary()})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
@@ -288,13 +288,13 @@ class AsyncChatStream:
                 await incoming.linger()
             self._ready.append(answer.finish())
             self._over = True
-        except BotticelliError as error:
-            answer.failed(error)
-            self._problem = error
+        except BaseException as error:
+            if isinstance(error, BotticelliError):
+                answer.failed(error)
+                self._problem = error
+            await self.aclose()
             raise
-        finally:
-            if self._over or self._problem is not None:
-                await self.aclose()
+        await self.aclose()
 
 
 def _closed() -> ConfigurationError:

@@ -187,8 +187,10 @@ class Endpoint:
             read=_read_media,
         )
 
-    def __repr__(self) -> str:
-        return f"{self.model!r}, provider={self.provider.name!r}, base_url={self.base_url!r}"
+    def summary(self) -> str:
+        """What the driver's repr shows; a query may be somebody's secret."""
+        base_url = self.base_url.partition("?")[0]
+        return f"{self.model!r}, provider={self.provider.name!r}, base_url={base_url!r}"
 
 
 def _url(base: str, path: str) -> httpx.URL:

@@ -175,7 +175,7 @@ class ChatDriver:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._endpoint!r})"
+        return f"{type(self).__name__}({self._endpoint.summary()})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")

@@ -117,7 +117,7 @@ class Task:
         self.limits = self.call.begin(time.monotonic())
         self.status = 0
         self.headers_told = {}
-        _log.debug("%s %s: attempt %d", self.method, self.url, self.call.attempts)
+        _log.debug("%s %s: attempt %d", self.method, self.url.path, self.call.attempts)
         return self.limits
 
     def received(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, decoded: bool) -> None:

@@ -32,6 +32,7 @@ from botticelli import (
     StreamError,
     UsageTotals,
 )
+from botticelli.drivers import task
 
 from .conftest import (
     END,
@@ -274,6 +275,17 @@ def test_a_long_error_is_cut_and_its_connection_dropped(rim: Rim, serve: Serve, 
     with pytest.raises(InvalidRequestError) as caught:
         rim.generate(rim.driver(server), ask)
     assert len(caught.value.body) == 1 << 20
+    assert server.left.wait(5)
+
+
+def test_a_long_answer_is_cut_and_its_connection_dropped(
+    rim: Rim, serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "MAX_ANSWER", 1000)
+    server = serve((http(b"x" * 2000, length=10**9), "hold"))
+    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes") as caught:
+        rim.generate(rim.driver(server, timeout=20), ask)
+    assert len(caught.value.body) == 1000
     assert server.left.wait(5)
 
 

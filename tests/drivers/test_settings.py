@@ -140,6 +140,12 @@ def test_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
     assert base_of() == "https://router.huggingface.co/v1"
 
 
+def test_a_query_is_not_shown() -> None:
+    driver = HuggingFaceDriver.with_api_token("hf_x", "m", base_url="http://h/v1?key=Canary")
+    assert repr(driver) == "HuggingFaceDriver('m', provider='huggingface', base_url='http://h/v1')"
+    driver.close()
+
+
 def test_a_file_names_the_base_url_only_for_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text(f"{FIRST}=hf_file\n{BASE}=http://file/v1\n")
     assert base_of() == "http://file/v1"

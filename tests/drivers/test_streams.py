@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import threading
@@ -122,6 +123,15 @@ def test_leaving_before_the_first_chunk_closes_the_connection(
 def test_after_done_nothing_is_waited_for(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     server = serve((stream("Hi", end=b""), "hold"))
     got = rim.stream(rim.driver(server, timeout=20), ask)
+    assert (got.error, got.texts, got.chunks[-1].is_final) == (None, ["Hi"], True)
+    assert server.left.wait(5)
+
+
+@pytest.mark.parametrize("end", [b"zz\r\n", framed(b": bye\n" * 20_000) * 2])
+def test_after_done_nothing_can_go_wrong(rim: Rim, serve: Serve, ask: GenerateRequest, end: bytes) -> None:
+    server = serve((stream("Hi", end=end), "hold"))
+    driver = rim.driver(server, timeout=20)
+    got = rim.stream(driver, ask)
     assert (got.error, got.texts, got.chunks[-1].is_final) == (None, ["Hi"], True)
     assert server.left.wait(5)
 
@@ -369,6 +379,25 @@ async def test_cancelling_closes_the_connection_at_once(serve: Serve, ask: Gener
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_asyncios_own_cancelling(serve: Serve, ask: GenerateRequest, streaming: bool) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+
+    async def call(driver: AsyncHuggingFaceDriver) -> None:
+        if not streaming:
+            await driver.generate(ask)
+        async for _ in driver.generate_stream(ask):
+            pass
+
+    async def main() -> None:
+        async with AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(call(driver), 0.2)
+            assert await asyncio.to_thread(server.left.wait, 5)
+
+    asyncio.run(main())
+
+
 @pytest.mark.anyio
 async def test_cancelling_in_the_wait_for_a_retry(serve: Serve, ask: GenerateRequest) -> None:
     server = serve(error(429, headers=(("Retry-After", "50"),)), answer())
@@ -419,7 +448,11 @@ def test_an_interrupt_closes_the_connection(serve: Serve, ask: GenerateRequest) 
         with pytest.raises(KeyboardInterrupt):
             driver.generate(ask)
         assert server.left.wait(5)
-        assert driver.usage.calls == 2
+        server.left.clear()
+        with pytest.raises(KeyboardInterrupt), driver.generate_stream(ask):
+            pass
+        assert server.left.wait(5)
+        assert driver.usage.calls == 3
     client.close()
 
 
