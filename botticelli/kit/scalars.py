@@ -8,6 +8,7 @@ May enter here: hypothesis.
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -70,10 +71,15 @@ def _string(schemas: Schemas) -> st.SearchStrategy[str]:
 # Hypothesis spends more time on making a strategy than on drawing from one, so they are kept.
 
 
+def one_of_these(values: Iterable[Any]) -> st.SearchStrategy[Any]:
+    """One of some JSON values, the first being the simplest."""
+    # As JSON, values are told apart that Python takes for equal, such as 0 and false.
+    return _one_of(tuple(json.dumps(value) for value in values))
+
+
 @functools.cache
-def one_of_these(values: tuple[Any, ...]) -> st.SearchStrategy[Any]:
-    """One of some hashable values, the first being the simplest."""
-    return st.sampled_from(values)
+def _one_of(texts: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    return st.sampled_from(texts).map(json.loads)
 
 
 @functools.cache

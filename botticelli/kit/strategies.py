@@ -91,14 +91,14 @@ class _Walk:
         parts = self._flat(parts)
         words = allowed_words(_schemas(parts))
         if words is not None:
-            return self._draw(one_of_these(tuple(words)))
+            return self._draw(one_of_these(words))
         kind = self._draw(one_of_these(_likely_types(parts, depth)))
         if kind == "object":
             return self._object(parts, depth)
         parts = self._flat(parts + self._branches(parts, _SAMPLES["number" if kind == "integer" else kind]))
         words = allowed_words(_schemas(parts))
         if words is not None:
-            return self._draw(one_of_these(tuple(word for word in words if kind_of(word) == kind)))
+            return self._draw(one_of_these(word for word in words if kind_of(word) == kind))
         if kind == "array":
             return self._array(parts, depth)
         return self._draw(SCALARS[kind](_schemas(parts)))
