@@ -62,6 +62,7 @@ class AsyncCourier:
         Raises:
             BotticelliError: What the last attempt came to.
         """
+        task.start()
         while True:
             if self._closed:
                 raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")

@@ -66,6 +66,7 @@ class Courier:
         Raises:
             BotticelliError: What the last attempt came to.
         """
+        task.start()
         while True:
             if self._closed.is_set():
                 raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")

@@ -125,8 +125,10 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be seen, in the clear: the credentials, without their scheme."""
-        return tuple({value.reveal().rpartition(" ")[2] for _, value in self.credentials})
+        """What must not be seen, in the clear: the key, and the parts of a user's own credentials."""
+        words = {word for _, value in self.credentials for word in re.split(r"[ ;,]+", value.reveal())}
+        # a short one is a scheme, or keeps nobody out
+        return (self._key.reveal(), *sorted(word for word in words if len(word) >= 8))
 
     def redact(self, text: str) -> str:
         """A text without anything secret."""

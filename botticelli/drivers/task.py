@@ -87,7 +87,7 @@ class Task:
         self._endpoint = endpoint
         self._key = key
         self.method, self.url, self.model, self.headers, self.body = method, url, model, headers, body
-        self.call = Call(endpoint.timeouts, endpoint.policy, time.monotonic(), streaming=streaming)
+        self.call = Call(endpoint.timeouts, endpoint.policy, streaming=streaming)
         self.status = 0
         self.headers_told: dict[str, str] = {}
         self.limits: dict[str, float | None] = {}
@@ -103,6 +103,10 @@ class Task:
         if self._key is None or self._endpoint.cache is None:
             return None
         return look_up(self._endpoint.cache, self._key)
+
+    def start(self) -> None:
+        """The call begins, and its total limit with it."""
+        self.call.start(time.monotonic())
 
     def left(self) -> float | None:
         """Seconds until the whole call is over; None without such a limit."""

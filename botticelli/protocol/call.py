@@ -1,7 +1,7 @@
 """One call as a small state machine: attempts, waits and deadlines. Pure: clock and chance are arguments.
 
-Both rims drive the same machine. They tell it what happened (`begin`, `head`, `moved`, `failed`) and it
-answers how long they may wait; it never waits itself. ``now`` is a monotonic clock's reading in
+Both rims drive the same machine. They tell it what happened (`start`, `begin`, `head`, `moved`, `failed`)
+and it answers how long they may wait; it never waits itself. ``now`` is a monotonic clock's reading in
 seconds and has no meaning of its own; ``chance`` is a number in [0, 1).
 
 The phases of a call, each with a limit of its own (see `Timeouts`)::
@@ -40,7 +40,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         progress: Between two events of a stream (comments don't count); the time in which the caller
             is busy with a chunk isn't counted.
         total: The whole call, its retries and the caller's own time included. Exact in the async
-            driver; the sync driver looks at the clock at every read, so that it may be late by one wait.
+            driver; the sync driver looks at the clock before each attempt and at every read of the body,
+            so that it may be late by one wait.
 
     Raises:
         ConfigurationError: A limit is not a number above zero.
@@ -105,25 +106,28 @@ class Call:
         "reused",
     )
 
-    def __init__(self, timeouts: Timeouts, policy: RetryPolicy, now: float, *, streaming: bool) -> None:
-        """Start the clock of the whole call.
+    def __init__(self, timeouts: Timeouts, policy: RetryPolicy, *, streaming: bool) -> None:
+        """A call that hasn't begun; `start` it.
 
         Args:
             timeouts: The limits.
             policy: Decides over retries.
-            now: The clock.
             streaming: Whether events are expected, so that the progress limit applies.
         """
         self._timeouts = timeouts
         self._policy = policy
-        self._deadline = inf if timeouts.total is None else now + timeouts.total
         self.idle = inf if timeouts.idle is None else timeouts.idle
         self._progress = timeouts.progress if streaming and timeouts.progress is not None else inf
-        self._idle_until = self._progress_until = inf
+        self._deadline = self._idle_until = self._progress_until = inf
         self._moved = True
         self._renewed = False
         self.attempts = 0
         self.answered = self.delivered = self.reused = False
+
+    def start(self, now: float) -> None:
+        """The clock of the whole call begins to run."""
+        total = self._timeouts.total
+        self._deadline = inf if total is None else now + total
 
     def left(self, now: float) -> float | None:
         """Seconds until the whole call is over, at least 0; None without such a limit."""

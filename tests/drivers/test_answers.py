@@ -36,6 +36,7 @@ from botticelli.drivers import task
 
 from .conftest import (
     END,
+    TOKEN,
     Rim,
     Server,
     answer,
@@ -233,6 +234,14 @@ def test_the_providers_table_refines(
     with pytest.raises(StreamError) as caught:
         rim.generate(rim.driver(embedded), ask)
     assert caught.value.cause_kind == kind.kind
+
+
+def test_the_word_before_a_key_is_no_secret(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    said = "Bearer token expected"
+    for token, headers in ((TOKEN, {}), (None, {"Authorization": "Bearer 0123456789"})):
+        with pytest.raises(AuthenticationError) as caught:
+            rim.generate(rim.driver(serve(error(401, said)), token, headers=headers), ask)
+        assert caught.value.message == said
 
 
 def test_the_providers_hints(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:

@@ -11,6 +11,18 @@ from pathlib import Path
 import pytest
 
 import botticelli
+from botticelli import (
+    AsyncBotticelliDriver,
+    AsyncGenerateStream,
+    AsyncHuggingFaceDriver,
+    AsyncMockDriver,
+    BotticelliDriver,
+    GenerateRequest,
+    GenerateStream,
+    HuggingFaceDriver,
+    Message,
+    MockDriver,
+)
 
 SOURCE = Path(botticelli.__file__)
 
@@ -64,6 +76,22 @@ def test_a_driver_loads_neither_the_judge_nor_the_other_needs() -> None:
     assert "botticelli.drivers.huggingface" in found
     unwanted = {"botticelli.kit", "botticelli.contracts", "botticelli.cli", "dotenv", "jsonschema_rs"}
     assert not {name for name in found if name in unwanted or name.startswith("botticelli.kit")}
+
+
+def test_the_drivers_satisfy_the_protocols_for_type_checkers_too() -> None:
+    drivers: list[BotticelliDriver] = [
+        MockDriver(),
+        HuggingFaceDriver.with_api_token(None, "m", base_url="http://h/v1"),
+    ]
+    async_drivers: list[AsyncBotticelliDriver] = [
+        AsyncMockDriver(),
+        AsyncHuggingFaceDriver.with_api_token(None, "m", base_url="http://h/v1"),
+    ]
+    request = GenerateRequest(messages=[Message.user("Hi")])
+    streams: list[GenerateStream] = [driver.generate_stream(request) for driver in drivers]
+    async_streams: list[AsyncGenerateStream] = [driver.generate_stream(request) for driver in async_drivers]
+    assert [stream.response.choices for stream in streams] == [[], []]
+    assert [stream.response.choices for stream in async_streams] == [[], []]
 
 
 def test_the_version_is_the_packages() -> None:

@@ -36,6 +36,7 @@ Serve = Callable[..., Server]
 
 CANARY = "CanaryCanary"
 OWN = "OwnCanaryCanaryCanary"
+COOKIE = "FirstCanaryCookie"
 
 ERROR_EVENT = f'data: {{"error": {{"message": "bad key {TOKEN}"}}}}\n\n'.encode()
 BAD_EVENT = f"data: {{{TOKEN}\n\n".encode()
@@ -45,7 +46,7 @@ ECHOES: dict[str, Any] = {
     "401": error(401, f"Incorrect API key provided: {TOKEN}.", code=TOKEN, param=TOKEN, type=TOKEN),
     "prefix": error(401, f"Incorrect API key provided: {TOKEN[:16]}***."),
     "header": error(500, "no", headers=(("x-request-id", TOKEN), ("x-error-message", TOKEN))),
-    "own": error(400, f"I don't know {OWN}"),
+    "own": error(400, f"I don't know {OWN}, nor {COOKIE}"),
     "text": http(f"token {TOKEN} refused", status=403, content_type="text/plain"),
     "html": http(f"<html>{TOKEN}</html>", content_type="text/html"),
     "200": http(json.dumps({"error": {"message": f"bad key {TOKEN}", "code": TOKEN}})),
@@ -109,7 +110,8 @@ def test_no_error_shows_a_key_that_the_server_repeats(
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="botticelli")
     server = serve(ECHOES[name])
-    driver = rim.driver(server, timeout=5, max_retries=1, headers={"X-Own-Token": OWN})
+    own = {"X-Own-Token": OWN, "Cookie": f"{COOKIE}; a=b"}
+    driver = rim.driver(server, timeout=5, max_retries=1, headers=own)
     for found in failures(rim, driver, ask):
         assert chain(found) == [found]
         assert CANARY not in shown(found, local=False)

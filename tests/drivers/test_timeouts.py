@@ -13,7 +13,7 @@ import pytest
 
 from botticelli import AsyncHuggingFaceDriver, CallTimeoutError, GenerateRequest, RateLimitError, Timeouts
 
-from .conftest import END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http
+from .conftest import END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
 
 Serve = Callable[..., Server]
 
@@ -158,6 +158,24 @@ def test_total_over_retries(rim: Rim, serve: Serve, ask: GenerateRequest) -> Non
     with pytest.raises(CallTimeoutError) as caught:
         rim.generate(driver, ask)
     assert (caught.value.phase, caught.value.attempts) == ("total", 2)
+
+
+def test_the_total_begins_with_the_stream(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    driver = rim.driver(serve(stream("Hi")), timeout=limits(total=0.5))
+    if rim.name == "sync":
+        waiting = driver.generate_stream(ask)
+        threading.Event().wait(0.6)
+        assert [chunk.text for chunk in waiting] == ["Hi", ""]
+    else:
+        texts: list[str] = []
+        rim.call(_late, driver, ask, texts)
+        assert texts == ["Hi", ""]
+
+
+async def _late(driver: Any, ask: GenerateRequest, texts: list[str]) -> None:
+    waiting = driver.generate_stream(ask)
+    await anyio.sleep(0.6)
+    texts.extend([chunk.text async for chunk in waiting])
 
 
 def test_a_wait_beyond_the_total_is_not_begun(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:

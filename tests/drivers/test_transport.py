@@ -113,7 +113,8 @@ def test_without_tls_no_authority_is_loaded_and_none_trusted(monkeypatch: pytest
 
 
 def fault(error: Exception, *, answered: bool = False) -> BotticelliError:
-    call = Call(Timeouts(), RetryPolicy(), 0.0, streaming=True)
+    call = Call(Timeouts(), RetryPolicy(), streaming=True)
+    call.start(0.0)
     call.begin(0.0)
     call.wait(0.0)
     if answered:

@@ -21,7 +21,9 @@ EXACT = RetryPolicy(jitter=0)
 
 
 def call(timeouts: Timeouts = LIMITS, policy: RetryPolicy = EXACT, *, streaming: bool = True) -> Call:
-    return Call(timeouts, policy, 1000.0, streaming=streaming)
+    made = Call(timeouts, policy, streaming=streaming)
+    made.start(1000)
+    return made
 
 
 # Timeouts.
