@@ -1,0 +1,72 @@
+"""The live suite: `python -m tests.live PROVIDER [--model NAME] [--base-url URL] [--without TOPICS]`.
+
+Against HuggingFace it needs a token and costs a fraction of a cent; against a local server::
+
+    HUGGINGFACE_BASE_URL=http://127.0.0.1:8000/v1 HUGGINGFACE_API_KEY=none \\
+        python -m tests.live huggingface --model tiny --without json_schema,bad_token
+
+Without a key it ends at once with exit code 1 and says what to set. Other arguments go to pytest. The exit
+code is 0 only if at least one test ran and none failed; none is ever skipped, only left out by declaration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+from botticelli import ConfigurationError
+
+from .target import PLUGIN, PROVIDERS, Suite, Target
+
+MODEL = "meta-llama/Llama-3.2-1B-Instruct"
+BASE_MODEL = "meta-llama/Llama-3.2-1B"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="just test-api", description="The live suite. Billed calls!")
+    parser.add_argument("provider", choices=sorted(PROVIDERS))
+    parser.add_argument("--model", default=MODEL, help=f"default: {MODEL}")
+    parser.add_argument("--base-model", default=BASE_MODEL, help=f"one not for chat; default: {BASE_MODEL}")
+    parser.add_argument("--base-url", help="default: from the environment, else the provider's own")
+    parser.add_argument("--without", default="", help="topics out of the server's reach: stop,tools")
+    options, others = parser.parse_known_args(arguments)
+    try:
+        target = Target(
+            PROVIDERS[options.provider],
+            model=options.model,
+            base_model=options.base_model,
+            url=options.base_url,
+        )
+    except ConfigurationError as error:
+        print(f"live suite: {error}", file=sys.stderr)
+        return 1
+    suite = Suite(target, filter(None, options.without.split(",")))
+    # the drivers had to be imported before pytest, and with them anyio, which is a pytest plugin too
+    early = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
+    command = [str(Path(__file__).parent), "-m", "api", "-W", early, *others]
+    code = pytest.main(command, plugins=[_named(suite)])
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        print("live suite: no test was collected, so nothing is proven", file=sys.stderr)
+        return 1
+    return int(code)
+
+
+class _Registering:
+    """Registers the suite under its name, by which the fixtures find it."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(self._suite, PLUGIN)
+
+
+def _named(suite: Suite) -> object:
+    return _Registering(suite)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

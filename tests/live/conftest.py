@@ -1,0 +1,88 @@
+"""Fixtures of the live suite. A test that asks for more than it announced fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from botticelli import ChatDriver, GenerateRequest
+from botticelli.dialects.openai.encode import encode_request
+
+from .callers import AsyncCaller, Caller, SyncCaller
+from .target import PLUGIN, Suite, Target, calls_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> Suite:
+    found = request.config.pluginmanager.get_plugin(PLUGIN)
+    if not isinstance(found, Suite):
+        pytest.fail("live tests are run by `just test-api PROVIDER`", pytrace=False)
+    return found
+
+
+@pytest.fixture
+def target(suite: Suite) -> Target:
+    return suite.target
+
+
+@pytest.fixture
+def users_environment(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies and TLS settings as the user has them."""
+    for name, value in target.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def make(
+    request: pytest.FixtureRequest, suite: Suite, users_environment: None
+) -> Generator[Callable[..., Caller]]:
+    """Makes callers, closes them, and holds the test to the number of calls that it announced."""
+    made: list[Caller] = []
+    target = suite.target
+
+    def new(*, aio: bool = False, key: str | None = None) -> Caller:
+        drivers, token = target.drivers, key or target.key.reveal()
+        kind = drivers.aio if aio else drivers.sync
+        driver = kind.with_api_token(token, target.model, base_url=target.base_url)
+        made.append(SyncCaller(driver) if isinstance(driver, ChatDriver) else AsyncCaller(driver))
+        return made[-1]
+
+    yield new
+    for caller in made:
+        caller.close()
+        suite.add(caller.usage)
+    announced = calls_of(request.node)
+    used = sum(caller.usage.calls for caller in made)
+    assert used <= announced, f"{used} calls were made, {announced} announced"
+
+
+@pytest.fixture
+def caller(make: Callable[..., Caller]) -> Caller:
+    return make()
+
+
+@pytest.fixture
+def wire(target: Target, users_environment: None) -> Callable[[GenerateRequest], str]:
+    """Asks for a stream without the driver: the bytes show who is to blame for what is missing."""
+
+    def send(request: GenerateRequest) -> str:
+        answer = httpx.post(
+            f"{target.base_url.rstrip('/')}/chat/completions",
+            content=encode_request(request, model=target.model, stream=True),
+            headers={"authorization": f"Bearer {target.key.reveal()}", "content-type": "application/json"},
+            timeout=120,
+        )
+        return answer.text
+
+    return send
+
+
+@pytest.fixture(params=["sync", "async"])
+def either(request: pytest.FixtureRequest, make: Callable[..., Caller]) -> Caller:
+    """The sync driver, then the async one."""
+    return make(aio=request.param == "async")

@@ -1,0 +1,158 @@
+"""What the live suite talks to, and the pytest plugin that carries it: the plan before, the sum at the end.
+
+Looked up before pytest starts, because `tests/conftest.py` takes keys and proxies out of the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from botticelli import AsyncHuggingFaceDriver, HuggingFaceDriver, UsageTotals
+from botticelli.drivers.huggingface import HUGGINGFACE
+from botticelli.drivers.settings import base_url, find_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from botticelli import AsyncChatDriver, ChatDriver, GenerateResponse, Provider
+    from botticelli.drivers.settings import Secret
+
+PLUGIN = "botticelli-live"
+
+
+class Drivers(NamedTuple):
+    """A provider and its two drivers."""
+
+    provider: Provider
+    sync: type[ChatDriver]
+    aio: type[AsyncChatDriver]
+
+
+PROVIDERS = {"huggingface": Drivers(HUGGINGFACE, HuggingFaceDriver, AsyncHuggingFaceDriver)}
+
+
+class Target:
+    """One model behind one endpoint.
+
+    Attributes:
+        drivers: Of the provider.
+        model: Who is asked.
+        base_model: One that is not for chat; asked only where `is_providers_own`.
+        key: What is sent as the key.
+        base_url: Where.
+        is_providers_own: Whether that is the provider's own endpoint, so that its peculiarities are expected.
+        environment: The user's, with proxies and TLS settings.
+    """
+
+    def __init__(self, drivers: Drivers, *, model: str, base_model: str, url: str | None) -> None:
+        """Look up key and base URL as the drivers do.
+
+        Raises:
+            ConfigurationError: There is no key, or something is malformed.
+        """
+        self.drivers = drivers
+        self.model = model
+        self.base_model = base_model
+        self.key: Secret
+        self.key, variables = find_key(drivers.provider, None)
+        self.base_url = base_url(url, drivers.provider, variables)
+        own = urlsplit(drivers.provider.base_url).hostname
+        self.is_providers_own = urlsplit(self.base_url).hostname == own
+        self.environment = dict(os.environ)
+
+
+class Suite:
+    """The plugin: takes out what is declared out of reach, says what it will cost, sums up what it did.
+
+    Args:
+        target: Who is asked.
+        without: Topics that are declared out of this server's reach.
+    """
+
+    def __init__(self, target: Target, without: Iterable[str]) -> None:
+        self.target = target
+        self._without = set(without)
+        self._left_out: dict[str, str] = {}
+        self._used: list[UsageTotals] = []
+        self._deviations: Counter[str] = Counter()
+
+    def add(self, usage: UsageTotals) -> None:
+        """Count what a driver used."""
+        self._used.append(usage)
+
+    def note(self, response: GenerateResponse) -> None:
+        """Count where an answer broke the format."""
+        self._deviations.update({found.code: found.count for found in response.deviations})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        live = [item for item in items if item.get_closest_marker("api")]
+        topics = {topic_of(item) for item in live}
+        if unknown := self._without - topics:
+            raise pytest.UsageError(
+                f"--without {','.join(sorted(unknown))}: the topics are {', '.join(sorted(topics))}"
+            )
+        left_out = [item for item in live if self._leave_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+    def _leave_out(self, item: pytest.Item) -> bool:
+        topic = topic_of(item)
+        if topic in self._without:
+            self._left_out[topic] = "declared out of this server's reach with --without"
+        elif not self.target.is_providers_own and (reason := _arguments(item).get("providers_own")):
+            self._left_out[topic] = reason
+        return topic in self._left_out
+
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
+        target = self.target
+        most = f"at most {sum(map(calls_of, items))} billed calls"
+        why = "what the server refuses as busy is asked for again, up to twice; refusals are not billed"
+        return [f"live: {target.model} at {target.base_url}", f"live: {most} ({why})"]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        used = self._used
+        write = terminalreporter.write_line
+        terminalreporter.section("live")
+        tokens = sum(each.prompt_tokens + each.completion_tokens for each in used)
+        write(
+            f"used: {sum(each.calls for each in used)} calls, {sum(each.retries for each in used)} of them "
+            f"repeated, {tokens} tokens" + _cost(used)
+        )
+        shown = ", ".join(f"{code} ({count})" for code, count in self._deviations.most_common())
+        write(f"where the server broke the format and the driver coped: {shown or 'nowhere'}")
+        for topic, reason in sorted(self._left_out.items()):
+            write(f"not asked: {topic}: {reason}")
+
+
+def _cost(used: list[UsageTotals]) -> str:
+    priced = sum(each.priced for each in used)
+    cost = sum(each.cost for each in used)
+    return f", {cost:.6f} USD for the {priced} calls with a known price" if priced else ""
+
+
+def topic_of(item: pytest.Item) -> str:
+    """`stop` for `test_stop` and each of its variants."""
+    return item.name.partition("[")[0].removeprefix("test_")
+
+
+def _arguments(item: pytest.Item) -> dict[str, Any]:
+    marker = item.get_closest_marker("api")
+    return dict(marker.kwargs) if marker else {}
+
+
+def calls_of(item: pytest.Item) -> int:
+    """How many calls a test makes at most that could be billed.
+
+    Raises:
+        pytest.UsageError: It doesn't say.
+    """
+    try:
+        return int(_arguments(item)["calls"])
+    except KeyError:
+        raise pytest.UsageError(f"{item.nodeid} must say @pytest.mark.api(calls=...)") from None

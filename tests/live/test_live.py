@@ -1,0 +1,263 @@
+"""The driver and a real server, topic by topic.
+
+A test that can't reach its point fails and says whose departure that is; nothing is skipped. A server that
+is known not to reach a topic is asked without it, by declaration: ``--without stop,tools``.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from jsonschema_rs import is_valid
+
+from botticelli import (
+    AuthenticationError,
+    BotticelliError,
+    FinishReason,
+    GenerateRequest,
+    GenerateResponse,
+    Message,
+    ModelNotFoundError,
+    NotChatModelError,
+    NotFoundError,
+    ResponseFormat,
+    ToolDefinition,
+    contracts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .callers import Caller, Streamed
+    from .target import Suite, Target
+
+WEATHER = Message.user("What is the weather in Paris?")
+COUNT = Message.user("Count to twenty")
+CITY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+GET_WEATHER = ToolDefinition(name="get_weather", description="The weather in a city", parameters=CITY)
+
+
+def departs(what: str, got: object) -> NoReturn:
+    """Fail because of what the server or its model did; the driver delivered it faithfully."""
+    pytest.fail(f"the server's departure, not the driver's: {what}; it sent {got!r}", pytrace=False)
+
+
+def ask(*messages: Message, max_tokens: int = 100, **more: Any) -> GenerateRequest:
+    return GenerateRequest(messages=list(messages), max_tokens=max_tokens, temperature=0, **more)
+
+
+def whole(suite: Suite, response: GenerateResponse) -> dict[str, Any]:
+    """What the server sent, read without the driver; the driver and the contract must agree on its form."""
+    suite.note(response)
+    broken = contracts.validate_bytes("openai/response", response.raw)
+    assert bool(broken) == bool(response.deviations), (list(map(str, broken)), response.deviations)
+    sent: dict[str, Any] = json.loads(response.raw)
+    return sent
+
+
+def streamed(suite: Suite, answer: Streamed) -> GenerateResponse:
+    """A stream's answer, after what holds for every stream."""
+    suite.note(answer.response)
+    assert [chunk.is_final for chunk in answer.chunks].count(True) == 1
+    assert answer.chunks[-1].is_final
+    assert answer.chunks[-1].finish_reason == answer.response.finish_reason
+    assert "".join(chunk.text for chunk in answer.chunks) == answer.response.text
+    return answer.response
+
+
+@pytest.mark.api(calls=1)
+def test_basic(suite: Suite, either: Caller) -> None:
+    response = either.generate(ask(WEATHER))
+    sent = whole(suite, response)["choices"][0]
+    if not sent["message"].get("content"):
+        departs("an answer without text", sent)
+    assert response.text == sent["message"]["content"]
+    assert response.finish_reason_raw == sent["finish_reason"]
+    assert response.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+
+
+@pytest.mark.api(calls=2)
+def test_multi_turn(suite: Suite, caller: Caller) -> None:
+    first = caller.generate(ask(WEATHER))
+    second = caller.generate(ask(WEATHER, first.to_message(), COUNT))
+    before, after = whole(suite, first).get("usage"), whole(suite, second).get("usage")
+    if not before or not after:
+        departs("no usage, so that nothing shows whether it read the history", (before, after))
+    if after["prompt_tokens"] < before["prompt_tokens"] + before["completion_tokens"]:
+        departs("the history was not all read", (before, after))
+    assert second.text
+
+
+@pytest.mark.api(calls=1)
+def test_stream(suite: Suite, either: Caller) -> None:
+    answer = either.stream(ask(COUNT))
+    response = streamed(suite, answer)
+    pieces = [chunk.text for chunk in answer.chunks if chunk.text]
+    if len(pieces) < 3:
+        departs("a stream in fewer than three pieces", pieces)
+    assert response.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+
+
+@pytest.mark.api(calls=1)
+def test_usage(suite: Suite, caller: Caller) -> None:
+    response = caller.generate(ask(WEATHER))
+    sent = whole(suite, response).get("usage")
+    if not sent:
+        departs("an answer without usage", sent)
+    usage = response.usage
+    assert usage is not None
+    assert usage.prompt_tokens == sent["prompt_tokens"] > 0
+    assert usage.completion_tokens == sent["completion_tokens"] > 0
+    assert usage.total_tokens == sent["total_tokens"]
+    totals = caller.usage
+    assert (totals.prompt_tokens, totals.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
+
+
+@pytest.mark.api(calls=2)
+def test_stream_usage(suite: Suite, caller: Caller, wire: Callable[[GenerateRequest], str]) -> None:
+    request = ask(COUNT, stream_usage=True)
+    answer = caller.stream(request)
+    usage = streamed(suite, answer).usage
+    if usage is None:
+        sent = wire(request)
+        assert "prompt_tokens" not in sent
+        departs("no usage in a stream that asked for it", sent[-300:])
+    assert answer.chunks[-1].usage == usage
+    assert usage.prompt_tokens
+    assert usage.completion_tokens
+
+
+@pytest.mark.api(calls=1)
+def test_max_tokens(suite: Suite, caller: Caller) -> None:
+    response = caller.generate(ask(COUNT, max_tokens=5))
+    sent = whole(suite, response)
+    word = sent["choices"][0]["finish_reason"]
+    if word != "length" or sent["usage"]["completion_tokens"] > 5:
+        departs("max_tokens=5 didn't end the answer", sent)
+    assert response.finish_reason is FinishReason.LENGTH
+
+
+@pytest.mark.api(calls=1)
+def test_stop(suite: Suite, caller: Caller) -> None:
+    response = caller.generate(ask(COUNT, stop=["7"]))
+    sent = whole(suite, response)["choices"][0]
+    text = sent["message"]["content"]
+    if "6" not in text:
+        departs(
+            "the model doesn't count in figures, so that the stop word never came: try another --model", text
+        )
+    if "8" in text:
+        departs("the answer went on after the stop word", text)
+    if "7" in text:
+        departs("the stop word itself was sent", text)
+    assert response.text == text
+    assert response.finish_reason is FinishReason.STOP
+
+
+def called(response: GenerateResponse) -> None:
+    """The answer calls `get_weather` for Paris."""
+    call = response.tool_calls[0]
+    if call.name != "get_weather" or not is_valid(CITY, call.arguments):
+        departs("the call is not of the tool, or its arguments don't keep to their schema", call)
+    assert "paris" in call.arguments["city"].lower()
+    assert response.finish_reason is FinishReason.TOOL_USE or response.finish_reason_raw == "stop"
+
+
+@pytest.mark.api(calls=2)
+def test_tools(suite: Suite, caller: Caller) -> None:
+    first = caller.generate(ask(WEATHER, tools=[GET_WEATHER]))
+    sent = whole(suite, first)["choices"][0]
+    if not sent["message"].get("tool_calls"):
+        departs("a tool was to be called, and wasn't", sent)
+    assert len(first.tool_calls) == len(sent["message"]["tool_calls"])
+    called(first)
+    result = Message.tool(first.tool_calls[0].id, "sunny, 21 degrees")
+    second = caller.generate(ask(WEATHER, first.to_message(), result, tools=[GET_WEATHER]))
+    whole(suite, second)
+    assert second.text or second.tool_calls
+
+
+@pytest.mark.api(calls=2)
+def test_stream_tools(suite: Suite, caller: Caller, wire: Callable[[GenerateRequest], str]) -> None:
+    request = ask(WEATHER, tools=[GET_WEATHER])
+    answer = caller.stream(request)
+    response = streamed(suite, answer)
+    if not response.tool_calls:
+        sent = wire(request)
+        assert '"arguments"' not in sent
+        departs("a tool was to be called, and wasn't", sent[-300:])
+    called(response)
+    pieces = [piece for chunk in answer.chunks for piece in chunk.tool_calls if piece.index == 0]
+    assert "".join(piece.arguments for piece in pieces) == response.tool_calls[0].arguments_json
+
+
+def outcome(caller: Caller, request: GenerateRequest) -> GenerateResponse | BotticelliError:
+    try:
+        return caller.generate(request)
+    except BotticelliError as error:
+        return error
+
+
+@pytest.mark.api(calls=1)
+def test_json_schema(suite: Suite, caller: Caller) -> None:
+    got = outcome(caller, ask(WEATHER, response_format=ResponseFormat.json_schema("city", CITY)))
+    if isinstance(got, BotticelliError):
+        departs("it refuses a JSON schema", got)
+    text = whole(suite, got)["choices"][0]["message"]["content"]
+    assert got.text == text
+    value = None
+    with suppress(ValueError):
+        value = json.loads(text)
+    if not is_valid(CITY, value):
+        departs("a JSON schema was given, and the answer doesn't keep to it", text)
+
+
+@pytest.mark.api(calls=1)
+def test_unknown_model(target: Target, caller: Caller) -> None:
+    name = "botticelli-tests/no-such-model"
+    got = outcome(caller, ask(WEATHER, max_tokens=5, model=name))
+    if isinstance(got, GenerateResponse):
+        departs("it answers for a model that it doesn't have", got.raw)
+    if not isinstance(got, ModelNotFoundError | NotFoundError):
+        departs("an unknown model is a 404, or an error that says so", got)
+    if target.is_providers_own:
+        assert isinstance(got, ModelNotFoundError)
+        assert got.model == name
+
+
+@pytest.mark.api(calls=1, providers_own="only the provider's own endpoint tells that a model isn't for chat")
+def test_base_model(target: Target, caller: Caller) -> None:
+    with pytest.raises(NotChatModelError) as caught:
+        caller.generate(ask(WEATHER, max_tokens=5, model=target.base_model))
+    assert caught.value.model == target.base_model
+
+
+@pytest.mark.api(calls=1)
+@pytest.mark.parametrize("rim", ["sync", "async"])
+def test_bad_token(rim: str, make: Callable[..., Caller], canary: str) -> None:
+    got = outcome(make(aio=rim == "async", key=canary), ask(WEATHER, max_tokens=5))
+    if isinstance(got, GenerateResponse):
+        departs("it takes any token", got.raw)
+    if not isinstance(got, AuthenticationError):
+        departs("a token that nobody issued is a 401", got)
+    assert got.status == 401
+    assert canary not in f"{got} {got!r} {vars(got)}"
+
+
+@pytest.mark.api(calls=0)
+def test_models(target: Target, caller: Caller) -> None:
+    models = caller.models()
+    if not models:
+        departs("an empty list of models", models)
+    assert len({model.id for model in models}) == len(models)
+    if target.is_providers_own:
+        assert target.model.partition(":")[0] in {model.id for model in models}
+        assert any(model.providers for model in models)

@@ -1,0 +1,60 @@
+"""The runner of the live suite, offline: what it refuses to call a success."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = "http://127.0.0.1:1/v1"
+
+
+def run(folder: Path, *arguments: str, key: str | None = None) -> tuple[int, str]:
+    """Run it in an empty folder, so that no `.env` is found."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.live", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **({"HUGGINGFACE_API_KEY": key} if key else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_a_key_it_ends_at_once_and_says_what_to_set(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "huggingface")
+    assert code == 1
+    assert "HUGGINGFACE_API_KEY or HF_TOKEN" in text
+    assert text.count("\n") == 1
+
+
+def test_no_test_is_no_success(tmp_path: Path, canary: str) -> None:
+    code, text = run(tmp_path, "huggingface", "--base-url", NOWHERE, "-k", "nothing", key=canary)
+    assert code == 1
+    assert "nothing is proven" in text
+
+
+def test_a_server_that_isnt_there_is_a_failure(tmp_path: Path, canary: str) -> None:
+    code, text = run(
+        tmp_path, "huggingface", "--base-url", NOWHERE, "-k", "basic", "--without", "tools", key=canary
+    )
+    assert code == 1
+    assert "2 failed" in text
+    assert f"live: meta-llama/Llama-3.2-1B-Instruct at {NOWHERE}" in text
+    assert "at most 2 billed calls" in text
+    assert "not asked: base_model: only the provider's own endpoint" in text
+    assert "not asked: tools: declared out of this server's reach" in text
+    assert canary not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["huggingface", "--without", "everything"], 4), (["nobody"], 2)]
+)
+def test_mistakes_are_usage_errors(arguments: list[str], code: int, tmp_path: Path, canary: str) -> None:
+    assert run(tmp_path, *arguments, key=canary)[0] == code
