@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.values import Token
 
-__all__ = ["damaged", "json_values"]
+__all__ = ["KINDS", "damaged", "json_values"]
 
-_KINDS = ("delete", "null", "retype", "number", "empty", "wrap", "double")
+KINDS = ("delete", "null", "retype", "number", "empty", "wrap", "double")
 _ODD_NUMBERS = (-1, 0.5, 2**31, 2**63, -(2**64), 1e300, -0.0)
 _EMPTY: tuple[Any, ...] = ("", [], {})
 _DELETED = object()
@@ -44,15 +44,19 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def damaged(draw: st.DrawFn, valid: Any) -> Any:
+def damaged(draw: st.DrawFn, valid: Any, kinds: tuple[str, ...] = KINDS) -> Any:
     """A copy of a value with one to three places damaged.
 
-    A place is deleted, made null, given another type or an odd number, emptied, wrapped or doubled.
+    Args:
+        draw: Given by hypothesis.
+        valid: The value. It is not changed.
+        kinds: The kinds of damage to draw from. A place may be deleted, made null, given another
+            type or an odd number, emptied, wrapped or doubled (what cannot be doubled is retyped).
     """
     value = valid
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.sampled_from(list(_places(value))))
-        kind = draw(st.sampled_from(_KINDS))
+        kind = draw(st.sampled_from(kinds))
         value = _change(value, place, functools.partial(_spoil, draw, kind))
         if value is _DELETED:
             return None

@@ -120,6 +120,19 @@ def test_no_two_instances_share_a_rule_or_a_name() -> None:
             assert repeated == [], member
 
 
+@pytest.mark.parametrize("name", ["a.b", "a b", "é", "a/b", "a\n", "\na", "a:b", "", "\uff21", "n" * 65])
+def test_names_are_of_few_characters(name: str) -> None:
+    message = {"role": "user", "content": ""}
+    function: dict[str, Any] = {"type": "function", "function": {"name": name}}
+    request = {"model": "", "messages": [message], "tools": [function], "tool_choice": function}
+    request["response_format"] = {"type": "json_schema", "json_schema": {"name": name}}
+    assert {violation.path for violation in contracts.violations("openai/request", request)} == {
+        "$.tools[0].function.name",
+        "$.tool_choice.function.name",
+        "$.response_format.json_schema.name",
+    }
+
+
 def test_all_that_is_wrong_is_reported_at_once() -> None:
     instance: dict[str, Any] = {
         "id": 1,

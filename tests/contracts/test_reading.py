@@ -87,7 +87,11 @@ def test_numbers_beyond_a_double_are_legal(text: str) -> None:
 
 def test_nesting_up_to_the_limit_is_judged() -> None:
     assert found(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) == []
+    assert found(b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH) == []
     assert found(b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH) == []
+    one_more = MAX_DEPTH + 1
+    assert found(b"[" * one_more + b"1" + b"]" * one_more) == [("nesting-too-deep", "$[0]")]
+    assert found(b'{"a":' * one_more + b"1" + b"}" * one_more) == [("nesting-too-deep", "$.a")]
 
 
 def test_nesting_beyond_the_limit_is_cut_off_and_said_once() -> None:

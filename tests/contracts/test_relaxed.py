@@ -159,6 +159,18 @@ def test_an_edit_that_changes_nothing_is_refused(edit: dict[str, Any], said: str
 
 
 def test_building_leaves_the_relaxations_as_they_were() -> None:
+    at = "/properties/id"
+    edits: list[dict[str, Any]] = [
+        {"op": "set", "at": at, "keywords": {"items": {"type": "string"}}},
+        {"op": "define", "at": "", "member": "x", "as": {"type": "string"}},
+        {"op": "branch", "at": at, "when": {"type": "null"}, "then": {"type": "string"}},
+        {"op": "loosen", "rule": "type", "under": [at, "/properties/x"]},
+        {"op": "accept", "at": at + "/allOf/0/then", "types": ["null"]},
+    ]
+    kept = copy.deepcopy(edits)
+    one = dataclasses.replace(ON_SCHEMAS[0], edits=tuple({"schema": "response", **edit} for edit in edits))
+    relax(STRICT, [one])
+    assert edits == kept
     before = copy.deepcopy(ON_SCHEMAS)
     relax(STRICT, ON_SCHEMAS)
     assert before == ON_SCHEMAS
