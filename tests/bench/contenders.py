@@ -75,8 +75,7 @@ class Bare:
         self._url = f"{base_url}/chat/completions"
         self._headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
         self._client = httpx.Client(timeout=60)
-        limits = httpx.Limits(max_connections=None)
-        self._async_client = httpx.AsyncClient(timeout=60, limits=limits)
+        self._async_client = httpx.AsyncClient(timeout=60)
         self._chunk = msgspec.json.Decoder(Chunk).decode
         self._answer = msgspec.json.Decoder(Answer).decode
 
