@@ -1,5 +1,6 @@
 """Finding, compiling and asking: the public functions, their errors, and what they must not do."""
 
+import doctest
 import pickle
 import subprocess
 import sys
@@ -93,6 +94,10 @@ def test_an_unknown_contract_is_an_error_whatever_the_instance() -> None:
         contracts.validate_bytes("nope", b"")
 
 
+def test_the_example_in_the_documentation_is_true() -> None:
+    assert doctest.testmod(contracts) == (0, 2)
+
+
 def test_a_validator_is_made_once() -> None:
     assert contracts.validator("openai/chunk") is contracts.validator("openai/chunk")
 
@@ -134,6 +139,12 @@ def test_a_part_of_a_contract_can_be_asked_alone() -> None:
     assert not judge.is_valid([256])
     with pytest.raises(ContractDataError):
         contracts.packaged().judge("openai/response", "/$defs/nobody")
+
+
+def test_a_contract_is_known_by_its_identifier() -> None:
+    assert contracts.packaged().name_of("urn:botticelli:contract:wire:chunk") == "wire/chunk"
+    with pytest.raises(UnknownContractError):
+        contracts.packaged().name_of("urn:botticelli:contract:wire:request")
 
 
 def test_faults_of_bytes_come_before_breaches_of_the_contract() -> None:
