@@ -51,19 +51,33 @@ coverage:
 [group('contracts')]
 contracts:
     python -m botticelli.contracts build --check
-    python -m botticelli.contracts breaking
     python -m botticelli.kit.cases
-    pytest -q tests/contracts
+    pytest -q -n auto tests/contracts tests/property/test_contract_properties.py
+    @just _breaking
+
+# What has become stricter since the last release
+[private]
+_breaking:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! release=$(git describe --tags --abbrev=0 2>/dev/null); then
+        echo "no release yet: nothing to compare the contracts with"
+        exit 0
+    fi
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    git archive "$release" contracts | tar -x -C "$folder"
+    python -m botticelli.contracts breaking "$folder/contracts"
 
 # Write the tolerant schemas anew from the strict ones and the relaxations
 [group('contracts')]
 build-contracts:
     python -m botticelli.contracts build
 
-# Hold published examples to the contract: a file or folder of them, at the desk
+# Hold our contracts to a copy of the published document and its examples, at the desk
 [group('contracts')]
 examples path:
-    python -m botticelli.contracts examples "{{ path }}"
+    python -m botticelli.contracts published "{{ path }}"
 
 # Botticelli beside bare httpx, openai and huggingface_hub, in one run
 [group('measure')]
