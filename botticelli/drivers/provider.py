@@ -28,7 +28,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         auth_header: The header that carries the key: ``Authorization``, Azure's ``api-key``.
         auth_scheme: The word before the key in that header; empty for none.
         key_prefix: What its keys begin with. Never enforced; a 401 mentions it.
-        key_help: Where a key comes from, for the error about a missing one.
+        key_help: What to do for a key, as the beginning of a sentence, for the error about a missing one.
         headers: Sent with every request; a driver's own headers come after them.
         bill_to_header: The header that names who pays, or None where there is none.
         max_tokens_field: Under which name `max_tokens` is sent.

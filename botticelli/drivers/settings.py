@@ -120,13 +120,12 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
     for name in provider.key_env:
         if found := read_key(written.get(name), name):
             return found, {**written, **{name: value for name, value in os.environ.items() if value}}
-    names = " or ".join(provider.key_env) or "api_key"
+    name, *others = provider.key_env or ("api_key",)
+    also = f" (nor is {', '.join(others)})" if others else ""
     raise ConfigurationError(
-        f"no {provider.name} key: {names} is neither in the environment nor in a .env file",
-        setting=provider.key_env[0] if provider.key_env else "api_key",
-        hint=" ".join(
-            filter(None, ["set it, pass api_key=..., or use with_api_token(None, ...)", provider.key_help])
-        ),
+        f"{name} is not set{also}",
+        setting=name,
+        hint=f"{provider.key_help or 'get a key'} and export it, or put it in .env",
     )
 
 

@@ -74,7 +74,7 @@ class StreamAnswer:
 
     def failed(self, error: BotticelliError) -> None:
         """The stream is broken off: complete the error with what had come."""
-        if isinstance(error, ModelsError) and error.partial is None:
-            error.partial = self._assembler.partial()
-        self._task.call.delivered = True  # nothing of a stream is asked for twice
-        self._task.failed(error)
+        if isinstance(error, ModelsError):
+            if error.partial is None:
+                error.partial = self._assembler.partial()
+            self._task.give_up(error)

@@ -259,15 +259,15 @@ class Task:
         if not isinstance(error, ModelsError):
             return None
         wait = self.call.failed(error, time.monotonic(), random())  # noqa: S311 -- jitter, not a secret
-        said = f"{error.kind} {error.status or ''}".rstrip()
-        if wait is not None:
-            _log.debug("attempt %d: %s; the next one in %.3f s", self.call.attempts, said, wait)
-            return wait
-        _log.debug("attempt %d: %s; given up", self.call.attempts, said)
-        self._complete(error)
-        return None
+        if wait is None:
+            self.give_up(error)
+        else:
+            _log.debug("attempt %d: %s; the next one in %.3f s", self.call.attempts, error.kind, wait)
+        return wait
 
-    def _complete(self, error: ModelsError) -> None:
+    def give_up(self, error: ModelsError) -> None:
+        """The error stands: complete it with what is known of the call."""
+        _log.debug("attempt %d: %s; given up", self.call.attempts, error.kind)
         endpoint = self._endpoint
         # what it grew out of quotes the answer, which may quote the key
         error.__cause__ = error.__context__ = None

@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 TOKEN = "hf_CanaryCanaryCanaryCanary"
 
 Step: TypeAlias = bytes | float | Literal["hold", "reset", "close"]
-"""Bytes to send, seconds to wait, or: wait until the client leaves; reset; close. At the end: keep on."""
+"""Bytes to send, seconds to wait, or: wait until the client leaves, for `HOLD` seconds at most; reset; close.
+
+Without one of these at the end the connection is kept. What follows a hold is an answer that comes too
+late: a client that should have left gets it, and its test fails.
+"""
+HOLD = 6.0
 Play: TypeAlias = tuple[Step, ...]
 
 
@@ -137,8 +142,12 @@ class Server:
         elif isinstance(step, float | int):
             self.stopped.wait(step)
         elif step == "hold":
+            connection.settimeout(HOLD)
             try:
                 gone = not connection.recv(1)
+            except TimeoutError:
+                connection.settimeout(None)
+                return True
             except OSError:
                 gone = True
             if gone and not self.stopped.is_set():

@@ -30,6 +30,7 @@ from botticelli import (
     NotChatModelError,
     RateLimit,
     StreamError,
+    Timeouts,
     UsageTotals,
 )
 from botticelli.drivers import task
@@ -396,7 +397,8 @@ def test_a_kept_connection_that_went_away_is_replaced_at_once(
     rim: Rim, serve: Serve, ask: GenerateRequest
 ) -> None:
     server = serve(answer("1"), ("reset",), answer("2"))
-    driver = rim.driver(server, backoff=600, timeout=5)
+    # an ordinary wait would be longer than the call may take, so that there would be none
+    driver = rim.driver(server, backoff=600, timeout=Timeouts(total=5))
     assert rim.generate(driver, ask).text == "1"
     # the second request goes out on the first one's connection, which is then reset
     assert rim.generate(driver, ask).text == "2"

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from botticelli import ConfigurationError, GenerateRequest, Message, StreamError, UsageTotals
+from botticelli import (
+    ConfigurationError,
+    GenerateRequest,
+    InvalidRequestError,
+    Message,
+    StreamError,
+    UsageTotals,
+)
 
 from .conftest import (
     DONE,
@@ -182,6 +189,17 @@ def test_an_entry_that_cant_be_read_is_replaced(
     assert rim.generate(driver, ask).text == "new"
     assert len(server.requests) == 2
     assert json.loads(cache[key])["id"] == "c1"
+
+
+def test_an_entry_that_cant_be_read_is_dropped(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    driver = rim.driver(serve(answer(), error(400)), cache=cache)
+    rim.generate(driver, ask)
+    cache[next(iter(cache))] = b"?"
+    with pytest.raises(InvalidRequestError):
+        rim.generate(driver, ask)
+    assert cache == {}
 
 
 class Broken(MutableMapping[str, bytes]):

@@ -21,10 +21,17 @@ Serve = Callable[..., Server]
 
 
 class Echo:
-    """An asyncio server in a thread of its own that says, after a while, what it was asked."""
+    """An asyncio server in a thread of its own that says, after a while, what it was asked.
 
-    def __init__(self, wait: float) -> None:
+    Args:
+        wait: Seconds.
+        together: How many requests must have come before any is answered.
+    """
+
+    def __init__(self, wait: float, together: int = 1) -> None:
         self._wait = wait
+        self._together = together
+        self._requests = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self.connections = 0
@@ -40,7 +47,7 @@ class Echo:
         self._thread.join(10)
 
     async def _run(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._over, self._all = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
@@ -55,6 +62,10 @@ class Echo:
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
                 asked = json.loads(await reader.readexactly(length))
                 text = asked["messages"][0]["content"]
+                self._requests += 1
+                if self._requests >= self._together:
+                    self._all.set()
+                await self._all.wait()
                 await asyncio.sleep(self._wait)
                 writer.write(stream(text, "!") if asked.get("stream") else answer(f"{text}!"))
                 await writer.drain()
@@ -69,7 +80,7 @@ def asking(text: str) -> GenerateRequest:
 @pytest.mark.anyio
 async def test_five_hundred_calls_at_once() -> None:
     answers: dict[int, str] = {}
-    with Echo(wait=1.5) as server:
+    with Echo(wait=1.5, together=500) as server:
         async with AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
 
             async def call(number: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -379,6 +380,34 @@ async def test_cancelling_closes_the_connection_at_once(serve: Serve, ask: Gener
     assert len(server.requests) == 1
 
 
+class Slow(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Says nothing, and needs a moment to be closed."""
+
+    closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=self, headers={"content-type": "text/event-stream"})
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await anyio.sleep_forever()
+        yield b""
+
+    async def aclose(self) -> None:
+        await anyio.sleep(0.01)
+        self.closed = True
+
+
+@pytest.mark.anyio
+async def test_cancelling_lets_a_connection_be_closed_in_peace(ask: GenerateRequest) -> None:
+    transport = Slow()
+    async with httpx.AsyncClient(transport=transport) as client:
+        driver = AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url="http://h/v1", http_client=client)
+        with anyio.move_on_after(0.05):
+            async with driver.generate_stream(ask) as reading:
+                await anext(reading)
+        assert transport.closed
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_asyncios_own_cancelling(serve: Serve, ask: GenerateRequest, streaming: bool) -> None:
     server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
@@ -411,10 +440,18 @@ async def test_cancelling_in_the_wait_for_a_retry(serve: Serve, ask: GenerateReq
     assert len(server.requests) == 1
 
 
-def test_closing_wakes_who_waits_for_a_retry(serve: Serve, ask: GenerateRequest) -> None:
+def test_closing_wakes_who_waits_for_a_retry(
+    serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture
+) -> None:
     server = serve(error(429, headers=(("Retry-After", "50"),)), answer())
     driver = HuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url)
+    waiting = threading.Event()
     raised: list[BaseException] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "the next one in" in record.getMessage():
+                waiting.set()
 
     def call() -> None:
         try:
@@ -422,11 +459,15 @@ def test_closing_wakes_who_waits_for_a_retry(serve: Serve, ask: GenerateRequest)
         except ConfigurationError as problem:
             raised.append(problem)
 
-    thread = threading.Thread(target=call)
+    caplog.set_level(logging.DEBUG, logger="botticelli")
+    listening = Listening()
+    logging.getLogger("botticelli").addHandler(listening)
+    thread = threading.Thread(target=call, daemon=True)
     thread.start()
-    assert server.asked.wait(5)
+    assert waiting.wait(5)
     driver.close()
-    thread.join(20)
+    thread.join(10)
+    logging.getLogger("botticelli").removeHandler(listening)
     assert not thread.is_alive()
     assert len(raised) == 1
     assert len(server.requests) == 1

@@ -13,9 +13,12 @@ import pytest
 
 from botticelli import AsyncHuggingFaceDriver, CallTimeoutError, GenerateRequest, RateLimitError, Timeouts
 
-from .conftest import END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
+from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
 
 Serve = Callable[..., Server]
+
+ANSWER = answer()
+REST = framed(event("late")) + framed(event(finish="stop")) + framed(DONE) + END
 
 LONG = Timeouts(pool=30, connect=30, first_byte=30, idle=30, progress=30, total=30)
 
@@ -69,7 +72,7 @@ async def _in_a_stream(driver: Any, ask: GenerateRequest) -> Any:
     return caught
 
 
-@pytest.mark.parametrize("steps", [("hold",), (b"HTTP/1.1 200 OK\r\nContent-", "hold")])
+@pytest.mark.parametrize("steps", [("hold", ANSWER), (ANSWER[:30], "hold", ANSWER[30:])])
 def test_first_byte(rim: Rim, serve: Serve, ask: GenerateRequest, steps: Any) -> None:
     server = serve(steps)
     driver = rim.driver(server, timeout=limits(first_byte=0.15))
@@ -84,7 +87,7 @@ def test_first_byte(rim: Rim, serve: Serve, ask: GenerateRequest, steps: Any) ->
 
 
 def test_idle_in_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    server = serve((http(b'{"id":', length=500), "hold"))
+    server = serve((ANSWER[:-20], "hold", ANSWER[-20:]))
     with pytest.raises(CallTimeoutError) as caught:
         rim.generate(rim.driver(server, timeout=limits(idle=0.15)), ask)
     assert (caught.value.phase, caught.value.seconds, caught.value.partial) == ("idle", 0.15, None)
@@ -93,7 +96,7 @@ def test_idle_in_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest) ->
 
 @pytest.mark.parametrize("said", [True, False])
 def test_idle_in_a_stream(rim: Rim, serve: Serve, ask: GenerateRequest, said: bool) -> None:
-    server = serve((STREAM_HEAD + (framed(event("Hi")) if said else b""), "hold"))
+    server = serve((STREAM_HEAD + (framed(event("Hi")) if said else b""), "hold", REST))
     got = rim.stream(rim.driver(server, timeout=limits(idle=0.15)), ask)
     assert isinstance(got.error, CallTimeoutError)
     assert (got.error.phase, got.error.seconds) == ("idle", 0.15)
@@ -119,7 +122,7 @@ def test_comments_are_no_progress(rim: Rim, serve: Serve, ask: GenerateRequest) 
 
 
 def test_silence_may_be_a_lack_of_progress(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold", REST))
     got = rim.stream(rim.driver(server, timeout=limits(progress=0.15)), ask)
     assert isinstance(got.error, CallTimeoutError)
     assert got.error.phase == "progress"
@@ -129,8 +132,8 @@ def test_silence_may_be_a_lack_of_progress(rim: Rim, serve: Serve, ask: Generate
 @pytest.mark.parametrize(
     "steps",
     [
-        ("hold",),
-        (http(b"{", length=500), "hold"),
+        ("hold", ANSWER),
+        (ANSWER[:-20], "hold", ANSWER[-20:]),
         (http(b"", length=500), *[step for _ in range(200) for step in (b" ", 0.03)]),
     ],
 )
@@ -140,6 +143,14 @@ def test_total_of_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest, s
         rim.generate(rim.driver(server, timeout=limits(total=0.2)), ask)
     assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == ("total", 0.2, 1)
     assert len(server.requests) == 1
+
+
+def test_total_of_a_stream_that_falls_silent(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold", REST))
+    got = rim.stream(rim.driver(server, timeout=limits(total=0.3)), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert got.error.phase == "total"
+    assert server.left.wait(5)
 
 
 def test_total_of_a_stream_that_goes_on(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
@@ -153,7 +164,7 @@ def test_total_of_a_stream_that_goes_on(rim: Rim, serve: Serve, ask: GenerateReq
 
 
 def test_total_over_retries(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    server = serve((0.3, error(503)), "hold")
+    server = serve((0.3, error(503)), ("hold", ANSWER))
     driver = rim.driver(server, timeout=limits(total=0.5), max_retries=5)
     with pytest.raises(CallTimeoutError) as caught:
         rim.generate(driver, ask)
@@ -224,7 +235,7 @@ async def _busily(driver: Any, ask: GenerateRequest, texts: list[str]) -> None:
 
 
 def test_a_number_sets_the_waits(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    server = serve("hold", (http(b"{", length=9), "hold"))
+    server = serve(("hold", ANSWER), (ANSWER[:-20], "hold", ANSWER[-20:]))
     driver = rim.driver(server, timeout=0.15)
     for phase in ("first_byte", "idle"):
         with pytest.raises(CallTimeoutError) as caught:
