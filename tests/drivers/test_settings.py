@@ -71,7 +71,7 @@ def test_a_missing_key_says_what_to_do(kind: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         kind("m")
     assert caught.value.setting == FIRST
-    for word in (FIRST, SECOND, ".env", "with_api_token", "https://huggingface.co/settings/tokens"):
+    for word in (FIRST, SECOND, ".env", "put it in .env", "https://huggingface.co/settings/tokens"):
         assert word in str(caught.value)
 
 
