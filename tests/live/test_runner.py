@@ -30,7 +30,7 @@ def run(folder: Path, *arguments: str, key: str | None = None) -> tuple[int, str
 def test_without_a_key_it_ends_at_once_and_says_what_to_set(tmp_path: Path) -> None:
     code, text = run(tmp_path, "huggingface")
     assert code == 1
-    assert "HUGGINGFACE_API_KEY or HF_TOKEN" in text
+    assert "HUGGINGFACE_API_KEY is not set" in text
     assert text.count("\n") == 1
 
 
@@ -50,6 +50,22 @@ def test_a_server_that_isnt_there_is_a_failure(tmp_path: Path, canary: str) -> N
     assert "at most 2 billed calls" in text
     assert "not asked: base_model: only the provider's own endpoint" in text
     assert "not asked: tools: declared out of this server's reach" in text
+    assert canary not in text
+
+
+def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: Path, canary: str) -> None:
+    """The bench's server answers well, but always the same."""
+    command = [sys.executable, "-m", "tests.bench.server"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/single"
+        code, text = run(tmp_path, "huggingface", "--base-url", url, "-k", "basic or max_tokens", key=canary)
+        server.stdin.close()
+    assert code == 1
+    assert "1 failed, 2 passed" in text
+    assert "the server's departure, not the driver's: max_tokens=5 didn't end the answer" in text
+    assert "used: 3 calls, 0 of them repeated" in text
     assert canary not in text
 
 
