@@ -105,6 +105,7 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, notes: Notes
         logprobs=plain.get("logprobs"),
         annotations=message.get("annotations"),
         notes=notes,
+        path=f"$.choices[{place}]",
     )
 
 

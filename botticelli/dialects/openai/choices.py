@@ -199,6 +199,7 @@ class ChoiceState:
             logprobs=_copied(self._logprobs),
             annotations=list(self._annotations),
             notes=self._notes if last else Notes(),
+            path=f"$.choices[{self.index}]",
         )
 
 

@@ -105,7 +105,7 @@ def _model(entry: Any) -> Model | None:
         return Model(id=entry) if entry else None
     if not is_object(entry):
         return None
-    identity = entry.get("id") or entry.get("name")
+    identity = next((name for name in (entry.get("id"), entry.get("name")) if name), entry.get("id"))
     if not isinstance(identity, str):
         return None
     architecture = entry.get("architecture")

@@ -82,7 +82,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
     )
 
 
-def distinct(calls: list[ToolCall], choice_index: int, notes: Notes) -> list[ToolCall]:
+def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) -> list[ToolCall]:
     """The calls with ids that are there and differ, so that each call's result finds its way back."""
     taken = {call.id for call in calls}
     seen: set[str] = set()
@@ -91,8 +91,8 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes) -> list[Too
         identity = call.id
         attempt = 1
         if identity and identity in seen:
-            path = f"$.choices[{choice_index}].message.tool_calls[{position}].id"
-            notes.add("tool-id-repeated", path, "$.choices[].message.tool_calls[].id")
+            place = f"{path}.message.tool_calls[{position}].id"
+            notes.add("tool-id-repeated", place, "$.choices[].message.tool_calls[].id")
         while not identity or identity in seen or (identity != call.id and identity in taken):
             suffix = f"-{attempt}" if attempt > 1 or call.id else ""
             identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
@@ -132,6 +132,7 @@ def choice(
     logprobs: Any = None,
     annotations: Any = None,
     notes: Notes,
+    path: str,
 ) -> Choice:
     """One answer, its parts in their fixed order."""
     outputs: list[Output] = []
@@ -144,7 +145,7 @@ def choice(
     if spoken is not None:
         outputs.append(spoken)
     if calls:
-        outputs.append(ToolCalls(distinct(calls, index, notes)))
+        outputs.append(ToolCalls(distinct(calls, index, notes, path)))
     return Choice(
         index=index,
         outputs=outputs,

@@ -62,7 +62,8 @@ class StreamAssembler:
         ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still notes
             that there was something).
         failed: Why the stream broke, or None; raise it after delivering what `feed` returned.
-        late: What only `finish` brought of the answers but the first; deliver it before the final chunk.
+        late: What only `finish` brought: of the answers but the first, or before it failed. Deliver it before
+            the final chunk, or the error.
         notes: Where the server broke the format.
 
     Args:
@@ -270,7 +271,6 @@ class StreamAssembler:
     def _finish(self) -> StreamChunk:
         if self._start:
             self._sse.feed(self._start)
-        late: list[StreamChunk] = []
         unframed = False
         if self._whole is not None:
             body = bytes(self._whole)
@@ -278,13 +278,13 @@ class StreamAssembler:
             if lines is None:
                 return self._finish_whole(body)
             unframed = True
-            self._take_lines(lines, late)
-        done = self.ended or self._take_tail(late)
+            self._take_lines(lines)
+        done = self.ended or self._take_tail()
         self._check_end(done=done, unframed=unframed)
-        late.extend(self._assembly.settle())
+        self.late += self._assembly.settle()
         self._answer = self._assembly.build(self._reader, last=True)
         self._answer.deviations = self.notes.deviations()
-        return self._final_chunk(self._answer, late)
+        return self._final_chunk(self._answer)
 
     def _finish_whole(self, body: bytes) -> StreamChunk:
         response = decode_response(
@@ -298,18 +298,19 @@ class StreamAssembler:
         self.notes.add("json-in-sse")
         response.deviations = [*response.deviations, *self.notes.deviations()]
         self._answer = response
-        return self._final_chunk(response, [_at_once(choice) for choice in response.choices])
+        self.late = [_at_once(choice) for choice in response.choices]
+        return self._final_chunk(response)
 
-    def _take_lines(self, lines: list[bytes], late: list[StreamChunk]) -> None:
+    def _take_lines(self, lines: list[bytes]) -> None:
         """Read JSON lines that came in place of events."""
         self.notes.add("events-unframed")
         for line in lines:
             self.events += 1
-            self._unusual(self._reader.refused(Event(line)), late)
+            self._unusual(self._reader.refused(Event(line)), self.late)
             if self.ended:
                 return
 
-    def _take_tail(self, late: list[StreamChunk]) -> bool:
+    def _take_tail(self) -> bool:
         """Read what the input ended in the middle of; tell whether it was ``[DONE]``."""
         event = self._sse.finish().event
         data = event.data.strip() if event is not None else b""
@@ -319,13 +320,13 @@ class StreamAssembler:
         if event is not None and data.startswith(b"{") and (is_json(data) or json_lines(data) is not None):
             self.notes.add("event-unfinished")
             self.events += 1
-            self._unusual(self._reader.refused(event), late)
+            self._unusual(self._reader.refused(event), self.late)
         return self.ended
 
     def _check_end(self, *, done: bool, unframed: bool) -> None:
         if self.failed is not None:
             raise self.failed
-        foreign = self._foreign()
+        foreign = b"" if done else self._foreign()
         quoted = f"; among the stream's lines was {jsontext.excerpt(foreign)!r}" if foreign else ""
         choices = self._assembly.choices
         if not choices:
@@ -359,11 +360,11 @@ class StreamAssembler:
         known = junk.startswith(_FIELDS) or any(field.startswith(junk) for field in _FIELDS)
         return self._sse.foreign or (b"" if known else junk)
 
-    def _final_chunk(self, response: GenerateResponse, late: list[StreamChunk]) -> StreamChunk:
+    def _final_chunk(self, response: GenerateResponse) -> StreamChunk:
         """The final chunk, with what came late of the first answer."""
         first = response.choices[0]
-        mine = [chunk for chunk in late if chunk.choice == first.index]
-        self.late = [chunk for chunk in late if chunk.choice != first.index]
+        mine = [chunk for chunk in self.late if chunk.choice == first.index]
+        self.late = [chunk for chunk in self.late if chunk.choice != first.index]
         return StreamChunk(
             text="".join(chunk.text for chunk in mine),
             choice=first.index,

@@ -1,0 +1,217 @@
+"""The driver's reading, held to the contracts: what breaks them is noted, nothing else is, no text is lost.
+
+The instances are drawn from the schemas, which know nothing of the driver; and whether one breaks a contract
+is asked of the judge, which shares no code with it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botticelli.contracts import data_root, packaged, violations
+from botticelli.contracts.relaxations import Relaxations
+from botticelli.contracts.values import is_array, is_object
+from botticelli.core.errors import BotticelliError
+from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.models import decode_models
+from botticelli.dialects.openai.notes import Notes
+from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.kit.strategies import instances, mutations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from botticelli.core.response import Deviation, GenerateResponse
+
+ours = settings(deadline=None)  # a deadline would judge the machine
+LEVELS = {
+    relaxation.code: relaxation.level
+    for relaxation in Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").listed
+}
+
+
+def written(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def shown(deviations: list[Deviation]) -> list[str]:
+    """The deviations that a single body or event can show, as opposed to a row of them, or the question."""
+    return [deviation.code for deviation in deviations if LEVELS[deviation.code] != "stream"]
+
+
+def deviations(read: Callable[[], list[Deviation]]) -> list[str]:
+    """What a reading notes, or the kind of the error that it ends in."""
+    try:
+        return shown(read())
+    except BotticelliError as error:
+        return [error.kind]
+
+
+def audited(chunk: Any) -> StreamAssembler:
+    stream = StreamAssembler(audit=True)
+    stream.feed(b"data: " + written(chunk) + b"\n\n")
+    return stream
+
+
+@ours
+@given(instances("openai/response"))
+def test_a_conforming_answer_is_read_without_a_deviation(answer: Any) -> None:
+    assert shown(decode_response(written(answer)).deviations) == []
+
+
+@ours
+@given(mutations("openai/response"))
+def test_an_answer_deviates_exactly_where_it_breaks_the_contract(answer: Any) -> None:
+    broken = violations("openai/response", answer)
+    noted = deviations(lambda: decode_response(written(answer)).deviations)
+    assert bool(noted) == bool(broken), (broken, noted)
+
+
+@ours
+@given(instances("openai/chunk"))
+def test_a_conforming_chunk_is_read_without_a_deviation(chunk: Any) -> None:
+    stream = audited(chunk)
+    assert stream.failed is None
+    assert shown(stream.notes.deviations()) == []
+
+
+@ours
+@given(mutations("openai/chunk"))
+def test_a_chunk_deviates_under_audit_exactly_where_it_breaks_the_contract(chunk: Any) -> None:
+    broken = violations("openai/chunk", chunk)
+    stream = audited(chunk)
+    noted = stream.notes.deviations()
+    if stream.failed is not None:
+        assert broken, stream.failed
+    elif broken:
+        assert noted, broken
+    else:
+        assert shown(noted) == []
+
+
+@st.composite
+def _scratched(draw: st.DrawFn) -> bytes:
+    """A conforming answer whose bytes were then damaged, so that it may no longer be JSON."""
+    body = written(draw(instances("openai/response")))
+    scratches = st.sampled_from(
+        [
+            b"\xff",
+            b"\xed\xa0\x80",
+            b"\\ud800",
+            b"\t",
+            b"\x00",
+            b"NaN",
+            b"-Infinity",
+            b"1e999",
+            b" ",
+            b"{}",
+            b"\xc2\xa0",
+        ]
+    )
+    for _ in range(draw(st.integers(1, 2))):
+        place = draw(st.integers(0, len(body)))
+        body = body[:place] + draw(scratches) + body[place:]
+    if draw(st.booleans()):
+        body = b"\xef\xbb\xbf" + body
+    return body
+
+
+@ours
+@given(_scratched())
+def test_damaged_bytes_deviate_exactly_where_the_judge_finds_fault(body: bytes) -> None:
+    broken = packaged().validate_bytes("openai/response", body)
+    noted = deviations(lambda: decode_response(body, audit=True).deviations)
+    assert bool(noted) == bool(broken), (broken, noted)
+
+
+def _list_deviations(models: Any) -> list[Deviation]:
+    notes = Notes()
+    decode_models(written(models), notes=notes)
+    return notes.deviations()
+
+
+@ours
+@given(mutations("openai/model-list"))
+def test_a_model_list_deviates_exactly_where_it_breaks_the_contract(models: Any) -> None:
+    broken = violations("openai/model-list", models)
+    noted = deviations(lambda: _list_deviations(models))
+    assert bool(noted) == bool(broken), (broken, noted)
+
+
+@ours
+@pytest.mark.parametrize("contract", ["wire/response", "wire/chunk"])
+@given(data=st.data())
+def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
+    contract: str, data: st.DataObject
+) -> None:
+    value = data.draw(mutations(contract))
+    if not violations(contract, value):
+        return
+    if contract == "wire/chunk":
+        stream = audited(value)
+        assert stream.failed is not None or stream.notes.deviations()
+        return
+    try:
+        response = decode_response(written(value))
+    except BotticelliError:
+        return
+    assert response.deviations
+
+
+def _texts(said: dict[str, Any]) -> Iterator[str]:
+    """All the words in a message or a delta, in the raw."""
+    content = said.get("content")
+    if isinstance(content, str):
+        yield content
+    parts: list[Any] = content if is_array(content) else []
+    for part in parts:
+        yield part if isinstance(part, str) else part.get("text", "")
+    if isinstance(said.get("refusal"), str):
+        yield said["refusal"]
+    for call in [*(said.get("tool_calls") or ()), {"function": said.get("function_call")}]:
+        inner = call.get("function") if call.get("type") != "custom" else call.get("custom")
+        for member in ("arguments", "input"):
+            if is_object(inner) and isinstance(inner.get(member), str):
+                yield inner[member]
+
+
+def _kept(response: GenerateResponse) -> str:
+    return "\n".join(
+        text
+        for choice in response.choices
+        for text in (
+            choice.text,
+            choice.refusal or "",
+            choice.reasoning or "",
+            *(call.arguments_json for call in choice.tool_calls),
+        )
+    )
+
+
+@ours
+@given(instances("wire/response"))
+def test_no_text_of_a_tolerable_answer_is_lost(answer: Any) -> None:
+    kept = _kept(decode_response(written(answer)))
+    for choice in answer["choices"]:
+        for text in _texts(choice.get("message") or {}):
+            assert text in kept
+
+
+@ours
+@given(instances("wire/chunk"), st.booleans())
+def test_no_text_of_a_tolerable_chunk_is_lost(chunk: Any, audit: bool) -> None:
+    stream = StreamAssembler(audit=audit)
+    chunks = stream.feed(b"data: " + written(chunk) + b"\n\n")
+    assert stream.failed is None
+    kept = _kept(stream.response)
+    assert "".join(piece.text for piece in chunks if piece.choice == 0) == next(
+        (choice.text for choice in stream.response.choices if choice.index == 0), ""
+    )
+    for choice in chunk.get("choices") or ():
+        for text in _texts(choice.get("delta") or {}):
+            assert text in kept
