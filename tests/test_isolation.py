@@ -25,7 +25,7 @@ REAL = "hf_theUsersOwnKey"
 def test_the_users_settings_are_out_of_sight() -> None:
     for name in ("HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL", "HTTPS_PROXY", "https_proxy"):
         assert name not in os.environ
-    with pytest.raises(ConfigurationError, match="no huggingface key"):
+    with pytest.raises(ConfigurationError, match="HUGGINGFACE_API_KEY is not set"):
         HuggingFaceDriver("m")
 
 

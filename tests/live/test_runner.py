@@ -70,7 +70,7 @@ def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(["huggingface", "--without", "everything"], 4), (["nobody"], 2)]
+    ("arguments", "code"), [(["huggingface", "--base-url", NOWHERE, "--without", "all"], 4), (["nobody"], 2)]
 )
 def test_mistakes_are_usage_errors(arguments: list[str], code: int, tmp_path: Path, canary: str) -> None:
     assert run(tmp_path, *arguments, key=canary)[0] == code
