@@ -1,0 +1,108 @@
+"""The tables of codes: the narrowest wins, the catch-alls catch, and the published list has them all."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from botticelli.contracts import data_root
+from botticelli.contracts.relaxations import Relaxations
+from botticelli.dialects.openai import codes
+from botticelli.dialects.openai.codes import Problem, code_of
+
+PUBLISHED = set(Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").codes())
+NOTING = {"add", "_note", "_note_structural", "append"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "place", "code"),
+    [
+        ("missing", "$.id", "id-missing"),
+        ("type", "$.choices[].message.tool_calls[].id", "tool-id-not-string"),
+        ("empty", "$.choices[].delta.tool_calls[].id", "tool-id-empty"),
+        ("value", "$.choices[].message.role", "role-unknown"),
+        ("empty", "$.choices[].delta.role", "role-unknown"),
+        ("range", "$.usage.total_tokens", "usage-tokens-negative"),
+        ("type", "$.choices[].logprobs.content", "logprobs-shape"),
+        ("missing", "$.choices[].message.tool_calls[].function.arguments", "arguments-missing"),
+    ],
+)
+def test_a_place_has_codes_of_its_own(problem: Problem, place: str, code: str) -> None:
+    assert code_of(problem, place) == code
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        ("missing", "field-missing"),
+        ("null", "field-null"),
+        ("type", "field-type"),
+        ("value", "unknown-value"),
+        ("empty", "field-value"),
+        ("long", "field-value"),
+        ("range", "number-range"),
+    ],
+)
+@pytest.mark.parametrize("place", ["$.somewhere", "$.choices[].message.audio.id", "$"])
+def test_any_other_place_has_the_catch_all(problem: Problem, code: str, place: str) -> None:
+    assert code_of(problem, place) == code
+
+
+def test_a_problem_that_a_place_does_not_name_has_the_catch_all_too() -> None:
+    assert code_of("null", "$.id") == "field-null"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "$.choices[].message.reasoning_content",
+        "$.choices[].delta.reasoning",
+        "$.choices[].message.reasoning_text",
+        "$.choices[].delta.thinking",
+        "$.choices[].text",
+        "$.choices[].usage",
+        "$.choices[].error",
+    ],
+)
+@pytest.mark.parametrize("problem", get_args(Problem))
+def test_where_the_format_says_nothing_nothing_breaks_it(problem: Problem, place: str) -> None:
+    assert code_of(problem, place) is None
+
+
+def noted() -> set[tuple[str, str]]:
+    """Every literal code that a module of the dialect notes, with the module."""
+    return {
+        (path.stem, call.args[0].value)
+        for path in Path(codes.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in NOTING
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+        and re.fullmatch("[a-z0-9]+(-[a-z0-9]+)+|bom", call.args[0].value)
+    }
+
+
+def test_every_code_that_is_noted_is_published() -> None:
+    found = noted()
+    assert {module for module, _ in found} >= {"jsontext", "decode", "stream", "choices", "toolcalls"}
+    assert {entry for entry in found if entry[1] not in PUBLISHED} == set()
+
+
+def test_every_code_of_the_tables_is_published() -> None:
+    tables = ast.parse(Path(codes.__file__).read_text(encoding="utf-8"))
+    written = {
+        item.value
+        for table in ast.walk(tables)
+        if isinstance(table, ast.Dict)
+        for item in table.values
+        if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    }
+    assert len(written) > 40
+    assert written - PUBLISHED == set()
