@@ -7,6 +7,7 @@ the same for asyncio and trio, line for line where it can be.
 from __future__ import annotations
 
 import logging
+import time
 import threading
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -168,15 +169,17 @@ class Incoming:
     def linger(self, task: Task) -> None:
         """After ``[DONE]``: read the end, if it comes at once; else the connection can't be kept.
 
-        A second iteration, because httpcore takes its time limit when one begins.
+        A second iteration, because httpcore takes its time limit when one begins. The limit is for each
+        read, and comments renew it, so the whole is timed as well.
         """
         task.limits["read"] = LINGER
+        until = time.monotonic() + LINGER
         tail: Any = self._response.stream  # httpx's type allows an async one too
         size = 0
         try:
             for piece in tail:
                 size += len(piece)
-                if size > LINGER_BYTES:
+                if size > LINGER_BYTES or time.monotonic() > until:
                     break
         except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
             _log.debug("the connection is not kept: %s", type(error).__name__)
