@@ -7,8 +7,8 @@ the same for asyncio and trio, line for line where it can be.
 from __future__ import annotations
 
 import logging
-import time
 import threading
+import time
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
