@@ -113,7 +113,7 @@ class BotticelliError(Exception):
             line = f"{line} ({context})"
         if self.hint:
             line = f"{line.removesuffix('.')}; {self.hint}"
-        return line
+        return " ".join(line.split())  # a path or an id may hold a line break too
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
 
@@ -143,6 +143,15 @@ Input = Text | Image | Audio | Video | Document
 """One part of a message."""
 
 
+_BLANK = " \t\r\n"
+"""What JSON takes for white space."""
+
+
+def _no_number(word: str) -> NoReturn:
+    """NaN and the infinities, which the standard library reads but JSON doesn't have."""
+    raise ValueError(word)
+
+
 class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """A call that a model wants made.
 
@@ -168,10 +177,10 @@ class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         """
         if self.type != "function":
             return None
-        if not self.arguments_json.strip():
+        if not self.arguments_json.strip(_BLANK):
             return {}
         try:
-            return json.loads(self.arguments_json)
+            return json.loads(self.arguments_json, parse_constant=_no_number)
         except (ValueError, RecursionError):
             return None
 
