@@ -333,7 +333,6 @@ def test_a_snapshot_that_cannot_be_read_is_refused() -> None:
         ([[1], {"content": [2]}], {"content": [2]}),
         ([{"content": [1]}, [2], [3]], [2, 3]),
         ([1, 2], 2),
-        ([{}], {}),
     ],
 )
 def test_logprobs_are_one_after_the_other(pieces: list[Any], whole: Any) -> None:
