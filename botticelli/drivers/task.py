@@ -269,8 +269,6 @@ class Task:
         """The error stands: complete it with what is known of the call."""
         _log.debug("attempt %d: %s; given up", self.call.attempts, error.kind)
         endpoint = self._endpoint
-        # what it grew out of quotes the answer, which may quote the key
-        error.__cause__ = error.__context__ = None
         error.during(provider=endpoint.provider.name, model=self.model, attempts=max(self.call.attempts, 1))
         if error.request_id is None and (id_ := told.request_id(self.headers_told)):
             error.request_id = endpoint.redact(id_)

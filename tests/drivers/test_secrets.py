@@ -63,7 +63,8 @@ ECHOES: dict[str, Any] = {
 
 FAILURES: dict[str, Any] = {
     "429": error(429),
-    "malformed": http("[]"),
+    "malformed": http("[1, 2"),
+    "odd": http('{"choices": 5}'),
     "reset": ("reset",),
     "cut": (http(completion()[:40], length=400), 0.05, "close"),
     "broken": STREAM_HEAD + framed(event("Hi")) + END,
