@@ -357,7 +357,7 @@ class StreamAssembler:
     def _foreign(self) -> bytes:
         """The lines that are none of an event stream's: a proxy's page, another format."""
         junk = self._sse.finish().junk
-        known = junk.startswith(_FIELDS) or any(field.startswith(junk) for field in _FIELDS)
+        known = junk.startswith(_FIELDS) or any(field.startswith(junk.strip(_SPACE)) for field in _FIELDS)
         return self._sse.foreign or (b"" if known else junk)
 
     def _final_chunk(self, response: GenerateResponse) -> StreamChunk:
