@@ -64,6 +64,7 @@ def test_a_loose_word_beside_an_answer_is_no_error(member: str, word: str) -> No
         [],
         ["error"],
         [{}, {"error": "No."}],
+        ["error", {"error": "No."}],
         [[{"error": "No."}]],
         "error",
         None,

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
-from botticelli.core.response import Deviation
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.events import EventReader, is_done, is_json, json_lines
 from botticelli.dialects.openai.failure import MAX_BODY, embedded_failure
@@ -85,7 +84,7 @@ def speaking(content: Any, **rest: Any) -> bytes:
         (event().replace(b"Hi", b"H\ti"), ["H\ti"], ["control-character"]),
         (event().replace(b"Hi", b"\xff"), ["\ufffd"], ["utf8-invalid"]),
         (event() + b"[DONE]", ["Hi", None], ["trailing-data"]),
-        (event() + b" [DONE]", ["Hi", None], ["trailing-data"]),
+        (event() + b" [DONE].", ["Hi", None], ["trailing-data"]),
         (b"null[DONE]", [None], ["trailing-data", "event-null"]),
         (event() + b"\n" + event(), ["Hi", "Hi"], ["events-unseparated"]),
         (event() + b"\n\n[DONE]\n", ["Hi", None], ["events-unseparated"]),
@@ -280,10 +279,8 @@ def test_without_an_audit_only_what_has_to_be_mended_is_noted() -> None:
     [
         (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}', 3, []),
         (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":"3"}', 3, ["usage-tokens-type"]),
-        (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"x":NaN}', 3, ["number-not-finite"]),
         (b"[3]", None, ["usage-type"]),
         (b'"3"', None, ["usage-type"]),
-        (b"{", None, ["usage-type"]),
         (b"null", None, ["usage-null"]),
     ],
 )
@@ -291,15 +288,9 @@ def test_a_usage_that_breaks_the_format_is_read_or_unknown(
     raw: bytes, total: int | None, deviations: list[str]
 ) -> None:
     notes = Notes()
-    usage = Reader().reader.usage(msgspec.Raw(raw), notes)
+    usage = Reader().reader.usage(msgspec.json.decode(raw), notes)
     assert (usage.total_tokens if usage else None) == total
     assert [note.code for note in notes.deviations()] == deviations
-
-
-def test_an_unreadable_usage_is_noted_where_it_stands() -> None:
-    notes = Notes()
-    Reader().reader.usage(msgspec.Raw(b"{"), notes)
-    assert notes.deviations() == [Deviation("usage-type", "$.usage")]
 
 
 def test_an_error_for_bytes_is_made_not_raised() -> None:

@@ -389,11 +389,11 @@ def test_a_tail_that_is_no_event_is_no_part_of_the_answer(tail: bytes) -> None:
 
 
 def test_what_the_last_event_brings_of_other_answers_is_late() -> None:
-    tail = event(chunk(choice(0, content="!"), choice(1, "stop", content="?")))[:-2]
+    tail = event(chunk(choice(0, content="!"), choice(2, "stop", content="?")))[:-2]
     heard = Heard(HI + STOP + tail)
     assert heard.final is not None
     assert (heard.final.text, heard.final.choice) == ("!", 0)
-    assert heard.stream.late == [StreamChunk("?", 1)]
+    assert heard.stream.late == [StreamChunk("?", 2)]
 
 
 # Something else in place of a stream.
@@ -564,6 +564,12 @@ def test_a_blank_line_without_an_end_is_not_gathered_for_ever() -> None:
 def test_blank_lines_before_a_stream_may_be_any_number() -> None:
     heard = Heard(*[b" " * 90 + b"\n"] * 5, ANSWER, max_event_bytes=200)
     assert (heard.answer.text, heard.codes) == ("Hi", {})
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_blank_lines_before_a_whole_answer_take_nothing_of_its_limit(end: bytes) -> None:
+    blank = b" " * (len(BODY) // 2) + end
+    assert Heard(*[blank] * 9, BODY, max_event_bytes=len(BODY)).answer.text == "Hi"
 
 
 def test_a_long_stream_loses_nothing() -> None:

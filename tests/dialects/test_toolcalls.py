@@ -179,6 +179,11 @@ READINGS: dict[str, tuple[list[list[Delta]], list[tuple[str, str, str]], list[st
         [("", "f", '{"x":1}'), ("", "g", '{"y":2}')],
         ["tool-index-reused"],
     ),
+    "one call in two pieces of one delta": (
+        [[piece(0, name="f"), piece(0, name="f", arguments='{"x":1}')]],
+        [("", "f", '{"x":1}')],
+        [],
+    ),
     "index 0 again, another name, no ids": (
         [[piece(0, name="f", arguments='{"x":1}')], [piece(0, name="g", arguments='{"y":2}')]],
         [("", "f", '{"x":1}'), ("", "g", '{"y":2}')],
@@ -260,6 +265,11 @@ READINGS: dict[str, tuple[list[list[Delta]], list[tuple[str, str, str]], list[st
         [[piece(0, "a", "f", "{")], [piece(0, arguments="}")], [piece(0, arguments='{"x":1}')]],
         ONE_CALL,
         ["arguments-placeholder"],
+    ),
+    "a placeholder, the arguments, and those once more": (
+        [[piece(0, "a", "f", "{}")], [piece(0, arguments='{"x":1}')], [piece(0, arguments='{"x":1}')]],
+        ONE_CALL,
+        ["arguments-placeholder", "arguments-repeated"],
     ),
     "no arguments, told twice": (
         [[piece(0, "a", "f", "{}")], [piece(0, arguments="{}")]],
