@@ -13,7 +13,6 @@ from botticelli.core.response import GenerateResponse, StreamChunk
 
 from . import parts, wire
 from .choices import ChoiceState
-from .events import UNREADABLE
 from .notes import Notes
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ __all__ = ["Assembly"]
 
 _FAST = msgspec.json.Decoder(wire.FastChunk)
 _FIRST = msgspec.json.Decoder(wire.FirstChunk)
-_USAGE = msgspec.json.Decoder(wire.Usage)
 _NO_DELTA = wire.FastDelta()
 
 
@@ -48,8 +46,8 @@ class Assembly:
         self._structural = structural
         self._head = GenerateResponse()
         self._introduced = False
-        self._usage: msgspec.Raw | None = None
-        self._usage_in_choice: msgspec.Raw | None = None
+        self._usage: Any = None
+        self._usage_in_choice: Any = None
         self._usages = 0
 
     def take(  # noqa: C901 -- the loop of every stream: each branch here is a call saved
@@ -188,7 +186,7 @@ class Assembly:
         if raw is None:
             return None
         try:
-            counted: wire.Usage | None = _USAGE.decode(raw)
-        except UNREADABLE:
+            counted: wire.Usage | None = msgspec.convert(raw, wire.Usage)
+        except msgspec.ValidationError:
             counted = reader.usage(raw, notes)
         return parts.usage(counted) if counted else None

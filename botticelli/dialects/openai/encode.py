@@ -6,25 +6,28 @@ first bytes.
 
 from __future__ import annotations
 
-import base64
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from botticelli.core.message import Audio, Document, Image, Role, Text
+from botticelli.core.message import Text
 from botticelli.core.request import NamedTool
+from botticelli.core.response import AudioOutput
 
-from .rules import check, check_json, refuse
+from .checks import check
+from .media import encode_part
+from .rules import check_json, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from botticelli.core.message import Input, MediaSource, Message, ToolCall
+    from botticelli.core.message import Message, ToolCall
     from botticelli.core.request import GenerateRequest, ResponseFormat, ToolDefinition
     from botticelli.core.response import Choice, GenerateResponse, Usage
 
-__all__ = ["encode_request", "encode_response"]
+__all__ = ["LOSSES", "encode_request", "encode_response"]
 
 _PLAIN = (
     "temperature",
@@ -42,25 +45,6 @@ _PLAIN = (
     "metadata",
 )
 """Members that go out under their own name, as they are."""
-
-_MEDIA_TYPES = {
-    "gif": "image/gif",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "mp3": "audio/mpeg",
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "txt": "text/plain",
-    "wav": "audio/wav",
-    "webp": "image/webp",
-}
-_AUDIO_FORMATS = {
-    "audio/mp3": "mp3",
-    "audio/mpeg": "mp3",
-    "audio/wav": "wav",
-    "audio/wave": "wav",
-    "audio/x-wav": "wav",
-}
 
 
 def encode_request(
@@ -112,11 +96,23 @@ def encode_request(
         if member in body or member == "stream":
             refuse("extra-conflict", f"$.extra.{member}", f"extra may not set {member}: the request does")
         body[member] = value
+    return _written(body)
+
+
+def _written(body: dict[str, Any]) -> bytes:
     try:
-        return msgspec.json.encode(body)
-    except (UnicodeEncodeError, msgspec.MsgspecError, TypeError, OverflowError, RecursionError):
-        check_json(body, "$")
-        raise
+        return msgspec.json.encode(body, enc_hook=_plain)
+    except (UnicodeEncodeError, RecursionError):
+        pass
+    check_json(body, "$")
+    return refuse("not-json", "$", "it is nested too deeply to be written from where this was called")
+
+
+def _plain(value: Any) -> Any:
+    """A text or a number of a class of its own, numpy's for example, as what it is."""
+    if isinstance(value, float):
+        return float(value)
+    return int(value) if isinstance(value, int) else str.__str__(value)
 
 
 def _message(message: Message, path: str, read: Callable[[str], bytes] | None) -> dict[str, Any]:
@@ -126,8 +122,11 @@ def _message(message: Message, path: str, read: Callable[[str], bytes] | None) -
         body["content"] = content[0].text
     elif content:
         body["content"] = [
-            _part(part, message, f"{path}.content[{position}]", read) for position, part in enumerate(content)
+            encode_part(part, message.role, f"{path}.content[{position}]", read)
+            for position, part in enumerate(content)
         ]
+    elif not message.tool_calls:
+        body["content"] = None
     if message.name is not None:
         body["name"] = message.name
     if message.tool_call_id is not None:
@@ -148,82 +147,6 @@ def _call(call: ToolCall) -> dict[str, Any]:
         else {"function": {"name": call.name, "arguments": call.arguments_json}}
     )
     return {**call.extra, "id": call.id, "type": call.type, **inner}
-
-
-def _part(part: Input, message: Message, path: str, read: Callable[[str], bytes] | None) -> dict[str, Any]:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    kind = type(part).__name__
-    if message.role != Role.USER:
-        refuse(
-            "part-unsupported", path, f"{kind} parts are for the user's messages, not the {message.role}'s"
-        )
-    if isinstance(part, Image):
-        url: dict[str, Any] = {"url": _url(part.source, path, read)}
-        if part.detail is not None:
-            if part.detail not in ("auto", "low", "high"):  # pyright: ignore[reportUnnecessaryContains]
-                refuse("word", f"{path}.detail", f"detail is auto, low or high, not {part.detail!r}")
-            url["detail"] = part.detail
-        return {"type": "image_url", "image_url": url}
-    if isinstance(part, Audio):
-        return {"type": "input_audio", "input_audio": _audio(part, path, read)}
-    if isinstance(part, Document):
-        return {"type": "file", "file": _file(part, path, read)}
-    return refuse("part-unsupported", path, f"the OpenAI format has no part for {kind}")
-
-
-def _url(source: MediaSource, path: str, read: Callable[[str], bytes] | None) -> str:
-    if source.kind == "url":
-        return str(source.value)
-    media_type, data = _data(source, path, read)
-    if media_type is None:
-        refuse(
-            "media-type", f"{path}.source", "the media type is unknown: give media_type, such as image/png"
-        )
-    return f"data:{media_type};base64,{data}"
-
-
-def _audio(part: Audio, path: str, read: Callable[[str], bytes] | None) -> dict[str, Any]:
-    if part.source.kind == "url":
-        refuse("part-unsupported", f"{path}.source", "the format carries a sound's bytes, not its URL")
-    media_type, data = _data(part.source, path, read)
-    form = part.format or _AUDIO_FORMATS.get(media_type or "")
-    if form not in ("wav", "mp3"):
-        refuse("media-type", f"{path}.format", f"a sound must be wav or mp3, not {form or media_type}")
-    return {"data": data, "format": form}
-
-
-def _file(part: Document, path: str, read: Callable[[str], bytes] | None) -> dict[str, Any]:
-    if part.source.kind == "url":
-        refuse("part-unsupported", f"{path}.source", "the format carries a document's bytes, not its URL")
-    name = part.filename
-    if name is None and part.source.kind == "path":
-        name = str(part.source.value).replace("\\", "/").rsplit("/", 1)[-1]
-    return {**({"filename": name} if name is not None else {}), "file_data": _url(part.source, path, read)}
-
-
-def _data(source: MediaSource, path: str, read: Callable[[str], bytes] | None) -> tuple[str | None, str]:
-    """The media type, if known, and the base64 text."""
-    value = source.value
-    if source.kind == "base64":
-        return source.media_type, str(value)
-    if source.kind == "bytes":
-        return source.media_type, base64.b64encode(_bytes(value, path)).decode("ascii")
-    name = str(value)
-    if read is None:
-        refuse("media-unreadable", f"{path}.source", f"{name} can't be read here: no files are at hand")
-    try:
-        content = read(name)
-    except (OSError, ValueError) as error:
-        refuse("media-unreadable", f"{path}.source", f"{name} can't be read: {error}")
-    guessed = _MEDIA_TYPES.get(name.rsplit(".", 1)[-1].lower()) if "." in name else None
-    return source.media_type or guessed, base64.b64encode(content).decode("ascii")
-
-
-def _bytes(value: object, path: str) -> bytes:
-    if not isinstance(value, bytes | bytearray):
-        refuse("type", f"{path}.source", f"the source must be bytes, not {type(value).__name__}")
-    return bytes(value)
 
 
 def _tools(request: GenerateRequest) -> dict[str, Any]:
@@ -260,24 +183,35 @@ def _format(form: ResponseFormat) -> dict[str, Any]:
 
 _FINISH_WORDS = {"tool_use": "tool_calls", "other": None}
 
+LOSSES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unknown-members": "what the format doesn't name is in `raw` only; a tool call's own are kept",
+        "metadata": "it repeats the request",
+        "moderation": "it isn't part of the answer; `raw` has it",
+        "null-members": "null says as much as absence: audio, service_tier, system_fingerprint",
+        "empty-texts": "an empty content or refusal says as much as null",
+        "empty-lists": "no tool calls and no annotations are none",
+        "function-call": "it becomes a tool call with an id of our own, unless one says the same",
+        "call-ids": "calls with the same id get ids that differ",
+        "choice-order": "choices come in the order of their indexes",
+    }
+)
+"""What `encode_response(decode_response(body))` doesn't give back of a conforming body, and why not."""
+
 
 def encode_response(response: GenerateResponse) -> bytes:
     """The body of a whole answer that decodes to this one: how a finished stream enters a cache.
 
-    Deviations stay behind: what is kept is the answer, not the server's slips.
+    Deviations stay behind: what is kept is the answer, not the server's slips. What the server didn't say
+    isn't made up: an answer without `created` gives a body without it.
     """
-    body: dict[str, Any] = {
-        "id": response.id,
-        "object": "chat.completion",
-        "created": response.created if response.created is not None else 0,
-        "model": response.model,
-        "choices": [_choice(choice) for choice in response.choices],
-    }
-    if response.usage is not None:
-        body["usage"] = _usage(response.usage)
-    for member in ("service_tier", "system_fingerprint"):
+    body: dict[str, Any] = {"id": response.id, "object": "chat.completion", "model": response.model}
+    for member in ("created", "service_tier", "system_fingerprint"):
         if getattr(response, member) is not None:
             body[member] = getattr(response, member)
+    body["choices"] = [_choice(choice) for choice in response.choices]
+    if response.usage is not None:
+        body["usage"] = _usage(response.usage)
     return msgspec.json.encode(body)
 
 
@@ -293,8 +227,11 @@ def _choice(choice: Choice) -> dict[str, Any]:
         message["tool_calls"] = [_call(call) for call in choice.tool_calls]
     if choice.annotations:
         message["annotations"] = choice.annotations
+    for output in choice.outputs:
+        if isinstance(output, AudioOutput):
+            message["audio"] = _audio(output)
     word = choice.finish_reason_raw
-    if not isinstance(word, str):
+    if word is None:
         word = _FINISH_WORDS.get(choice.finish_reason, str(choice.finish_reason))
     return {
         "index": choice.index,
@@ -302,6 +239,13 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "logprobs": choice.logprobs,
         "finish_reason": word,
     }
+
+
+def _audio(spoken: AudioOutput) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": spoken.id, "data": spoken.data, "transcript": spoken.transcript}
+    if spoken.expires_at is not None:
+        body["expires_at"] = spoken.expires_at
+    return body
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

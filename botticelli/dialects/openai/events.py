@@ -118,15 +118,8 @@ class EventReader:
             raise self._failure(event.data)
         yield from ()
 
-    def usage(self, raw: msgspec.Raw, notes: Notes) -> wire.Usage | None:
-        """Read a usage that isn't plain; one that can't be read is unknown, never worth an answer."""
-        found = jsontext.attempt(bytes(raw))
-        if isinstance(found, jsontext.NotJsonError):
-            notes.add("usage-type", "$.usage", "$.usage")
-            return None
-        value, codes, _ = found
-        for code in codes:
-            notes.add(code)
+    def usage(self, value: Any, notes: Notes) -> wire.Usage | None:
+        """Read a usage that breaks the format; what can't be read of it is unknown, never worth an answer."""
         return mend({"usage": value}, _UsageOnly, notes).usage or None
 
     def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:

@@ -27,7 +27,17 @@ from .jsontext import is_array, is_object
 if TYPE_CHECKING:
     from .notes import Notes
 
-__all__ = ["as_text", "audio", "choice", "distinct", "finish_reason", "reasoning_text", "tool_call", "usage"]
+__all__ = [
+    "as_text",
+    "audio",
+    "choice",
+    "distinct",
+    "finish_reason",
+    "reasoning_text",
+    "tool_call",
+    "usage",
+    "whole",
+]
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -59,6 +69,13 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else jsontext.write(value)
+
+
+def whole(value: Any) -> int | None:
+    """A whole number as JSON Schema sees it, which counts 1.0 among them; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def tool_call(raw: dict[str, Any]) -> ToolCall:
@@ -111,12 +128,11 @@ def audio(spoken: Any) -> AudioOutput | None:
     """Spoken output, or None where there is none."""
     if not is_object(spoken):
         return None
-    expires = spoken.get("expires_at")
     return AudioOutput(
         id=as_text(spoken.get("id")),
         data=as_text(spoken.get("data")),
         transcript=as_text(spoken.get("transcript")),
-        expires_at=expires if isinstance(expires, int) and not isinstance(expires, bool) else None,
+        expires_at=whole(spoken.get("expires_at")),
     )
 
 

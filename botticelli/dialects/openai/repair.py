@@ -18,7 +18,7 @@ from msgspec import inspect as shapes
 from . import jsontext
 from .codes import code_of
 from .jsontext import is_array, is_object
-from .parts import as_text
+from .parts import as_text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,16 +110,13 @@ class _Walk:
     def walk(self, value: Any, info: shapes.Type, path: str, place: str) -> Any:
         if isinstance(info, shapes.UnionType):
             return self._union(value, info, path, place)
-        if value is None and not isinstance(info, shapes.AnyType | shapes.NoneType | shapes.RawType):
+        if value is None and not isinstance(info, shapes.AnyType | shapes.NoneType):
             self._note("null", path, place)
             return _DROP
         return _READERS[type(info)](self, value, info, path, place)
 
     def read_any(self, value: Any, _info: shapes.Type, _path: str, _place: str) -> Any:
         return value
-
-    def read_raw(self, value: Any, _info: shapes.Type, _path: str, _place: str) -> Any:
-        return None if value is None else msgspec.Raw(jsontext.write(value).encode())
 
     def read_none(self, value: Any, _info: shapes.Type, path: str, place: str) -> Any:
         return value if value is None else self._misfit(value, path, place)
@@ -231,10 +228,8 @@ class _Walk:
         return value if place.endswith(".finish_reason") else _DROP
 
     def read_integer(self, value: Any, info: shapes.IntType, path: str, place: str) -> Any:
-        number = value
-        if isinstance(value, float) and value.is_integer():
-            number = int(value)  # JSON Schema counts 1.0 among the integers
-        if not isinstance(number, int) or isinstance(number, bool):
+        number = whole(value)
+        if number is None:
             self._note("type", path, place)
             return _as_integer(value, place)
         if (info.ge is not None and number < info.ge) or (info.le is not None and number > info.le):
@@ -270,7 +265,6 @@ def _as_integer(value: Any, place: str) -> Any:
 
 _READERS: dict[type[shapes.Type], Callable[..., Any]] = {
     shapes.AnyType: _Walk.read_any,
-    shapes.RawType: _Walk.read_raw,
     shapes.NoneType: _Walk.read_none,
     shapes.StructType: _Walk.read_struct,
     shapes.ListType: _Walk.read_list,

@@ -137,7 +137,7 @@ class StreamAssembler:
                     chunk = None
                 if chunk is None:
                     self._unusual(self._reader.refused(event), chunks)
-                elif chunk.choices and chunk.error is None and not event.event and not self._audit:
+                elif chunk.choices and chunk.error is None and event.event != "error" and not self._audit:
                     if assembly.take(chunk, chunks):
                         self._unusual(self._reader.failed(event), chunks)
                 else:

@@ -128,12 +128,11 @@ class ToolCallAssembler:
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
-        if isinstance(index, int) and not isinstance(index, bool):
-            if index < 0:
+        number = parts.whole(index)
+        if number is not None:
+            if number < 0:
                 self._note("tool-index-negative", "index", position, structural=True)
-            return index
-        if isinstance(index, float) and index.is_integer():
-            return int(index)
+            return number
         if index is None:
             code = "tool-index-null" if "index" in raw else "tool-index-missing"
             self._note(code, "index", position, structural=True)

@@ -294,7 +294,7 @@ class FastChoice(msgspec.Struct, gc=False):
     logprobs: dict[str, Any] | None = None
     message: Any = None
     text: str | None = None
-    usage: msgspec.Raw | None = None
+    usage: Any = None
     error: None = None
 
 
@@ -302,7 +302,7 @@ class FastChunk(msgspec.Struct, gc=False):
     """What a stream needs of a chunk, once its id and model are known."""
 
     choices: list[FastChoice] | None = None
-    usage: msgspec.Raw | None = None
+    usage: Any = None
     error: Any = None
 
 

@@ -1,0 +1,142 @@
+"""Parts of a message to parts of the format: text, images, sounds, files. Files are read by a callback."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from botticelli.core.message import Audio, Document, Image, MediaSource, Role, Text
+
+from .rules import check_text, refuse, wrong_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botticelli.core.message import Input
+
+    Read = Callable[[str], bytes] | None
+
+__all__ = ["encode_part"]
+
+_MEDIA_TYPES = {
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "mp3": "audio/mpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "wav": "audio/wav",
+    "webp": "image/webp",
+}
+_AUDIO_FORMATS = {
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/x-wav": "wav",
+}
+_HOLDS: dict[str, tuple[type[str | bytes | bytearray], ...]] = {
+    "url": (str,),
+    "base64": (str,),
+    "bytes": (bytes, bytearray),
+    "path": (str,),
+}
+
+
+def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any]:
+    """One part as the format has it.
+
+    Args:
+        part: The part.
+        role: Whose message it is in.
+        path: Where it stands in the request.
+        read: Gives the bytes of a file; without it a path can't be sent.
+
+    Raises:
+        RequestError: If the format, or the message, can't carry it.
+    """
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    kind = type(part).__name__
+    if not isinstance(part, Image | Audio | Document):
+        refuse("part-unsupported", path, f"the OpenAI format has no part for {kind}")
+    if role != Role.USER:
+        refuse("part-unsupported", path, f"{kind} parts are for the user's messages, not the {role}'s")
+    source = part.source
+    _check_source(source, f"{path}.source")
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": _image(part, path, read)}
+    if source.kind == "url":
+        refuse("part-unsupported", f"{path}.source", f"the format carries the bytes of {kind} parts, no URL")
+    if isinstance(part, Audio):
+        return {"type": "input_audio", "input_audio": _audio(part, path, read)}
+    return {"type": "file", "file": _file(part, path, read)}
+
+
+def _check_source(source: object, path: str) -> None:
+    if not isinstance(source, MediaSource):
+        wrong_type(path, source, "a MediaSource")
+    if source.kind not in _HOLDS:
+        refuse("word", f"{path}.kind", f"a source is of kind url, base64, bytes or path, not {source.kind!r}")
+    if not isinstance(source.value, _HOLDS[source.kind]):
+        wrong_type(f"{path}.value", source.value, "bytes" if source.kind == "bytes" else "a text")
+    if source.media_type is not None:
+        check_text(source.media_type, f"{path}.media_type")
+
+
+def _image(part: Image, path: str, read: Read) -> dict[str, Any]:
+    image: dict[str, Any] = {"url": _url(part.source, path, read)}
+    if part.detail is not None:
+        if part.detail not in ("auto", "low", "high"):  # pyright: ignore[reportUnnecessaryContains] -- msgspec doesn't check
+            refuse("word", f"{path}.detail", f"detail is auto, low or high, not {part.detail!r}")
+        image["detail"] = part.detail
+    return image
+
+
+def _audio(part: Audio, path: str, read: Read) -> dict[str, Any]:
+    media_type, data = _data(part.source, path, read)
+    form = part.format if part.format is not None else _AUDIO_FORMATS.get(media_type or "")
+    if form not in ("wav", "mp3"):
+        refuse("media-type", f"{path}.format", f"a sound must be wav or mp3, not {form or media_type}")
+    return {"data": data, "format": form}
+
+
+def _file(part: Document, path: str, read: Read) -> dict[str, Any]:
+    name = part.filename
+    if name is None and part.source.kind == "path":
+        name = str(part.source.value).replace("\\", "/").rsplit("/", 1)[-1]
+    if name is not None:
+        check_text(name, f"{path}.filename")
+    return {**({"filename": name} if name is not None else {}), "file_data": _url(part.source, path, read)}
+
+
+def _url(source: MediaSource, path: str, read: Read) -> str:
+    if source.kind == "url":
+        return str(source.value)
+    media_type, data = _data(source, path, read)
+    if media_type is None:
+        refuse(
+            "media-type", f"{path}.source", "the media type is unknown: give media_type, such as image/png"
+        )
+    return f"data:{media_type};base64,{data}"
+
+
+def _data(source: MediaSource, path: str, read: Read) -> tuple[str | None, str]:
+    """The media type, if known, and the base64 text."""
+    value = source.value
+    if not isinstance(value, str):
+        return source.media_type, base64.b64encode(value).decode("ascii")
+    if source.kind == "base64":
+        return source.media_type, value
+    if read is None:
+        refuse("media-unreadable", f"{path}.source", f"{value} can't be read here: no files are at hand")
+    content, fault = b"", ""
+    try:
+        content = read(value)
+    except (OSError, ValueError) as error:
+        fault = str(error) or type(error).__name__
+    if fault:
+        refuse("media-unreadable", f"{path}.source", f"{value} can't be read: {fault}")
+    guessed = _MEDIA_TYPES.get(value.rsplit(".", 1)[-1].lower()) if "." in value else None
+    return source.media_type or guessed, base64.b64encode(content).decode("ascii")
