@@ -40,6 +40,10 @@ class Decoder(Protocol):
         ...
 
 
+MOST = 128 << 20
+"""Bytes that one piece of a body may become: zlib's best ratio is a thousand, of the 64 KiB of a read."""
+
+
 class _Plain:
     def feed(self, data: bytes) -> bytes:
         return data
@@ -66,6 +70,7 @@ class _Zlib:
             framed = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0  # RFC 1950, 2.2
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS if framed else -zlib.MAX_WBITS)
         pieces: list[bytes] = []
+        room = MOST
         inflate = self._inflate
         try:
             while data:
@@ -73,8 +78,12 @@ class _Zlib:
                     if self._coding != "gzip" or not data.strip(b"\0"):
                         break  # nothing follows deflate; zeros may pad gzip
                     inflate = self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                pieces.append(inflate.decompress(data))
+                pieces.append(inflate.decompress(data, room))
                 self._begun = True
+                room -= len(pieces[-1])
+                if inflate.unconsumed_tail or room <= 0:
+                    problem = f"one piece of it becomes more than {MOST >> 20} MiB"
+                    raise MalformedResponseError(f"the {self._coding} body is a bomb: {problem}", path="body")
                 data = inflate.unused_data
         except zlib.error as error:
             problem = str(error)

@@ -74,7 +74,7 @@ def _tls(base_url: str) -> ssl.SSLContext:
     """The TLS context: made once per process and environment, for loading the authorities takes 20 ms."""
     import ssl
 
-    if not base_url.startswith("https:"):
+    if httpx.URL(base_url).scheme != "https":
         # trusts nobody, so that it costs nothing and could do no harm
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     key = tuple(os.environ.get(name) for name in _TLS_VARIABLES)
@@ -82,8 +82,9 @@ def _tls(base_url: str) -> ssl.SSLContext:
         context = _contexts.get(key)
         if context is None:
             folder = os.environ.get("SSL_CERT_DIR")
-            if folder and not os.environ.get("SSL_CERT_FILE"):
-                os.scandir(folder).close()  # OpenSSL says nothing about a folder that isn't there
+            alone = folder and not os.environ.get("SSL_CERT_FILE")
+            if alone and not any(map(os.path.isdir, folder.split(os.pathsep) if folder else ())):
+                os.scandir(folder).close()  # OpenSSL says nothing about folders that aren't there
             context = _contexts[key] = httpx.create_ssl_context()
     return context
 
@@ -158,7 +159,8 @@ def _phase(error: httpx.TimeoutException, call: Call) -> str:
 
 def _in_body(error: Exception, text: str) -> BotticelliError:
     # h11 tells a peer that left from one that breaks the protocol by its words only
-    if isinstance(error, httpx.RemoteProtocolError) and not re.match("peer closed|<", text):
+    lost = re.match("peer closed|Server disconnected|<", text)
+    if isinstance(error, httpx.RemoteProtocolError) and not lost:
         return MalformedResponseError(f"the answer breaks HTTP: {text}", path="body")
     return ConnectionLostError(f"the connection was lost in the answer: {text}", answered=True)
 

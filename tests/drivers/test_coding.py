@@ -120,3 +120,12 @@ def test_a_compressed_body_must_end() -> None:
     body.feed(gzip.compress(TEXT)[:-1])
     with pytest.raises(MalformedResponseError, match="ends in the middle"):
         body.whole()
+
+
+def test_a_bomb_is_refused_before_it_goes_off() -> None:
+    inner = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    block = bytes(1 << 20)
+    bomb = b"".join(inner.compress(block) for _ in range(300)) + inner.flush()
+    reader = decoder({"content-encoding": "gzip, gzip"})
+    with pytest.raises(MalformedResponseError, match="more than 128 MiB"):
+        reader.feed(gzip.compress(bomb))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 from typing import TYPE_CHECKING, Any
@@ -172,3 +173,30 @@ def test_what_may_have_been_answered_is_said() -> None:
 
 def test_the_key_is_taken_out() -> None:
     assert "Canary" not in str(fault(httpx.ConnectError("Canary")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_scheme_of_a_url_has_no_case(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[bool] = []
+    real = httpx.create_ssl_context
+
+    def counted() -> ssl.SSLContext:
+        loaded.append(True)
+        return real()
+
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    monkeypatch.setattr(transport, "_contexts", {})
+    make(kind, "HTTPS://example.invalid/v1")
+    assert loaded
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_folder_of_certificates_that_is_there_is_enough(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = str(tmp_path / "absent")
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([absent, str(tmp_path)]))
+    make(kind)
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([absent, absent]))
+    with pytest.raises(ConfigurationError):
+        make(kind)
