@@ -34,15 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; see the module's docstring.
     """
     options = _parser().parse_args(arguments)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        # An answer that was paid for isn't lost over a terminal that can't show all of it.
+        reconfigure(errors="backslashreplace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`): what is left must not be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has gone: `| head`
+        _let_go_of_stdout()
         return 0
+    except OSError as error:
+        _let_go_of_stdout()
+        return _complain(f"the output can't be written: {error.strerror or error}", 2)
     except UsageError as error:
         return _complain(str(error), 2)
     except Exception as error:
@@ -51,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(*found)
     return code
+
+
+def _let_go_of_stdout() -> None:
+    """Let what is left unwritten go nowhere, lest the interpreter complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, code: int) -> int:

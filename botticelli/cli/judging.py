@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .terminal import bytes_of, print_table
+from .terminal import bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +40,7 @@ def add_check(commands: Commands) -> None:
     driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
     driver.add_argument("--baseline", type=Path, metavar="FILE", help="known failures, with reasons")
     driver.add_argument("--seed", type=int, default=0, help="decides the texts and ids that are played")
-    driver.add_argument("--jobs", type=int, metavar="N", help="cases at once")
+    driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
     driver.set_defaults(run=_check_driver)
 
 
@@ -85,7 +85,9 @@ def _validate(options: argparse.Namespace) -> int:
 def add_serve(commands: Commands) -> None:
     """Register `serve`."""
     serve = commands.add_parser("serve", help="play cases to any client, on this machine")
-    serve.add_argument("--port", type=int, default=8434, help="default: %(default)s; 0 for any free one")
+    serve.add_argument(
+        "--port", type=whole_number(0, 65535), default=8434, help="default: %(default)s; 0 for any free one"
+    )
     serve.add_argument(
         "--host", default="127.0.0.1", help="default: %(default)s, which only this machine sees"
     )

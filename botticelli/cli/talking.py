@@ -59,7 +59,7 @@ def _driver(options: argparse.Namespace, model: str) -> HuggingFaceDriver:
     try:
         return HuggingFaceDriver(model, base_url=options.base_url, timeout=options.timeout)
     except ConfigurationError as error:
-        if options.base_url is None or error.setting != HuggingFaceDriver.provider.key_env[0]:
+        if options.base_url is None or not error.missing:
             raise
         return HuggingFaceDriver.with_api_token(
             None, model, base_url=options.base_url, timeout=options.timeout
@@ -76,6 +76,9 @@ def _chat(options: argparse.Namespace) -> int:
             print(_as_json(response) if options.json else _readable(response))
     if options.verbose:
         _tell(response)
+    elif response.finish_reason not in ("stop", "tool_use"):
+        reason = response.finish_reason_raw or "no reason given"
+        print(f"botticelli: the answer may not be whole: {reason}", file=sys.stderr)
     return 0
 
 

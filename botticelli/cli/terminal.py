@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Commands", "UsageError", "bytes_of", "print_table"]
+__all__ = ["Commands", "UsageError", "bytes_of", "print_table", "whole_number"]
+
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What a server's words could do to a terminal or to a line of a table."""
 
 
 class UsageError(Exception):
@@ -43,7 +48,8 @@ def bytes_of(file: str) -> bytes:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns, aligned; those of numbers to the right."""
-    columns = [column for column in zip(head, *rows, strict=True) if any(column[1:])]
+    lines = [head, *([_UNPRINTABLE.sub("\ufffd", cell) for cell in row] for row in rows)]
+    columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
     wide = [max(map(len, column)) for column in columns]
     numeric = [all(not cell or cell.replace(".", "").isdigit() for cell in column[1:]) for column in columns]
     for line in zip(*columns, strict=True):
@@ -52,3 +58,15 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for cell, width, right in zip(line, wide, numeric, strict=True)
         )
         print("  ".join(cells).rstrip())
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """What argparse takes for a whole number in a range."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be from {least} to {most}, not {value}")
+        return value
+
+    return number

@@ -127,13 +127,17 @@ class ConfigurationError(BotticelliError):
 
     Attributes:
         setting: Which one: a parameter's or an environment variable's name.
+        missing: Whether it isn't set at all.
     """
 
     kind = "configuration"
 
-    def __init__(self, message: str, *, setting: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, setting: str | None = None, missing: bool = False, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.setting = setting
+        self.missing = missing
 
 
 class RequestError(BotticelliError):

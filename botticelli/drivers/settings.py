@@ -125,6 +125,7 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
     raise ConfigurationError(
         f"{name} is not set{also}",
         setting=name,
+        missing=True,
         hint=f"{provider.key_help or 'get a key'} and export it, or put it in .env",
     )
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -20,7 +21,6 @@ from botticelli.kit.serve import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = "hf_canary_0123456789"
 HELLO = "Hello from the embedded server."
@@ -215,6 +215,21 @@ class TestChat:
         assert run("chat", "hi", "--temperature", "3", "--base-url", f"{origin}/v1") == 1
         assert "temperature must be between 0 and 2" in capsys.readouterr().err
 
+    def test_does_not_take_a_malformed_key_for_none(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("HUGGINGFACE_API_KEY", "hf inside")
+        assert run("chat", "hi", "--base-url", "http://127.0.0.1:1/v1") == 2
+        assert "HUGGINGFACE_API_KEY" in capsys.readouterr().err
+
+    def test_says_that_an_answer_is_cut(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = b'{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"length"}]}'
+        assert run("chat", "hi", "--no-stream", "--base-url", url) == 0
+        assert capsys.readouterr() == ("x\n", "botticelli: the answer may not be whole: length\n")
+
     def test_never_shows_the_key(self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]) -> None:
         for case in ("error-router-token-refused", "stream-error-after-text"):
             run("chat", "hi", "--json", "-v", "--base-url", f"{origin}/{case}/v1")
@@ -274,6 +289,14 @@ class TestModels:
         assert capsys.readouterr().out == "model\norg/tiny\n"
         assert run("models", "nothing", "--base-url", url) == 0
         assert capsys.readouterr().out == "no model has 'nothing' in its name\n"
+
+    def test_keeps_a_servers_words_from_the_terminal(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps({"object": "list", "data": [{"id": "a\x1b[31m\nb"}]}).encode()
+        assert run("models", "--base-url", url) == 0
+        assert capsys.readouterr().out == "model\na\ufffd[31m\ufffdb\n"
 
     def test_prints_json(
         self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
@@ -417,6 +440,43 @@ class TestProcess:
             reader.stdin.close()
         assert done.stderr == b""
         assert done.returncode == 0
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("check", "driver", "--jobs", "0"),
+            ("serve", "--port", "65536"),
+            ("check", "driver", "--jobs", "x"),
+        ],
+    )
+    def test_a_number_out_of_range_is_a_usage_error(
+        self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(*arguments) == 2
+        assert "usage:" in capsys.readouterr().err
+
+    def test_a_terminal_that_cannot_show_a_letter_loses_no_answer(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "botticelli", "list", "cases"],
+            env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+    def test_output_that_cannot_be_written_is_one_line(self) -> None:
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "botticelli", "list", "cases"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+                timeout=60,
+            )
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
 
     def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--version") == 0
