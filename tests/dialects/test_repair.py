@@ -17,7 +17,7 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
 CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}
 TOKEN = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
 CITATION = {"start_index": 0, "end_index": 1, "url": "u", "title": "t"}
-MODERATION = {"type": "moderation_results", "model": "m", "results": []}
+MODERATION: dict[str, Any] = {"type": "moderation_results", "model": "m", "results": []}
 BASE: dict[str, Any] = {
     "id": "a1",
     "object": "chat.completion",
@@ -62,7 +62,7 @@ def found_at(answer: Any, path: str) -> Any:
     return answer
 
 
-FULL = (
+FULL: tuple[tuple[str, Any], ...] = (
     ("choices.0.message.tool_calls", [CALL, CUSTOM]),
     ("choices.0.message.annotations", [{"type": "url_citation", "url_citation": CITATION}]),
     ("choices.0.message.audio", {"id": "a", "expires_at": 1, "data": "", "transcript": ""}),
