@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from botticelli.core.message import ToolCall
-from botticelli.core.response import AudioOutput, GenerateResponse, Reasoning, Refusal, Text, ToolCalls
+from botticelli.core.message import Text, ToolCall
+from botticelli.core.response import AudioOutput, GenerateResponse, Reasoning, Refusal, ToolCalls
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.answers import build, is_rich, mended
 from botticelli.dialects.openai.notes import Notes
