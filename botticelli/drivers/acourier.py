@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,8 @@ from .courier import LINGER, LINGER_BYTES, finite
 from .transport import AsyncTrace, KeyAuth, make_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    import asyncio
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from .coding import Body
     from .endpoint import Endpoint
@@ -29,6 +31,9 @@ _T = TypeVar("_T")
 
 _CLOSING = 1.0
 """Seconds that closing may take; it doesn't wait for the peer, so it takes next to none."""
+
+_closings: set[asyncio.Task[None]] = set()
+"""asyncio itself refers to its tasks weakly."""
 
 
 class AsyncCourier:
@@ -53,8 +58,12 @@ class AsyncCourier:
     async def close(self) -> None:
         """Let the connections go."""
         self._closed = True
-        if self._owned:
+        if not self._owned:
+            return
+        try:
             await self._client.aclose()
+        except Exception as error:  # noqa: BLE001 -- such as RuntimeError, when the connections' event loop is gone
+            _log.debug("closing the driver: %s", type(error).__name__)
 
     async def run(self, task: Task, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Attempt a task until it is done or its error stands.
@@ -73,7 +82,7 @@ class AsyncCourier:
                 except BotticelliError as error:
                     problem = error
             # without a problem of its own, the attempt was cut off
-            problem = problem or task.late("total")
+            problem = problem or task.cut_off()
             wait = task.failed(problem)
             if wait is None:
                 raise problem
@@ -154,7 +163,10 @@ class AsyncIncoming:
         self._response = response
         # a client's hook or a mock transport may have read it already
         read = response.is_stream_consumed
-        self._pieces = _only(response.content) if read else response.aiter_raw()
+        # not aiter_raw(), which closes the response at its end: asyncio's cancelling would break that off,
+        # and httpcore doesn't close a second time
+        stream: Any = response.stream  # httpx's type allows a sync one too
+        self._pieces: AsyncIterator[bytes] = _only(response.content) if read else aiter(stream)
 
     async def next(self, task: Task) -> bytes | None:
         """The next bytes as received, or None at the end."""
@@ -183,17 +195,52 @@ class AsyncIncoming:
 
     async def close(self) -> None:
         """Close it, and its connection unless it was read to its end; in a cancelled task too."""
+        with anyio.CancelScope(shield=True):
+            await _undisturbed(self._close())
+
+    async def _close(self) -> None:
         with anyio.move_on_after(_CLOSING, shield=True):
             try:
-                with anyio.CancelScope() as scope:
-                    # httpx's generators within generators end by an exception or when garbage is collected,
-                    # which trio complains about
-                    scope.cancel()
-                    async for _ in self._pieces:
-                        pass
-                await self._response.aclose()
+                await self._end()
             except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
                 _log.debug("closing a connection: %s", type(error).__name__)
+
+    async def _end(self) -> None:
+        try:
+            with anyio.CancelScope() as scope:
+                # httpx's generators within generators end by an exception or when garbage is collected,
+                # which trio complains about
+                scope.cancel()
+                async for _ in self._pieces:
+                    pass
+        finally:
+            # another task may be in the generators, which then can't be ended here
+            await self._response.aclose()
+
+
+async def _undisturbed(closing: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, even if asyncio cancels this task: anyio's shield doesn't keep that off."""
+    if not _on_asyncio():
+        await closing
+        return
+    import asyncio
+
+    task = asyncio.ensure_future(closing)
+    _closings.add(task)
+    task.add_done_callback(_closings.discard)
+    await asyncio.shield(task)
+
+
+def _on_asyncio() -> bool:
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio
+
+    try:
+        # trio as a guest has asyncio's loop around it, but no task
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 async def _only(content: bytes) -> AsyncIterator[bytes]:

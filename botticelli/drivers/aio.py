@@ -227,9 +227,11 @@ class AsyncChatStream:
         """Close the connection; harmless when repeated."""
         self._closed = True
         incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            await incoming.close()
-        self._task.count()
+        try:
+            if incoming is not None:
+                await incoming.close()
+        finally:
+            self._task.count()
 
     def __del__(self) -> None:
         if getattr(self, "_incoming", None) is not None:

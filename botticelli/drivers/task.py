@@ -56,6 +56,7 @@ class Task:
 
     __slots__ = (
         "_at",
+        "_body",
         "_counted",
         "_endpoint",
         "_key",
@@ -92,6 +93,7 @@ class Task:
         self.headers_told: dict[str, str] = {}
         self.limits: dict[str, float | None] = {}
         self._at = 0.0
+        self._body: Body | None = None
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
         self._counted = False
@@ -121,6 +123,7 @@ class Task:
         self.limits = self.call.begin(time.monotonic())
         self.status = 0
         self.headers_told = {}
+        self._body = None
         _log.debug("%s %s: attempt %d", self.method, self.url.path, self.call.attempts)
         return self.limits
 
@@ -163,7 +166,8 @@ class Task:
 
     def new_body(self) -> Body:
         """Where the body is collected: a whole answer's, or as much of an error's as is kept."""
-        return Body(self.headers_told, MAX_BODY if self.refused else MAX_ANSWER)
+        self._body = Body(self.headers_told, MAX_BODY if self.refused else MAX_ANSWER)
+        return self._body
 
     def refusal(self, body: bytes) -> ApiError:
         """The error that the answer is by its status; not raised."""
@@ -249,6 +253,15 @@ class Task:
     def late(self, phase: str) -> CallTimeoutError:
         """The error for a wait that was cut off; not raised."""
         return self.call.late(phase, time.monotonic())
+
+    def cut_off(self) -> BotticelliError:
+        """The error for an attempt that the total limit cut off; not raised.
+
+        Once an error's status has come it is the news, however much of its body has.
+        """
+        if self.status and self.refused:
+            return self.refusal(self._body.kept() if self._body else b"")
+        return self.late("total")
 
     def failed(self, error: BotticelliError) -> float | None:
         """An attempt has failed.

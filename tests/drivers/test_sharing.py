@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import anyio
+import httpx
 import pytest
 
-from botticelli import AsyncHuggingFaceDriver, GenerateRequest, HuggingFaceDriver, Message, UsageTotals
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    ConnectionLostError,
+    GenerateRequest,
+    HuggingFaceDriver,
+    Message,
+    UsageTotals,
+)
 
 from .conftest import END, STREAM_HEAD, Rim, Server, answer, completion, error, event, framed, http, stream
 
@@ -118,6 +127,72 @@ def test_threads_share_a_driver() -> None:
         assert server.connections <= 16
 
 
+class Once(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """An answer whose connection, like httpcore's, begins to be closed only once."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.closing, self.closed = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=self, headers={"content-type": "application/json"})
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+    async def aclose(self) -> None:
+        if not self.closing.is_set():
+            self.closing.set()
+            await asyncio.sleep(0.01)
+            self.closed.set()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_asyncios_own_cancelling_lets_a_connection_be_closed(ask: GenerateRequest, streaming: bool) -> None:
+    async def call(driver: AsyncHuggingFaceDriver) -> None:
+        if not streaming:
+            await driver.generate(ask)
+        async for _ in driver.generate_stream(ask):
+            pass
+
+    async def main() -> None:
+        transport = Once(completion().encode())
+        async with httpx.AsyncClient(transport=transport) as client:
+            driver = AsyncHuggingFaceDriver.with_api_token(
+                None, "m", base_url="http://h/v1", http_client=client
+            )
+            calling = asyncio.create_task(call(driver))
+            await transport.closing.wait()
+            calling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await calling
+            await asyncio.wait_for(transport.closed.wait(), 5)
+            assert driver.usage.calls == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.anyio
+async def test_closing_in_another_task_closes_the_connection(serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    async with AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
+        reading = driver.generate_stream(ask)
+        first = anyio.Event()
+
+        async def read() -> None:
+            await anext(reading)
+            first.set()
+            with pytest.raises(ConnectionLostError):
+                await anext(reading)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await first.wait()
+            await anyio.wait_all_tasks_blocked()
+            await reading.aclose()
+            assert await anyio.to_thread.run_sync(server.left.wait, 5)
+
+
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -151,3 +226,12 @@ def test_no_descriptor_is_left(rim: Rim, serve: Serve, ask: GenerateRequest) -> 
         server.stop()
         assert server.open_connections == 0
     assert rim.name in ("sync", "asyncio", "trio")
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody can close what a gone loop has made
+def test_a_driver_may_be_closed_when_its_event_loop_is_gone(serve: Serve, ask: GenerateRequest) -> None:
+    driver = AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=serve(answer()).url)
+    assert asyncio.run(driver.generate(ask)).text == "Hi"
+    asyncio.run(driver.close())
+    del driver
+    gc.collect()

@@ -11,7 +11,14 @@ import anyio
 import httpx
 import pytest
 
-from botticelli import AsyncHuggingFaceDriver, CallTimeoutError, GenerateRequest, RateLimitError, Timeouts
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    CallTimeoutError,
+    GenerateRequest,
+    InvalidRequestError,
+    RateLimitError,
+    Timeouts,
+)
 
 from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
 
@@ -143,6 +150,16 @@ def test_total_of_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest, s
         rim.generate(rim.driver(server, timeout=limits(total=0.2)), ask)
     assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == ("total", 0.2, 1)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("came", ["", '{"error": "Half a sen'])
+def test_the_total_takes_no_error_away(rim: Rim, serve: Serve, ask: GenerateRequest, came: str) -> None:
+    server = serve((http(came, status=400, length=500), "hold"))
+    driver = rim.driver(server, timeout=limits(total=0.3))
+    with pytest.raises(InvalidRequestError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.status, caught.value.body, caught.value.attempts) == (400, came.encode(), 1)
+    assert isinstance(rim.stream(driver, ask).error, InvalidRequestError)
 
 
 def test_total_of_a_stream_that_falls_silent(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
