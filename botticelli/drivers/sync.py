@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from botticelli.core.driver import Capabilities
@@ -16,7 +17,6 @@ from .settings import Options, Secret, read_key
 from .streaming import StreamAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
     from typing import Unpack
 
@@ -195,8 +195,10 @@ class ChatStream:
         self._answer: StreamAnswer | None = None
         self._kept: GenerateResponse | None = None
         self._problem: BotticelliError | None = None
-        self._begun = self._closed = False
-        self._chunks = self._produce()
+        # no generator over `self`: in that cycle only the collector could free a forgotten stream, and
+        # closing it from there takes the pool's lock, which the collecting thread may hold
+        self._ready: deque[StreamChunk] = deque()
+        self._begun = self._closed = self._over = False
 
     @property
     def response(self) -> GenerateResponse:
@@ -205,13 +207,16 @@ class ChatStream:
             return self._answer.response
         return self._kept or GenerateResponse()
 
-    def __iter__(self) -> Iterator[StreamChunk]:
-        if self._problem is not None:
-            raise self._problem
-        return self._chunks
+    def __iter__(self) -> Self:
+        return self
 
     def __next__(self) -> StreamChunk:
-        return next(iter(self))
+        ready = self._ready
+        while not ready:
+            if self._over:
+                raise StopIteration
+            self._advance()
+        return ready.popleft()
 
     def __enter__(self) -> Self:
         self._begin()
@@ -241,10 +246,13 @@ class ChatStream:
             )
 
     def _begin(self) -> None:
-        if self._begun:
-            return
+        """Send the request and wait for the head of a good answer, or take the answer from the cache."""
+        if self._problem is not None:
+            raise self._problem
         if self._closed:
             raise _closed()
+        if self._begun:
+            return
         self._begun = True
         task, courier = self._task, self._courier
         try:
@@ -267,32 +275,34 @@ class ChatStream:
             incoming.close()
             raise
 
-    def _produce(self) -> Iterator[StreamChunk]:
+    def _advance(self) -> None:
+        """Read until something is ready or all is over."""
         self._begin()
         if self._kept is not None:
-            yield from chunks_of(self._kept)
+            self._ready.extend(chunks_of(self._kept))
+            self._over = True
+            self.close()
             return
         answer, incoming = self._answer, self._incoming
         if answer is None or incoming is None:
             raise _closed()
         try:
-            while not answer.ended:
-                if self._closed:
-                    raise _closed()
+            if not answer.ended:
                 piece = incoming.next(self._task)
-                if piece is None:
-                    break
-                yield from answer.feed(piece)
+                if piece is not None:
+                    self._ready.extend(answer.feed(piece))
+                    return
             else:
                 incoming.linger(self._task)
-            final = answer.finish()
-        except BotticelliError as error:
-            answer.failed(error)
-            self._problem = error
-            raise
-        finally:
+            self._ready.append(answer.finish())
+            self._over = True
+        except BaseException as error:
+            if isinstance(error, BotticelliError):
+                answer.failed(error)
+                self._problem = error
             self.close()
-        yield final
+            raise
+        self.close()
 
 
 def _closed() -> ConfigurationError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -24,6 +26,7 @@ from botticelli import (
     GenerateResponse,
     HuggingFaceDriver,
     MalformedResponseError,
+    ModelsError,
     RateLimitError,
     ServerError,
     StreamError,
@@ -279,6 +282,21 @@ def test_after_an_error_a_stream_goes_on_failing(serve: Serve, ask: GenerateRequ
             list(reading)
         with pytest.raises(StreamTruncatedError):
             next(reading)
+        with pytest.raises(StreamTruncatedError), reading:
+            pass
+
+
+def test_a_stream_that_could_not_begin_is_not_entered_later(serve: Serve, ask: GenerateRequest) -> None:
+    server = serve(error(400), stream("Hi"))
+    with HuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
+        reading = driver.generate_stream(ask)
+        problems: list[BaseException] = []
+        for _ in range(2):
+            with pytest.raises(ModelsError) as raised, reading:
+                pass
+            problems.append(raised.value)
+        assert problems[0] is problems[1]
+        assert len(server.requests) == 1
 
 
 def test_a_closed_stream_says_so(serve: Serve, ask: GenerateRequest) -> None:
@@ -297,6 +315,8 @@ def test_a_closed_stream_says_so(serve: Serve, ask: GenerateRequest) -> None:
             reading.close()
             with pytest.raises(ConfigurationError, match="the stream is closed"):
                 next(reading)
+            with pytest.raises(ConfigurationError, match="the stream is closed"), reading:
+                pass
 
 
 @pytest.mark.anyio
@@ -342,6 +362,26 @@ def test_a_stream_that_is_forgotten_is_warned_of(serve: Serve, ask: GenerateRequ
         with pytest.warns(ResourceWarning, match="unclosed ChatStream"):
             reading.__del__()
         reading.close()
+
+
+def test_a_forgotten_stream_is_freed_without_the_collector(serve: Serve, ask: GenerateRequest) -> None:
+    # the collector runs anywhere, under the pool's lock too, and freeing a stream takes that lock
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    with HuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            reading = driver.generate_stream(ask)
+            for _ in reading:
+                break
+            freed = weakref.ref(reading)
+            with pytest.warns(ResourceWarning, match="unclosed ChatStream"):
+                del reading, _
+            assert freed() is None
+        finally:
+            if collecting:
+                gc.enable()
+        assert server.left.wait(5)
 
 
 # Cancelling.
@@ -495,6 +535,35 @@ def test_an_interrupt_closes_the_connection(serve: Serve, ask: GenerateRequest) 
         assert server.left.wait(5)
         assert driver.usage.calls == 3
     client.close()
+
+
+def test_an_interrupted_stream_is_closed(ask: GenerateRequest) -> None:
+    class Interrupted(httpx.SyncByteStream):
+        closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield event("Hi")
+            raise KeyboardInterrupt
+
+        def close(self) -> None:
+            self.closed = True
+
+    body = Interrupted()
+    head = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=head, stream=body))
+    with (
+        httpx.Client(transport=transport) as client,
+        HuggingFaceDriver.with_api_token(TOKEN, "m", http_client=client) as driver,
+    ):
+        reading = driver.generate_stream(ask)
+        assert next(reading).text == "Hi"
+        with pytest.raises(KeyboardInterrupt):
+            next(reading)
+        assert body.closed
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match="the stream is closed"):
+                next(reading)
+        assert reading.response.text == "Hi"
 
 
 # A mock transport may hold everything ready.
