@@ -372,11 +372,10 @@ def test_a_forgotten_stream_is_freed_without_the_collector(serve: Serve, ask: Ge
         gc.disable()
         try:
             reading = driver.generate_stream(ask)
-            for _ in reading:
-                break
+            next(iter(reading))
             freed = weakref.ref(reading)
             with pytest.warns(ResourceWarning, match="unclosed ChatStream"):
-                del reading, _
+                del reading
             assert freed() is None
         finally:
             if collecting:
