@@ -128,20 +128,25 @@ def _content(content: Any, path: str) -> list[Input]:
 
 def _part(part: Any, path: str) -> Input:
     kind = part.get("type") if is_object(part) else None
-    inner = part.get(kind) if is_object(part) and isinstance(kind, str) else None
+    inner = part.get(kind) if isinstance(kind, str) else None
     if kind == "text" and isinstance(inner, str):
         return Text(inner)
-    if is_object(inner):
-        if kind == "image_url" and isinstance(inner.get("url"), str):
-            return Image(MediaSource.from_url(inner["url"]), inner.get("detail"))
-        if kind == "input_audio" and isinstance(inner.get("data"), str) and inner.get("format") in _SOUNDS:
-            form = inner["format"]
+    medium = _medium(kind, inner) if is_object(inner) else None
+    return medium or refuse("part-unsupported", path, "no part of a Message can hold this one")
+
+
+def _medium(kind: Any, inner: dict[str, Any]) -> Input | None:
+    if kind == "image_url" and isinstance(inner.get("url"), str):
+        return Image(MediaSource.from_url(inner["url"]), inner.get("detail"))
+    if kind == "input_audio" and isinstance(inner.get("data"), str):
+        form = inner.get("format")
+        if form in ("wav", "mp3"):
             return Audio(MediaSource.from_base64(inner["data"], _SOUNDS[form]), form)
-        if kind == "file" and inner.get("file_id") is None and isinstance(inner.get("file_data"), str):
-            data = _DATA_URL.fullmatch(inner["file_data"])
-            if data:
-                return Document(MediaSource.from_base64(data[2], data[1]), inner.get("filename"))
-    return refuse("part-unsupported", path, "no part of a Message can hold this one")
+    if kind == "file" and isinstance(inner.get("file_data"), str) and inner.get("file_id") is None:
+        data = _DATA_URL.fullmatch(inner["file_data"])
+        if data:
+            return Document(MediaSource.from_base64(data[2], data[1]), inner.get("filename"))
+    return None
 
 
 def _calls(calls: Any, path: str) -> list[ToolCall]:

@@ -77,6 +77,7 @@ def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any
 def _check_source(source: object, path: str) -> None:
     if not isinstance(source, MediaSource):
         wrong_type(path, source, "a MediaSource")
+    check_text(source.kind, f"{path}.kind")
     if source.kind not in _HOLDS:
         refuse("word", f"{path}.kind", f"a source is of kind url, base64, bytes or path, not {source.kind!r}")
     if not isinstance(source.value, _HOLDS[source.kind]):
