@@ -26,13 +26,18 @@ from botticelli.kit.strategies import instances, mutations
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from botticelli.contracts.relaxations import Example, Relaxation
     from botticelli.core.response import Deviation, GenerateResponse
 
 ours = settings(deadline=None)  # a deadline would judge the machine
-LEVELS = {
-    relaxation.code: relaxation.level
-    for relaxation in Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").listed
-}
+TOLERATED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+LEVELS = {relaxation.code: relaxation.level for relaxation in TOLERATED.listed}
+OF_ANSWERS = [
+    pytest.param(relaxation, id=relaxation.code)
+    for relaxation in TOLERATED.listed
+    if relaxation.inside.get("contract") != "error"
+]
+"""The ways that show in an answer. Those of errors are read by `envelope`; an error has no deviations."""
 
 
 def written(value: Any) -> bytes:
@@ -56,6 +61,46 @@ def audited(chunk: Any) -> StreamAssembler:
     stream = StreamAssembler(audit=True)
     stream.feed(b"data: " + written(chunk) + b"\n\n")
     return stream
+
+
+def noted_in(example: Example) -> list[str]:
+    """The codes, of any level, that reading an example gives, or the kind of the error that it ends in."""
+    contract = example.get("contract")
+    asked: Any = {"n": example.get("n", 1), "content_type": example.get("content_type", ""), "audit": True}
+
+    def read() -> list[Deviation]:
+        if contract == "chunk":
+            stream = audited(TOLERATED.instance(example))
+            if stream.failed is not None:
+                raise stream.failed
+            return stream.notes.deviations()
+        if contract == "model-list":
+            return _list_deviations(TOLERATED.instance(example))
+        body = written(TOLERATED.instance(example)) if contract else TOLERATED.body(example)
+        if example.get("asked", "stream" if "events" in example else "whole") == "whole":
+            return decode_response(body, **asked).deviations
+        stream = StreamAssembler(**asked)
+        stream.feed(body)
+        stream.finish()
+        return stream.response.deviations
+
+    try:
+        return [deviation.code for deviation in read()]
+    except BotticelliError as error:
+        return [error.kind]
+
+
+@pytest.mark.parametrize("relaxation", OF_ANSWERS)
+def test_each_tolerated_way_is_noted_by_its_code_and_no_other(relaxation: Relaxation) -> None:
+    assert set(noted_in(relaxation.inside)) == {relaxation.code}
+
+
+@pytest.mark.parametrize("relaxation", OF_ANSWERS)
+def test_what_is_just_beyond_is_the_listed_error_or_noted(relaxation: Relaxation) -> None:
+    noted = noted_in(relaxation.outside)
+    assert noted
+    if "kind" in relaxation.outside:
+        assert noted == [relaxation.outside["kind"]]
 
 
 @ours
