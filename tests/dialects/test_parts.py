@@ -52,6 +52,20 @@ def test_a_reason_that_nobody_published_is_never_stop(word: Any, sense: FinishRe
 
 
 @pytest.mark.parametrize(
+    ("value", "number"),
+    [(7, 7), (0, 0), (-1, -1), (1.0, 1), (-0.0, 0), (1e300, int(1e300)), (2**70, 2**70)],
+)
+def test_a_whole_number_is_whole_however_it_is_written(value: Any, number: int) -> None:
+    found = parts.whole(value)
+    assert (found, type(found)) == (number, int)
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0.5, float("inf"), float("nan"), "7", [7], {}])
+def test_what_is_no_whole_number_is_none(value: Any) -> None:
+    assert parts.whole(value) is None
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [("a", "a"), ("", ""), (None, ""), (0, "0"), ({"a": "é"}, '{"a":"é"}'), (False, "false")],
 )
