@@ -152,6 +152,18 @@ def _well_formed(value: Any) -> Any:
     return value
 
 
+class _Repeated(dict[str, Any]):
+    """An object that had a key twice."""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Repeated(found)
+
+
+_SCRUTINY = json.JSONDecoder(strict=False, object_pairs_hook=_members, parse_int=_integer, parse_float=_float)
+
+
 def scrutinise(data: bytes) -> list[str]:
     """What a reader needn't notice but a judge should; it takes its time.
 
@@ -161,29 +173,17 @@ def scrutinise(data: bytes) -> list[str]:
     Returns:
         The codes, of level ``bytes``: ``key-repeated``, ``nesting-too-deep``.
     """
-    codes: set[str] = set()
-
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            codes.add("key-repeated")
-        return found
-
     text = data.removeprefix(_BOM).decode(errors="replace").lstrip(_BLANK)
-    decoder = json.JSONDecoder(
-        strict=False, object_pairs_hook=members, parse_int=_integer, parse_float=_float
-    )
     try:
-        level = _containers([decoder.raw_decode(text)[0]])
+        level = _containers([_SCRUTINY.raw_decode(text)[0]])
     except RecursionError:
         return ["nesting-too-deep"]
-    depth = 0
+    depth, repeated = 0, False
     while level:
         depth += 1
+        repeated = repeated or any(isinstance(value, _Repeated) for value in level)
         level = [inner for outer in level for inner in _containers(outer)]
-    if depth > _DEPTH:
-        codes.add("nesting-too-deep")
-    return sorted(codes)
+    return ["key-repeated"] * repeated + ["nesting-too-deep"] * (depth > _DEPTH)
 
 
 def _containers(value: Any) -> list[Any]:
