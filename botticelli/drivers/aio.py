@@ -288,7 +288,7 @@ class AsyncChatStream:
                     return
             else:
                 await incoming.linger()
-            self._ready.append(answer.finish())
+            self._ready.extend(answer.finish())
             self._over = True
         except BaseException as error:
             if isinstance(error, BotticelliError):

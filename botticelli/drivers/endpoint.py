@@ -168,6 +168,7 @@ class Endpoint:
             headers=self._stream_headers if stream else self._chat_headers,
             streaming=stream,
             key=key,
+            n=request.n or 1,
         )
 
     def listing(self) -> Task:

@@ -59,8 +59,8 @@ class StreamAnswer:
             call.delivered = True
         return chunks
 
-    def finish(self) -> StreamChunk:
-        """The final chunk.
+    def finish(self) -> list[StreamChunk]:
+        """The last chunks; the final one is the last of them.
 
         Raises:
             ModelsError: The stream broke.
@@ -70,7 +70,7 @@ class StreamAnswer:
         final = self._assembler.finish()
         self._settled = True
         self._task.settle(self._assembler.response)
-        return final
+        return [*self._assembler.late, final]
 
     def failed(self, error: BotticelliError) -> None:
         """The stream is broken off: complete the error with what had come."""

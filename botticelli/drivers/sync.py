@@ -294,7 +294,7 @@ class ChatStream:
                     return
             else:
                 incoming.linger(self._task)
-            self._ready.append(answer.finish())
+            self._ready.extend(answer.finish())
             self._over = True
         except BaseException as error:
             if isinstance(error, BotticelliError):

@@ -60,6 +60,7 @@ class Task:
         "_counted",
         "_endpoint",
         "_key",
+        "_n",
         "_rate_limits",
         "_response",
         "body",
@@ -84,9 +85,11 @@ class Task:
         body: bytes | None = None,
         streaming: bool = False,
         key: str | None = None,
+        n: int = 1,
     ) -> None:
         self._endpoint = endpoint
         self._key = key
+        self._n = n
         self.method, self.url, self.model, self.headers, self.body = method, url, model, headers, body
         self.call = Call(endpoint.timeouts, endpoint.policy, streaming=streaming)
         self.status = 0
@@ -193,8 +196,14 @@ class Task:
             ResponseError: It isn't one.
             StreamError: It is an error in spite of its status.
         """
-        content_type = self.headers_told.get("content-type", "")
-        response = decode_response(body, status=self.status, content_type=content_type, failure=self.embedded)
+        response = decode_response(
+            body,
+            status=self.status,
+            content_type=self.headers_told.get("content-type", ""),
+            failure=self.embedded,
+            n=self._n,
+            audit=self._endpoint.audit,
+        )
         self.settle(response)
         return response
 
@@ -228,6 +237,7 @@ class Task:
             status=self.status,
             content_type=content_type,
             failure=self.embedded,
+            n=self._n,
         )
 
     def stamp(self, response: GenerateResponse) -> GenerateResponse:

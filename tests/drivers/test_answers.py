@@ -206,6 +206,16 @@ def test_a_stream_in_place_of_a_whole_answer(rim: Rim, serve: Serve, ask: Genera
 # Errors by status.
 
 
+def test_audit_and_the_number_of_choices_are_passed_on(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    ask.n = 2
+    body = completion().replace('"id"', '"id": "c0", "id"', 1)
+    codes: list[list[str]] = []
+    for audit in (False, True):
+        response = rim.generate(rim.driver(serve(http(body)), audit=audit), ask)
+        codes.append([deviation.code for deviation in response.deviations])
+    assert codes == [["choices-fewer"], ["choices-fewer", "key-repeated"]]
+
+
 def test_an_error_is_complete(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     server = serve(error(400, "bad stop", code="c", type="t", param="stop", headers=TOLD))
     with pytest.raises(InvalidRequestError) as caught:

@@ -612,6 +612,28 @@ def test_several_choices(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     assert json.loads(server.requests[0].body)["n"] == 2
 
 
+def test_several_choices_answered_whole_are_all_delivered(
+    rim: Rim, serve: Serve, ask: GenerateRequest
+) -> None:
+    def of(index: int, text: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return {"index": index, "message": message, "finish_reason": "stop", "logprobs": None}
+
+    ask.n = 2
+    got = rim.stream(rim.driver(serve(http(completion(choices=[of(0, "a"), of(1, "x")])))), ask)
+    assert [(chunk.choice, chunk.text, chunk.is_final) for chunk in got.chunks] == [
+        (1, "x", False),
+        (0, "a", True),
+    ]
+
+
+def test_fewer_choices_than_asked_for_are_noted(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    ask.n = 2
+    response = rim.stream(rim.driver(serve(stream("Hi"))), ask).response
+    assert response is not None
+    assert [deviation.code for deviation in response.deviations] == ["choices-fewer"]
+
+
 def test_a_whole_error_in_place_of_a_stream(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     body = json.dumps({"error": {"message": "no", "code": 503}})
     got = rim.stream(rim.driver(serve(http(body))), ask)
