@@ -21,7 +21,7 @@ _CALL: Document = {
     "base_url": "{{origin}}/v1",
     "api_key": "{{key}}",
     "model": "{{model}}",
-    "request": {"messages": [{"role": "user", "content": "{{text}}"}]},
+    "request": {"messages": [{"role": "user", "content": "{{prompt}}"}]},
     "options": {
         "max_retries": 0,
         "backoff": 0.01,

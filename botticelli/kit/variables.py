@@ -39,6 +39,7 @@ def _text(chance: random.Random) -> str:
 _MAKERS: dict[str, Callable[[random.Random], str]] = {
     "word": lambda chance: _letters(chance, _LOWER, chance.randint(5, 9)),
     "text": _text,
+    "prompt": _text,
     "id": lambda chance: "chatcmpl-" + _letters(chance, _ALNUM, 12),
     "call_id": lambda chance: "call_" + _letters(chance, _ALNUM, 12),
     "model": lambda chance: f"{_letters(chance, _LOWER, 5)}/{_letters(chance, _LOWER, 7)}-1B",

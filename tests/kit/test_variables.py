@@ -10,7 +10,7 @@ import pytest
 from botticelli.kit.errors import CaseError
 from botticelli.kit.variables import VARIABLE, Variables, fill_dates
 
-NAMES = ("word", "text", "id", "call_id", "model", "key")
+NAMES = ("word", "text", "prompt", "id", "call_id", "model", "key")
 
 
 @pytest.mark.parametrize("name", NAMES)
