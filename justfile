@@ -89,6 +89,11 @@ bench *arguments:
 test-api provider *arguments:
     python -m tests.live "$@"
 
+# Record a local server's whole answers anew: just record SERVER VERSION BASE_URL MODEL KEY
+[group('live')]
+record *arguments:
+    python -m tests.cassettes "$@"
+
 # The wheel, with contracts and fixtures inside
 [group('package')]
 wheel:

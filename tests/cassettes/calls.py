@@ -118,7 +118,7 @@ MLX = [
 TRANSFORMERS = [
     ("weather", answer(SUNNY, "stop", (15, 8), *TWO), ask(WEATHER)),
     ("length", answer("1 2 3 4 5", "length", (11, 5), *TWO), ask(COUNT, max_tokens=5)),
-    ("n-ignored", answer(SUNNY, "stop", (15, 8), *TWO), ask(WEATHER, n=2)),
+    ("n-ignored", answer(SUNNY, "stop", (15, 8), *TWO, "choices-fewer"), ask(WEATHER, n=2)),
     (
         "tool-call",
         answer("", "tool_calls", (141, 22), *TWO, calls=(PARIS,)),
