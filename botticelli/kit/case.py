@@ -74,7 +74,7 @@ class Play:
         case: Where it comes from.
         calls: To be made in this order.
         exchanges: To be played in this order; the last goes on.
-        requests: What the server must have seen; empty when the case does not say.
+        requests: What the server must have seen; ``count`` is always told.
         defaults: Id and model of the messages that the notation writes itself.
         key: The API key of the calls, which no message may show.
     """
@@ -153,10 +153,14 @@ class Case:
             case=self,
             calls=calls,
             exchanges=filled["exchanges"],
-            requests=filled.get("requests", {}),
+            requests={"count": self._due(len(calls)), **filled.get("requests", {})},
             defaults=Defaults(variables.value("id"), variables.value("model")),
             key=variables.value("key"),
         )
+
+    def _due(self, calls: int) -> int:
+        """Return how many requests there must be when the case does not say."""
+        return calls if self.listens and self.document["exchanges"] else 0
 
 
 def _needs(call: Mapping[str, Any]) -> Iterator[str]:

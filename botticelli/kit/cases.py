@@ -107,7 +107,9 @@ def _unplayable(document: Document) -> Iterator[str]:
     for index, call in enumerate(play.calls):
         yield from (f"call {index}: {line}" for line in complaints("call", call.neutral))
         yield from (f"call {index}: {line}" for line in _contradictions(call))
-    count = play.requests.get("count")
+    count = play.requests["count"]
+    if "count" not in document.get("requests", {}) and any(map(_retries, play.calls)):
+        yield "/requests/count: must be told where there are retries"
     if isinstance(count, int) and len(play.requests.get("each", [])) > count:
         yield "/requests/each: longer than count"
     for match in re.finditer(r"\{\{[^{}]*\}\}", json.dumps(document, ensure_ascii=False)):
@@ -128,6 +130,11 @@ def _deviations(value: object) -> set[str]:
 def _codes() -> frozenset[str]:
     table = json.loads((data_root() / "contracts" / "wire" / "relaxations.json").read_bytes())
     return frozenset(entry["code"] for entry in table["relaxations"])
+
+
+def _retries(call: Call) -> bool:
+    options: Document = call.neutral["options"]
+    return bool(options["max_retries"])
 
 
 def _contradictions(call: Call) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botticelli.kit.match import Mismatch, outcome, show, visible
 from botticelli.kit.schemas import complaints
-from botticelli.kit.sent import sent
+from botticelli.kit.sent import sent, unnoticed
 
 if TYPE_CHECKING:
     from botticelli.kit.case import Call, Play
@@ -31,7 +31,8 @@ class Fault(StrEnum):
     """
 
     SILENT = "silent"
-    """An answer that is not what the server said, or an answer where an error was due."""
+    """An answer that is not what the server said, that was never or too often asked for, or that
+    stands where an error was due."""
     HANG = "hang"
     """No outcome in time."""
     CRASH = "crash"
@@ -118,8 +119,10 @@ def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) 
     for number, (call, got) in enumerate(zip(play.calls, told, strict=False)):
         place = f"/calls/{number}" if several else ""
         _judge_call(findings, call, got, claims, place)
-    if not {Fault.HANG, Fault.CRASH} & set(findings.faults):
-        findings.add(Fault.REQUEST, *sent(play.requests, seen))
+    if not {Fault.HANG, Fault.CRASH, Fault.UNSUPPORTED} & set(findings.faults):
+        answers = sum("response" in got or "models" in got for got in told if isinstance(got, Mapping))
+        grave = unnoticed(play.requests, answers, seen)
+        findings.add(Fault.SILENT if grave else Fault.REQUEST, *sent(play.requests, seen))
     fault = min(findings.faults, key=lambda f: f.gravity, default=None)
     hidden = tuple(_without_key(m, play.key) for m in findings.mismatches)
     return Verdict(fault, hidden, tuple(findings.remarks))

@@ -35,6 +35,22 @@ def sent(wanted: Object, seen: Seen) -> Iterator[Mismatch]:
             yield Mismatch(f"/requests/{number}", "a request", "none")
 
 
+def unnoticed(wanted: Object, answers: int, seen: Seen) -> bool:
+    """Tell whether nobody would know that the requests were not those that were due.
+
+    So it is when an answer was given for which nothing was asked, or one that was asked for, and
+    paid, more often than was wanted. After an error at least the user looks.
+
+    Args:
+        wanted: A case's ``requests``.
+        answers: How many calls were answered, other than by an error.
+        seen: What the server saw.
+    """
+    count = wanted["count"]
+    most = count.get("max", len(seen.requests)) if isinstance(count, Mapping) else count
+    return answers > len(seen.requests) or (answers > 0 and len(seen.requests) > most)
+
+
 def _count(wanted: int | Object | None, got: int, path: str) -> Iterator[Mismatch]:
     if isinstance(wanted, Mapping):
         yield from within(wanted, got, path)

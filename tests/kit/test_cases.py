@@ -95,6 +95,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(exchanges=[{}]), "/exchanges/0"),
     (changed(requests={"count": 1, "each": [{}, {}]}), "longer than count"),
     (changed(requests={}), "/requests"),
+    (changed(requests={"all": {}}, calls=[call(options={"max_retries": 1})]), "/requests/count"),
     (changed(requests={"all": {"header": {}}}), "/requests/all"),
 ]
 

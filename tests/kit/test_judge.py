@@ -155,10 +155,56 @@ def test_deviations_count_when_they_are_claimed() -> None:
     assert verdict(expect, answer(), claims=claims).fault is Fault.DETAIL
 
 
+def requests(count: int) -> Seen:
+    request = Request("POST", "/v1/chat/completions", (), b"{}")
+    return Seen(tuple(SeenRequest(request, number, None) for number in range(count)), count, ())
+
+
+EXCHANGE: dict[str, Any] = {"exchanges": [{"end": "cut"}]}
+
+
 def test_what_the_server_saw_is_judged() -> None:
     assert verdict(ANSWER, answer(), requests={"count": 0}).passed
-    assert verdict(ANSWER, answer(), requests={"count": 1}).fault is Fault.REQUEST
-    assert verdict(ANSWER, answer(), seen=Seen((), 1, ("?",))).fault is Fault.REQUEST
+    assert verdict(ERROR, error(), requests={"count": 1}).fault is Fault.REQUEST
+    unreadable = Seen((), 1, ("?",))
+    assert verdict(ERROR, error(), seen=unreadable).fault is Fault.REQUEST
+    assert verdict(ANSWER, answer(), seen=unreadable).fault is Fault.SILENT
+
+
+@pytest.mark.parametrize(("made", "fault"), [(0, Fault.SILENT), (1, None), (2, Fault.SILENT)])
+def test_for_an_answer_one_request_is_made(made: int, fault: Fault | None) -> None:
+    found = verdict(ANSWER, answer(), seen=requests(made), **EXCHANGE)
+    assert found.fault is fault
+    assert [m.path for m in found.mismatches] == ([] if fault is None else ["/requests/count"])
+
+
+@pytest.mark.parametrize(("made", "fault"), [(0, Fault.REQUEST), (1, None), (2, Fault.REQUEST)])
+def test_for_an_error_one_request_is_made_too(made: int, fault: Fault | None) -> None:
+    assert verdict(ERROR, error(), seen=requests(made), **EXCHANGE).fault is fault
+
+
+def test_requests_are_counted_over_all_calls() -> None:
+    assert verdict(ANSWER, answer(), answer(), seen=requests(2), **EXCHANGE).passed
+    assert verdict(ANSWER, answer(), answer(), seen=requests(1), **EXCHANGE).fault is Fault.SILENT
+
+
+def test_where_nothing_is_played_or_nobody_listens_nothing_is_asked() -> None:
+    assert verdict(ERROR, error()).passed
+    assert verdict(ERROR, error(), listen=False, **EXCHANGE).passed
+    assert verdict(ERROR, error(), seen=requests(1)).fault is Fault.REQUEST
+
+
+def test_a_case_may_want_more_requests_or_leave_some_free() -> None:
+    more: dict[str, Any] = {"requests": {"count": {"min": 2}}, **EXCHANGE}
+    assert verdict(ANSWER, answer(), seen=requests(3), **more).passed
+    # One attempt too few is a matter of retries; the answer is the server's.
+    assert verdict(ANSWER, answer(), seen=requests(1), **more).fault is Fault.REQUEST
+    most: dict[str, Any] = {"requests": {"count": {"max": 1}}, **EXCHANGE}
+    assert verdict(ANSWER, answer(), seen=requests(2), **most).fault is Fault.SILENT
+
+
+def test_who_cannot_make_the_call_makes_no_request() -> None:
+    assert verdict(ANSWER, {"unsupported": "no"}, **EXCHANGE).fault is Fault.UNSUPPORTED
 
 
 @pytest.mark.parametrize("told", [Hang(1), Crash("x")])

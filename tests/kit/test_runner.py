@@ -195,7 +195,7 @@ def test_what_is_claimed_and_then_refused_fails() -> None:
 )
 def test_what_fails_a_run(text: str, known: str | None, level: str, status: Status, *, fails: bool) -> None:
     right = [{"operation": "generate", "expect": [{"response": {"text": "right"}}]}]
-    one = case(level=level, calls=right)
+    one = case(level=level, calls=right, exchanges=[])
     found = results([one], Scripted(lambda _: answer(text)), known={one.id: known} if known else {})
     assert (found[one.id].status, found[one.id].fails_run) == (status, fails)
     assert found[one.id].reason == (known or "")
@@ -209,7 +209,7 @@ def test_cases_run_at_the_same_time() -> None:
         return answer("x")
 
     calls: list[dict[str, Any]] = [{"operation": "generate", "expect": [{"response": {"text": "x"}}]}]
-    cases = [case(f"a-{name}", calls=calls) for name in ("one", "two", "three")]
+    cases = [case(f"a-{name}", calls=calls, exchanges=[]) for name in ("one", "two", "three")]
     found = results(cases, Scripted(meet), jobs=3)
     assert all(result.status is Status.PASSED for result in found.values())
 
