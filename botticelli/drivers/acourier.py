@@ -51,7 +51,7 @@ class AsyncCourier:
                 f"http_client must be an httpx.AsyncClient, not {type(given).__name__}", setting="http_client"
             )
         self._owned = client is None
-        self._client = client or make_client(httpx.AsyncClient, endpoint.base_url, http2=endpoint.http2)
+        self._client = client or make_client(httpx.AsyncClient, endpoint.base_url)
         self._auth = KeyAuth(endpoint.credentials) if endpoint.credentials else None
         self._closed = False
 

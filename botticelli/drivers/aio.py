@@ -41,7 +41,8 @@ class AsyncChatDriver:
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply.
+        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply. Of
+            HTTP/2, see `ChatDriver`.
         **options: As in `ChatDriver`.
 
     Raises:

@@ -54,7 +54,6 @@ class Endpoint:
         policy: When to try again.
         cache: Where answers are kept, or None.
         audit: Whether streams are held to the strict contract.
-        http2: Whether a client of our own may speak HTTP/2.
         ledger: Totals, prices, limits.
     """
 
@@ -69,7 +68,6 @@ class Endpoint:
         max_retries: int = 2,
         max_retry_after: float = 60.0,
         backoff: float = 0.5,
-        http2: bool = False,
         cache: MutableMapping[str, bytes] | None = None,
         audit: bool = False,
         bill_to: str | None = None,
@@ -89,7 +87,6 @@ class Endpoint:
         self.policy = _policy(max_retries, backoff, max_retry_after)
         self.cache = _checked_cache(cache)
         self.audit = audit
-        self.http2 = http2
         self.ledger = Ledger(catalog)
         self._key = key
         self._chat_url = _url(self.base_url, "/chat/completions")

@@ -39,7 +39,6 @@ class Options(TypedDict, total=False):
     max_retries: int
     max_retry_after: float
     backoff: float
-    http2: bool
     cache: MutableMapping[str, bytes] | None
     audit: bool
     bill_to: str | None

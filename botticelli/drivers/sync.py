@@ -40,13 +40,14 @@ class ChatDriver:
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply.
+        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply. One
+            that speaks HTTP/2 doesn't tell the server that a stream was left, which goes on generating,
+            and logs your own credential headers at DEBUG: httpcore sends no RST_STREAM, hpack logs them.
         base_url: Where the API begins; None for the environment's, else the provider's.
         timeout: Seconds for pool, first_byte and idle, or `Timeouts`.
         max_retries: How often a call is tried again.
         max_retry_after: The longest ``Retry-After`` that is waited for, in seconds.
         backoff: The first wait before a retry that no server asked for, in seconds; doubled each time.
-        http2: Speak HTTP/2 where the server does; needs the extra ``http2``.
         cache: Where answers are kept, by a hash of base URL and request; `drivers.cache` says which.
         audit: Hold every event of a stream to the strict contract; see `GenerateResponse.deviations`.
         bill_to: Who pays, where the provider bills others.

@@ -40,7 +40,7 @@ _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
 
 
-def make_client(kind: type[_ClientT], base_url: str, *, http2: bool) -> _ClientT:
+def make_client(kind: type[_ClientT], base_url: str) -> _ClientT:
     """A client of our own: any number of connections, no redirects, proxies from the environment.
 
     Raises:
@@ -51,11 +51,9 @@ def make_client(kind: type[_ClientT], base_url: str, *, http2: bool) -> _ClientT
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
     try:
         context = _tls(base_url)
-        return kind(verify=context, limits=limits, http2=http2, timeout=None)
-    except ImportError as error:
-        setting = "http2" if http2 and "h2" in str(error) else "proxy"
-        extra = "http2" if setting == "http2" else "socks"
-        problem = (setting, f"needs a package that isn't installed: pip install 'httpx[{extra}]'")
+        return kind(verify=context, limits=limits, timeout=None)
+    except ImportError:
+        problem = ("proxy", "needs a package that isn't installed: pip install 'httpx[socks]'")
     except (ValueError, httpx.InvalidURL):
         # the text may hold the proxy's password
         problem = ("proxy", "can't be read as a proxy's URL")

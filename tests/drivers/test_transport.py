@@ -76,14 +76,6 @@ def test_certificates_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         make(HuggingFaceDriver)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_http2_without_its_package(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
-    monkeypatch.setitem(sys.modules, "h2", None)
-    with pytest.raises(ConfigurationError, match=r"httpx\[http2\]") as caught:
-        make(kind, http2=True)
-    assert caught.value.setting == "http2"
-
-
 # TLS.
 
 
