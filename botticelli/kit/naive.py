@@ -149,7 +149,7 @@ class NaiveDriver(Reader):
             self.whole(reply.read(), answer)
         response = answer.response()
         if call["operation"] == "stream":
-            response["chunks"] = answer.chunks
+            response |= {"chunks": answer.chunks, "final_chunks": 1}
         return {"response": response}
 
     def succeeded(self, status: int) -> bool:
