@@ -56,7 +56,7 @@ def variant(schema: Any, tag: str) -> tuple[dict[str, Any], set[str]]:
     """The properties, and which are required, of a schema that a type's word divides."""
     properties, required = dict(schema.get("properties", {})), set(schema.get("required", ()))
     for branch in schema.get("allOf", ()):
-        if branch["if"]["properties"]["type"]["const"] == tag:
+        if branch["if"]["properties"].get("type") == {"const": tag}:
             inner = branch["then"]
             properties |= inner["properties"]
             required |= set(inner["required"])
