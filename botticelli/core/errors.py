@@ -69,6 +69,18 @@ __all__ = [
 ]
 
 
+_QUOTED = (type(None), bool, int, float)
+
+
+def _shown(value: object) -> str:
+    if type(value) not in _QUOTED:
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and value.bit_length() > 64:
+        # Python itself refuses to write out some thousand digits
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)
+
+
 def _restore(cls: type[BotticelliError], message: str, state: dict[str, Any]) -> BotticelliError:
     error = cls.__new__(cls, message)
     error.args = (message,)
@@ -138,6 +150,19 @@ class ConfigurationError(BotticelliError):
         super().__init__(message, hint=hint)
         self.setting = setting
         self.missing = missing
+
+    @classmethod
+    def wrong(cls, setting: str, wanted: str, given: object, *, hint: str | None = None) -> Self:
+        """The error for a value that a setting can't have.
+
+        Args:
+            setting: The setting, as the user writes it: ``max_retries``, ``timeout.pool``.
+            wanted: What it takes, such as ``a whole number, 0 or more``.
+            given: What it was given. Numbers are quoted, of anything else the type is named: it may be
+                somebody's secret, or the size of a film.
+            hint: What to do about it.
+        """
+        return cls(f"{setting} must be {wanted}, not {_shown(given)}", setting=setting, hint=hint)
 
 
 class RequestError(BotticelliError):

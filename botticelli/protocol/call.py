@@ -11,12 +11,14 @@ The phases of a call, each with a limit of its own (see `Timeouts`)::
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from botticelli.core.errors import CallTimeoutError, ConfigurationError, ConnectionLostError
+
+from .retry import LONGEST
 
 if TYPE_CHECKING:
     from botticelli.core.errors import ModelsError
@@ -35,16 +37,20 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     Attributes:
         pool: Until a connection is free.
         connect: Until the connection stands, TLS handshake included.
-        first_byte: From the request to the head of the answer; no read of it may take longer.
+        first_byte: From when the request is sent until the whole head of the answer is there, however
+            it drips; before that, for each write of the request.
         idle: Between two reads of the answer's body, whatever they bring (comments count).
         progress: Between two events of a stream (comments don't count); the time in which the caller
             is busy with a chunk isn't counted.
         total: The whole call, its retries and the caller's own time included. Exact in the async
-            driver; the sync driver looks at the clock before each attempt and at every read of the body,
-            so that it may be late by one wait.
+            driver; the sync driver keeps to it in every read and write, but a look-up of a name can't
+            be cut off, and waiting for a connection and making it may each take what was left before.
+
+    A client of the user's with a transport that isn't httpcore's keeps them as far as it obeys httpx's own
+    limits for each read.
 
     Raises:
-        ConfigurationError: A limit is not a number above zero.
+        ConfigurationError: A limit is not a number above zero, or above `LONGEST`, which is 24 days.
     """
 
     pool: float | None = 10.0
@@ -57,13 +63,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value: Any = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if value is not None and not (number and isfinite(value) and value > 0):
-                raise ConfigurationError(
-                    f"the {name} timeout must be a number of seconds above zero, not {value!r}",
-                    setting=f"timeout.{name}",
-                    hint="None means no limit",
-                )
+            if value is not None and not _is_limit(value):
+                raise ConfigurationError.wrong(f"timeout.{name}", _LIMIT, value, hint="None means no limit")
 
     @classmethod
     def of(cls, timeout: Timeouts | float | None) -> Timeouts:
@@ -76,6 +77,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             return cls()
         if isinstance(timeout, Timeouts):
             return timeout
+        if not _is_limit(timeout):
+            hint = "Timeouts(idle=None, ...) takes single limits away"
+            raise ConfigurationError.wrong("timeout", f"{_LIMIT}, or a Timeouts", timeout, hint=hint)
         return cls(pool=timeout, first_byte=timeout, idle=timeout)
 
 
@@ -88,20 +92,24 @@ class Call:
         idle: Seconds that a read of the body may take, by its own limit; maybe infinite.
         delivered: Whether the caller has been given any of the answer; from then on nothing is repeated.
         reused: Whether the running attempt went out on a connection that had served before.
+        connecting: Whether the running attempt is talking to a proxy about a connection.
+        heard: Whether the running attempt has had a byte of an answer.
     """
 
     __slots__ = (
         "_deadline",
         "_idle_until",
         "_moved",
+        "_phase_until",
         "_policy",
         "_progress",
-        "_progress_until",
         "_renewed",
         "_timeouts",
         "answered",
         "attempts",
+        "connecting",
         "delivered",
+        "heard",
         "idle",
         "reused",
     )
@@ -118,11 +126,11 @@ class Call:
         self._policy = policy
         self.idle = inf if timeouts.idle is None else timeouts.idle
         self._progress = timeouts.progress if streaming and timeouts.progress is not None else inf
-        self._deadline = self._idle_until = self._progress_until = inf
+        self._deadline = self._idle_until = self._phase_until = inf
         self._moved = True
         self._renewed = False
         self.attempts = 0
-        self.answered = self.delivered = self.reused = False
+        self.answered = self.delivered = self.reused = self.connecting = self.heard = False
 
     def start(self, now: float) -> None:
         """The clock of the whole call begins to run."""
@@ -145,7 +153,8 @@ class Call:
         if now >= self._deadline:
             raise self.late("total", now)
         self.attempts += 1
-        self.answered = self.reused = False
+        self.answered = self.reused = self.connecting = self.heard = False
+        self._phase_until = inf
         left = self._deadline - now
         limits = self._timeouts
         answer = _least(limits.first_byte, left)
@@ -156,10 +165,42 @@ class Call:
             "read": answer,
         }
 
+    def tunnel(self, now: float) -> None:
+        """A proxy is asked for a connection, which is a part of connecting."""
+        self.connecting = True
+        self._limit(self._timeouts.connect, now)
+
+    def send(self) -> None:
+        """The connection stands, the request goes out."""
+        self.connecting = False
+        self._phase_until = inf
+
+    def asked(self, now: float) -> None:
+        """The request is sent."""
+        self._limit(self._timeouts.first_byte, now)
+
+    def _limit(self, seconds: float | None, now: float) -> None:
+        self._phase_until = inf if seconds is None else now + seconds
+
+    def hear(self) -> None:
+        """Bytes have come."""
+        self.heard = not self.connecting
+
     def head(self) -> None:
         """The answer's head has come."""
         self.answered = True
+        self._phase_until = inf
         self._moved = True
+
+    def room(self, now: float) -> float:
+        """A read or write of the connection itself begins; several may make up what `wait` is asked for.
+
+        Returns:
+            Seconds it may take by the limits that aren't each read's own: 0 or less when one has passed,
+            maybe infinite.
+        """
+        self._idle_until = now + self.idle
+        return min(self._deadline, self._phase_until) - now
 
     def wait(self, now: float) -> float:
         """A read of the body begins.
@@ -172,9 +213,9 @@ class Call:
         """
         self._idle_until = now + self.idle
         if self._moved:
-            self._progress_until = now + self._progress
+            self._phase_until = now + self._progress
             self._moved = False
-        until = min(self._deadline, self._progress_until)
+        until = min(self._deadline, self._phase_until)
         if now >= until:
             raise self.late("idle", now)
         return self.idle if self._idle_until <= until else until - now
@@ -193,7 +234,7 @@ class Call:
         if phase == "idle":
             # which limit of the body passed first
             _, phase = min(
-                (self._idle_until, "idle"), (self._progress_until, "progress"), (self._deadline, "total")
+                (self._idle_until, "idle"), (self._phase_until, "progress"), (self._deadline, "total")
             )
         elif now + _TICK >= self._deadline:
             phase = "total"
@@ -226,11 +267,21 @@ class Call:
 
 
 _HINTS = {
+    "pool": "all connections are busy: httpx.Limits may allow more, Timeouts(pool=...) wait longer",
+    "connect": "the host is not reached, or very slow to answer; Timeouts(connect=...) may be larger",
     "first_byte": "a model that thinks long before it answers needs a larger Timeouts(first_byte=...)",
     "idle": "a model that pauses longer needs a larger Timeouts(idle=...)",
     "progress": "only comments came; a larger Timeouts(progress=...) waits longer for an event",
     "total": "a longer answer needs a larger Timeouts(total=...)",
 }
+
+
+_LIMIT = f"a number of seconds above zero, at most {LONGEST:.0f}"
+
+
+def _is_limit(value: object) -> bool:
+    # compared, not converted: an int may be too large for a float
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST
 
 
 def _least(limit: float | None, left: float) -> float | None:

@@ -296,3 +296,23 @@ def test_every_error_is_an_ordinary_exception() -> None:
     with pytest.raises(Exception, match="busy") as caught:
         raise ServerError("busy", status=503)
     assert isinstance(caught.value, BotticelliError)
+
+
+def test_a_wrong_setting_says_what_is_wanted_and_quotes_numbers_only() -> None:
+    given: list[tuple[object, str]] = [
+        (None, "None"),
+        (True, "True"),
+        (-1, "-1"),
+        (1.5, "1.5"),
+        (2**64 - 1, str(2**64 - 1)),
+        (2**64, "a number of 65 bits"),
+        (-(10**5000), "a number of 16610 bits"),  # more digits than Python writes out
+        ("hf_secret", "a str"),
+        (b"hf_secret", "a bytes"),
+        ([], "a list"),
+        (int, "a type"),
+    ]
+    for value, shown in given:
+        error = ConfigurationError.wrong("n", "a small number", value, hint="give one")
+        assert str(error) == f"n must be a small number, not {shown}; give one"
+        assert (error.setting, error.missing) == ("n", False)

@@ -131,7 +131,7 @@ def test_exhausted_credits_are_never_tried_again(
 
 
 @ours
-@given(policies, attempts, api_errors, seconds, chances)
+@given(policies, attempts, api_errors, seconds.filter(bool), chances)
 def test_a_server_is_called_when_it_asked_to_be_and_not_before(
     policy: RetryPolicy, attempt: int, error: ApiError, asked: float, chance: float
 ) -> None:
@@ -140,6 +140,17 @@ def test_a_server_is_called_when_it_asked_to_be_and_not_before(
     assert wait is None or wait == asked
     if asked > policy.max_retry_after:
         assert wait is None
+
+
+@ours
+@given(policies, attempts, api_errors, st.sampled_from([0.0, -0.0, -1.0, float("nan")]), chances)
+def test_a_server_that_names_no_time_gets_the_policys_own_wait(
+    policy: RetryPolicy, attempt: int, error: ApiError, asked: float, chance: float
+) -> None:
+    error.retry_after = None
+    own = policy.delay(attempt, error, chance)
+    error.retry_after = asked
+    assert policy.delay(attempt, error, chance) == own
 
 
 @ours

@@ -14,7 +14,7 @@ from botticelli.core.errors import (
     ServerError,
 )
 from botticelli.protocol.call import Call, Timeouts
-from botticelli.protocol.retry import RetryPolicy
+from botticelli.protocol.retry import LONGEST, RetryPolicy
 
 LIMITS = Timeouts(pool=1, connect=2, first_byte=3, idle=4, progress=10, total=100)
 EXACT = RetryPolicy(jitter=0)
@@ -38,7 +38,7 @@ def test_defaults() -> None:
     assert Timeouts.of(LIMITS) is LIMITS
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "5"])
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "5", 2_147_484, 10**400, -(10**400)])
 @pytest.mark.parametrize("name", ["pool", "connect", "first_byte", "idle", "progress", "total"])
 def test_what_is_no_limit(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -46,10 +46,16 @@ def test_what_is_no_limit(name: str, value: Any) -> None:
     assert caught.value.setting == f"timeout.{name}"
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan, True, "5"])
+@pytest.mark.parametrize("value", [0, -1, math.nan, True, "5", 1e300, 10**400, Timeouts, (1, 2)])
 def test_what_is_no_timeout(value: Any) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="^timeout must be a number of seconds") as caught:
         Timeouts.of(value)
+    assert caught.value.setting == "timeout"
+
+
+def test_the_longest_limit_is_one() -> None:
+    assert Timeouts.of(LONGEST).idle == LONGEST
+    assert Timeouts(total=2_147_483).total == LONGEST
 
 
 # The first phases.

@@ -23,7 +23,7 @@ from botticelli.core.errors import (
 )
 from botticelli.core.message import Text
 from botticelli.core.response import Choice, GenerateResponse
-from botticelli.protocol.retry import RetryPolicy
+from botticelli.protocol.retry import LONGEST, RetryPolicy
 
 POLICY = RetryPolicy()
 DELIVERED = GenerateResponse(choices=[Choice(outputs=[Text("Hi")])])
@@ -80,7 +80,8 @@ def test_what_is_tried_again(error: ModelsError, again: bool) -> None:
     ("asked", "wait"),
     [
         (None, 0.5),
-        (0.0, 0.0),
+        (0.0, 0.5),  # it names no time
+        (5e-324, 5e-324),
         (0.25, 0.25),
         (60.0, 60.0),
         (60.001, None),
@@ -119,14 +120,14 @@ def test_the_number_of_retries_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["initial", "maximum", "jitter", "max_retry_after"])
-@pytest.mark.parametrize("value", [-0.1, math.nan, -math.inf, "1", None, True, 1j])
+@pytest.mark.parametrize("value", [-0.1, math.nan, -math.inf, "1", None, True, 1j, -(10**400)])
 def test_numbers_out_of_their_range_are_refused(name: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} must be a number of 0 or more") as caught:
         RetryPolicy(**{name: value})  # type: ignore[arg-type]  # the wrong type is the point
     assert caught.value.setting == name
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, "2", None, True])
+@pytest.mark.parametrize("value", [-1, 1.0, "2", None, True, -(10**400)])
 def test_a_number_of_retries_is_a_whole_number(value: object) -> None:
     with pytest.raises(ConfigurationError, match=r"^max_retries must be a whole number") as caught:
         RetryPolicy(max_retries=value)  # type: ignore[arg-type]  # the wrong type is the point
@@ -141,4 +142,10 @@ def test_the_upper_ends_of_the_ranges() -> None:
         RetryPolicy(initial=math.inf)
     with pytest.raises(ConfigurationError):
         RetryPolicy(maximum=math.inf)
-    assert RetryPolicy(max_retry_after=math.inf).delay(0, api(429, retry_after=1e9), 0.0) == 1e9
+
+
+def test_no_wait_is_longer_than_a_system_can_wait() -> None:
+    patient = RetryPolicy(max_retry_after=math.inf, initial=1e300, maximum=1e300)
+    assert patient.delay(0, api(429, retry_after=LONGEST), 0.0) == LONGEST
+    assert patient.delay(0, api(429, retry_after=LONGEST + 1), 0.0) is None
+    assert patient.delay(0, api(429), 0.0) == LONGEST
