@@ -167,7 +167,7 @@ def test_a_slip_of_a_call_is_noted_at_its_choice() -> None:
         (["length", ""], "length", ["finish-reason-empty"]),
         (["eos_token"], "eos_token", ["finish-reason-unknown"]),
         (["stop", "stop"], "stop", ["finish-reason-repeated"]),
-        (["tool_calls", "stop"], "tool_calls", ["finish-reason-repeated"]),
+        (["tool_calls", "stop"], "tool_calls", ["finish-reason-repeated", "tool-calls-missing"]),
         (["eos", "length"], "length", ["finish-reason-repeated", "finish-reason-unknown"]),
         (["length", "eos"], "length", ["finish-reason-repeated", "finish-reason-unknown"]),
         (["eos", "end_turn"], "eos", ["finish-reason-repeated", "finish-reason-unknown"]),

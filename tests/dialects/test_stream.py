@@ -588,7 +588,12 @@ def test_a_long_stream_loses_nothing() -> None:
         (["", "stop"], "stop", FinishReason.STOP, {"finish-reason-empty": 1}),
         (["", ""], None, FinishReason.OTHER, {"finish-reason-empty": 2, "finish-reason-never": 1}),
         (["eos_token"], "eos_token", FinishReason.STOP, {"finish-reason-unknown": 1}),
-        (["tool_calls", "stop"], "tool_calls", FinishReason.TOOL_USE, {"finish-reason-repeated": 1}),
+        (
+            ["content_filter", "stop"],
+            "content_filter",
+            FinishReason.CONTENT_FILTER,
+            {"finish-reason-repeated": 1},
+        ),
         ([{"type": "stop"}], {"type": "stop"}, FinishReason.OTHER, {"finish-reason-type": 1}),
     ],
 )

@@ -90,9 +90,6 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, notes: Notes
     held = cast("wire.ResponseMessage | None", choice.message)
     inner: Any = plain.get("message")
     message: dict[str, Any] = inner if is_object(inner) else _NOTHING
-    if choice.finish_reason == "tool_calls" and not message.get("tool_calls"):
-        member = "message.tool_calls"
-        notes.add("tool-calls-missing", f"$.choices[{place}].{member}", f"$.choices[].{member}")
     return parts.choice(
         place if index is None else index,
         text=(held.content or "") if held else "",

@@ -162,6 +162,8 @@ def choice(
         outputs.append(spoken)
     if calls:
         outputs.append(ToolCalls(distinct(calls, index, notes, path)))
+    elif finish == "tool_calls":
+        notes.add("tool-calls-missing", f"{path}.message.tool_calls", "$.choices[].message.tool_calls")
     return Choice(
         index=index,
         outputs=outputs,
