@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import httpx
@@ -13,7 +13,8 @@ import httpx
 from botticelli.core.errors import BotticelliError, ConfigurationError
 
 from .courier import LINGER, LINGER_BYTES, finite
-from .transport import AsyncTrace, KeyAuth, make_client
+from .line import AsyncTrace
+from .transport import KeyAuth, make_client
 
 if TYPE_CHECKING:
     import asyncio
@@ -117,21 +118,23 @@ class AsyncCourier:
         limits = task.begin()
         client = self._client
         try:
-            # a user's client has headers, cookies and parameters of its own to add
-            make = httpx.Request if self._owned else client.build_request
-            request = make(
-                task.method,
-                task.url,
-                content=task.body,
-                headers=task.headers,
-                extensions={"timeout": limits, "trace": AsyncTrace(task.call)},
-            )
-            return await client.send(
-                request,
-                stream=True,
-                auth=self._auth or httpx.USE_CLIENT_DEFAULT,
-                follow_redirects=False,
-            )
+            with task.line.sending():
+                # a user's client has headers, cookies and parameters of its own to add
+                make = httpx.Request if self._owned else client.build_request
+                request = make(
+                    task.method,
+                    task.url,
+                    content=task.body,
+                    headers=task.headers,
+                    extensions={"timeout": limits, "trace": AsyncTrace(task.line)},
+                )
+                request.stream = _Sent(task.body or b"")
+                return await client.send(
+                    request,
+                    stream=True,
+                    auth=self._auth or httpx.USE_CLIENT_DEFAULT,
+                    follow_redirects=False,
+                )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
             problem = task.fault(error)
         raise problem
@@ -170,7 +173,7 @@ class AsyncIncoming:
 
     async def next(self, task: Task) -> bytes | None:
         """The next bytes as received, or None at the end."""
-        problem: BotticelliError | None = None
+        problem: Exception | None = None
         wait, idle = task.wait(), task.call.idle
         task.limits["read"] = finite(idle)
         # the client keeps the idle limit itself; a scope costs as much as a read, so it is for the others
@@ -216,6 +219,30 @@ class AsyncIncoming:
         finally:
             # another task may be in the generators, which then can't be ended here
             await self._response.aclose()
+
+
+class _Sent(httpx.AsyncByteStream):
+    """A request's body. httpx's own is a generator, which a cancelled call leaves unfinished; trio warns."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self._data)
+
+
+class _Pieces:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            raise StopAsyncIteration
+        return data
 
 
 async def _undisturbed(closing: Coroutine[Any, Any, None]) -> None:

@@ -16,7 +16,8 @@ import httpx
 
 from botticelli.core.errors import BotticelliError, ConfigurationError
 
-from .transport import KeyAuth, Trace, make_client
+from .line import Trace
+from .transport import KeyAuth, make_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,21 +109,22 @@ class Courier:
         limits = task.begin()
         client = self._client
         try:
-            # a user's client has headers, cookies and parameters of its own to add
-            make = httpx.Request if self._owned else client.build_request
-            request = make(
-                task.method,
-                task.url,
-                content=task.body,
-                headers=task.headers,
-                extensions={"timeout": limits, "trace": Trace(task.call)},
-            )
-            return client.send(
-                request,
-                stream=True,
-                auth=self._auth or httpx.USE_CLIENT_DEFAULT,
-                follow_redirects=False,
-            )
+            with task.line.sending():
+                # a user's client has headers, cookies and parameters of its own to add
+                make = httpx.Request if self._owned else client.build_request
+                request = make(
+                    task.method,
+                    task.url,
+                    content=task.body,
+                    headers=task.headers,
+                    extensions={"timeout": limits, "trace": Trace(task.line)},
+                )
+                return client.send(
+                    request,
+                    stream=True,
+                    auth=self._auth or httpx.USE_CLIENT_DEFAULT,
+                    follow_redirects=False,
+                )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
             problem = task.fault(error)
         raise problem

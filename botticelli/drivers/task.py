@@ -22,7 +22,8 @@ from botticelli.protocol.call import Call
 
 from .cache import look_up, store
 from .coding import Body
-from .transport import fault
+from .line import Line
+from .transport import content, fault, hooked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +53,8 @@ class Task:
         model: What is asked for.
         status: The status of the newest answer.
         headers_told: Its headers, names in lower case.
+        line: The newest attempt's connection.
+        abandoned: Whether another thread has given the call up; there is no further attempt.
     """
 
     __slots__ = (
@@ -63,11 +66,13 @@ class Task:
         "_n",
         "_rate_limits",
         "_response",
+        "abandoned",
         "body",
         "call",
         "headers",
         "headers_told",
         "limits",
+        "line",
         "method",
         "model",
         "status",
@@ -100,6 +105,8 @@ class Task:
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
         self._counted = False
+        self.line = Line(self.call, url)
+        self.abandoned = False
 
     # Before the answer.
 
@@ -124,6 +131,9 @@ class Task:
             CallTimeoutError: The call's time is over.
         """
         self.limits = self.call.begin(time.monotonic())
+        self.line = Line(self.call, self.url)
+        if self.abandoned:
+            self.line.abandon()
         self.status = 0
         self.headers_told = {}
         self._body = None
@@ -256,9 +266,27 @@ class Task:
 
     # What went wrong, and the end.
 
-    def fault(self, error: Exception) -> BotticelliError:
-        """What an exception of the HTTP client is in our tree; not raised."""
-        return fault(error, self.call, time.monotonic(), self._endpoint.redact)
+    def fault(self, error: Exception) -> Exception:
+        """What an exception of the HTTP client is in our tree, or a user's own one; not raised."""
+        if (response := hooked(error, self.url)) is not None:
+            self.received(response.status_code, response.headers.raw, decoded=True)
+            if self.refused:
+                return self._hooked(response)
+        return fault(error, self.line, time.monotonic(), self._endpoint.redact)
+
+    def _hooked(self, response: httpx.Response) -> ApiError:
+        # the client has closed it, so what wasn't read by now is lost
+        body = content(response)
+        error = self.refusal(body or b"")
+        if body is not None:
+            return error
+        error.hint = error.hint or "a hook that reads the answer before it raises keeps the server's words"
+        return error
+
+    def abandon(self) -> None:
+        """From another thread: wake who waits for the answer; nothing more is sent or read."""
+        self.abandoned = True
+        self.line.abandon()
 
     def late(self, phase: str) -> CallTimeoutError:
         """The error for a wait that was cut off; not raised."""
@@ -279,7 +307,7 @@ class Task:
         Returns:
             Seconds to wait before the next one; None when the error stands. It is complete then.
         """
-        if not isinstance(error, ModelsError):
+        if self.abandoned or not isinstance(error, ModelsError):
             return None
         wait = self.call.failed(error, time.monotonic(), random())  # noqa: S311 -- jitter, not a secret
         if wait is None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import ssl
+import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx
 
@@ -22,19 +25,21 @@ from botticelli.core.errors import (
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Generator, Sequence
 
     from botticelli.protocol.call import Call
 
+    from .line import Line
     from .settings import Secret
 
-__all__ = ["AsyncTrace", "KeyAuth", "Trace", "fault", "make_client"]
+__all__ = ["KeyAuth", "content", "fault", "hooked", "make_client"]
 
 _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
 _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_FOREIGN = sys.stdlib_module_names | {"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "socksio", "trio"}
+"""Packages whose exceptions a user of the driver can't be expected to know."""
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
@@ -70,8 +75,6 @@ def make_client(kind: type[_ClientT], base_url: str) -> _ClientT:
 
 def _tls(base_url: str) -> ssl.SSLContext:
     """The TLS context: made once per process and environment, for loading the authorities takes 20 ms."""
-    import ssl
-
     if httpx.URL(base_url).scheme != "https":
         # trusts nobody, so that it costs nothing and could do no harm
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -100,59 +103,93 @@ class KeyAuth(httpx.Auth):
         yield request
 
 
-class Trace:
-    """Notes on a call whether its attempt went out on a connection that had served before."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._connected = False
-
-    def __call__(self, event: str, info: dict[str, Any], /) -> None:  # noqa: ARG002 -- httpcore's signature
-        """Take what httpcore reports."""
-        if event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
-            self._connected = True
-        elif event.endswith(".send_request_headers.started"):
-            self._call.reused = not self._connected
+def hooked(error: Exception, url: httpx.URL) -> httpx.Response | None:
+    """The answer from this URL that a user's hook has made an exception of, or None."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return None
+    asked = error.request.url
+    return error.response if (asked.host, asked.path) == (url.host, url.path) else None
 
 
-class AsyncTrace:
-    """The same for httpcore's async side, which awaits it."""
-
-    def __init__(self, call: Call) -> None:
-        self._trace = Trace(call)
-
-    async def __call__(self, event: str, info: dict[str, Any], /) -> None:
-        """Take what httpcore reports."""
-        self._trace(event, info)
+def content(response: httpx.Response) -> bytes | None:
+    """The body, if it was read."""
+    try:
+        return response.content
+    except httpx.ResponseNotRead:
+        return None
 
 
-def fault(error: Exception, call: Call, now: float, redact: Callable[[str], str]) -> BotticelliError:
+def fault(error: Exception, line: Line, now: float, redact: Callable[[str], str]) -> Exception:
     """What an exception of the HTTP client is in our tree; not raised.
 
     Args:
         error: What was caught.
-        call: The call it happened in, which knows how far it had come.
+        line: The connection it happened on, and the call, which knows how far it had come.
         now: The monotonic clock.
         redact: Takes the key out of a text.
+
+    Returns:
+        One of ours; or the same, if its class is neither Python's nor of the HTTP stack: it comes from a
+        hook or transport of the user's, who knows it.
     """
-    if isinstance(error, BotticelliError):
+    if isinstance(error, BotticelliError) or type(error).__module__.partition(".")[0] not in _FOREIGN:
         return error
-    text = redact(str(error) or type(error).__name__)
+    call, text = line.call, redact(_words(error))
     if isinstance(error, httpx.TimeoutException):
-        return call.late(_phase(error, call), now)
+        late = call.late(_phase(error, call), now)
+        if line.proxy and late.phase == "connect":
+            late.hint = f"the proxy {line.proxy} doesn't answer: {_proxy_hint(line.proxy)}"
+        return late
     if isinstance(error, httpx.DecodingError):
         return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
     if call.answered:
         return _in_body(error, text)
-    return _before_head(error, text)
+    if line.proxy and isinstance(error, httpx.TransportError):
+        return _at_proxy(error, line.proxy, text)
+    return _before_head(error, text, heard=call.heard)
+
+
+def _words(error: Exception) -> str:
+    """What the system said, where it said something: anyio and trio only say that it didn't work."""
+    causes: list[BaseException | None] = [error] if isinstance(error, httpx.NetworkError) else []
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError | socket.gaierror):
+            return str(cause)
+        # one with a file's name is no matter of connections: the caller may be handling it just now
+        if isinstance(cause, OSError) and cause.errno and cause.filename is None:
+            return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+        if isinstance(cause, BaseExceptionGroup):
+            causes.extend(cast("BaseExceptionGroup[BaseException]", cause).exceptions)
+        # httpcore takes the cause away, but not the context
+        if cause and (deeper := cause.__cause__ or cause.__context__) not in causes:
+            causes.append(deeper)
+    return str(error) or type(error).__name__
 
 
 def _phase(error: httpx.TimeoutException, call: Call) -> str:
     if isinstance(error, httpx.PoolTimeout):
         return "pool"
-    if isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpx.ConnectTimeout) or call.connecting:
         return "connect"
     return "idle" if call.answered else "first_byte"
+
+
+def _at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
+    if isinstance(error, httpx.ProxyError):
+        unknown = "its user and password go into its URL: http://user:password@host:port"
+        hint = unknown if text.startswith("407") else _proxy_hint(proxy)
+        return ConnectError(f"the proxy {proxy} makes no connection: {text}", hint=hint)
+    return ConnectError(f"no connection to the proxy {proxy}: {text}", hint=_proxy_hint(proxy))
+
+
+def _proxy_hint(proxy: str) -> str:
+    host = proxy.rpartition(":")[0]
+    found = [
+        name
+        for name in _PROXY_VARIABLES
+        if host in (os.environ.get(name.lower()) or os.environ.get(name, ""))
+    ]
+    return f"check {' and '.join(found)}" if found else "check the proxy of the http_client, or of the system"
 
 
 def _in_body(error: Exception, text: str) -> BotticelliError:
@@ -163,7 +200,7 @@ def _in_body(error: Exception, text: str) -> BotticelliError:
     return ConnectionLostError(f"the connection was lost in the answer: {text}", answered=True)
 
 
-def _before_head(error: Exception, text: str) -> BotticelliError:
+def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError:
     match error:
         case httpx.ConnectError() | httpx.ProxyError():
             hint = next((hint for sign, hint in _CONNECT_HINTS if re.search(sign, text)), None)
@@ -173,10 +210,14 @@ def _before_head(error: Exception, text: str) -> BotticelliError:
         case httpx.RemoteProtocolError():
             # h2 prints its events in angle brackets; whatever else there is to say is about garbage
             garbage = not re.match("Server disconnected|<", text)
+            if heard and not garbage:
+                # h11's words are that there was no answer
+                return ConnectionLostError("the connection was lost in the head of the answer", answered=True)
             what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
             return ConnectionLostError(f"{what}: {text}", answered=garbage)
         case httpx.TransportError() | OSError():
-            return ConnectionLostError(f"the connection was lost before an answer: {text}")
+            where = "in the head of the answer" if heard else "before an answer"
+            return ConnectionLostError(f"the connection was lost {where}: {text}", answered=heard)
         case RuntimeError() if "event loop" in text.lower() or "different loop" in text:
             return ConfigurationError(
                 f"the driver was used in another event loop: {text}",

@@ -368,7 +368,7 @@ def test_nobody_listens(rim: Rim, ask: GenerateRequest) -> None:
 def test_a_connection_that_is_lost_before_an_answer_is_tried_again(
     rim: Rim, serve: Serve, ask: GenerateRequest, end: str
 ) -> None:
-    server = serve((end,), (b"HTTP/1.1 200 O", end), answer())
+    server = serve((end,), (end,), answer())
     assert rim.generate(rim.driver(server), ask).text == "Hi"
     assert len(server.requests) == 3
     assert len({seen.body for seen in server.requests}) == 1
@@ -376,6 +376,24 @@ def test_a_connection_that_is_lost_before_an_answer_is_tried_again(
     with pytest.raises(ConnectionLostError) as caught:
         rim.generate(rim.driver(server), ask)
     assert (caught.value.answered, caught.value.attempts) == (False, 3)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("head", [b"H", b"HTTP/1.1 200 O", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_connection_that_is_lost_in_the_head_is_not(
+    rim: Rim, serve: Serve, ask: GenerateRequest, end: str, head: bytes, kept: bool
+) -> None:
+    plays: list[Any] = [(head, 0.02, end), answer()]
+    server = serve(*([answer()] if kept else []), *plays)
+    driver = rim.driver(server)
+    if kept:
+        rim.generate(driver, ask)
+    with pytest.raises(ConnectionLostError, match="in the head") as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.answered, caught.value.attempts) == (True, 1)
+    assert len(server.requests) == 1 + kept
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])

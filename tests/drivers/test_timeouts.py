@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -12,7 +13,6 @@ import httpx
 import pytest
 
 from botticelli import (
-    AsyncHuggingFaceDriver,
     CallTimeoutError,
     GenerateRequest,
     InvalidRequestError,
@@ -214,16 +214,63 @@ def test_a_wait_beyond_the_total_is_not_begun(rim: Rim, serve: Serve, ask: Gener
     assert (caught.value.attempts, caught.value.retry_after) == (1, 20)
 
 
-@pytest.mark.anyio
-async def test_total_is_exact_in_async_even_in_a_head_that_drips(serve: Serve, ask: GenerateRequest) -> None:
-    drip: list[Any] = [step for _ in range(1000) for step in (b"x-a: b\r\n", 0.02)]
-    server = serve((b"HTTP/1.1 200 OK\r\n", *drip))
-    async with AsyncHuggingFaceDriver.with_api_token(
-        None, "m", base_url=server.url, timeout=limits(total=0.3)
-    ) as driver:
-        with anyio.fail_after(10), pytest.raises(CallTimeoutError) as caught:
-            await driver.generate(ask)
-    assert caught.value.phase == "total"
+def drip(piece: bytes) -> list[Any]:
+    return [step for _ in range(200) for step in (piece, 0.03)]
+
+
+@pytest.mark.parametrize("phase", ["first_byte", "total"])
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_head_that_drips(
+    rim: Rim, serve: Serve, ask: GenerateRequest, phase: str, head: bytes, kept: bool
+) -> None:
+    dripping: Any = (head, *([0.1, head] if head else []), b"HTTP/1.1 200 OK\r\n", *drip(b"x-a: b\r\n"))
+    server = serve(*([answer()] if kept else []), dripping)
+    driver = rim.driver(server, timeout=limits(**{phase: 0.3}))
+    if kept:
+        rim.generate(driver, ask)
+    with pytest.raises(CallTimeoutError) as caught:
+        rim.generate(driver, ask)
+    assert (caught.value.phase, caught.value.seconds, caught.value.attempts) == (phase, 0.3, 1)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("phase", ["progress", "total"])
+def test_framing_that_drips(rim: Rim, serve: Serve, ask: GenerateRequest, phase: str) -> None:
+    extension = STREAM_HEAD + framed(event("Hi")) + b"5;x="
+    server = serve((extension, *drip(b"x")))
+    got = rim.stream(rim.driver(server, timeout=limits(**{phase: 0.3, "idle": 0.2})), ask)
+    assert isinstance(got.error, CallTimeoutError)
+    assert (got.error.phase, got.texts) == (phase, ["Hi"])
+
+
+def test_the_wait_before_a_request_is_none_for_its_answer(
+    rim: Rim, serve: Serve, ask: GenerateRequest
+) -> None:
+    held, asked = serve((0.6, answer())), serve((0.6, answer()))
+    client = rim.client(limits=httpx.Limits(max_connections=1))
+    drivers = [
+        rim.driver(server, http_client=client, timeout=limits(first_byte=1.0)) for server in (held, asked)
+    ]
+    if rim.name == "sync":
+        with ThreadPoolExecutor(2) as pool:
+            texts = list(pool.map(lambda driver: rim.generate(driver, ask).text, drivers))
+    else:
+        texts = rim.call(_together, drivers, ask)
+    assert texts == ["Hi", "Hi"]
+    rim.close(client)
+
+
+async def _together(drivers: list[Any], ask: GenerateRequest) -> list[str]:
+    texts: list[str] = []
+
+    async def call(driver: Any) -> None:
+        texts.append((await driver.generate(ask)).text)
+
+    async with anyio.create_task_group() as group:
+        for driver in drivers:
+            group.start_soon(call, driver)
+    return texts
 
 
 def test_the_time_in_which_the_caller_is_busy_is_not_silence(

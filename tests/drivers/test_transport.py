@@ -10,12 +10,12 @@ import pytest
 
 from botticelli import (
     AsyncHuggingFaceDriver,
-    BotticelliError,
     ConfigurationError,
     HuggingFaceDriver,
     Timeouts,
 )
 from botticelli.drivers import transport
+from botticelli.drivers.line import Line
 from botticelli.protocol.call import Call
 from botticelli.protocol.retry import RetryPolicy
 
@@ -105,14 +105,18 @@ def test_without_tls_no_authority_is_loaded_and_none_trusted(monkeypatch: pytest
 # httpx's exceptions.
 
 
-def fault(error: Exception, *, answered: bool = False) -> BotticelliError:
+def fault(error: Exception, *, answered: bool = False, heard: bool = False, proxy: str | None = None) -> Any:
     call = Call(Timeouts(), RetryPolicy(), streaming=True)
     call.start(0.0)
     call.begin(0.0)
     call.wait(0.0)
+    if heard or answered:
+        call.hear()
     if answered:
         call.head()
-    return transport.fault(error, call, 1.0, lambda text: text.replace("Canary", "***"))
+    line = Line(call, httpx.URL("http://h/v1"))
+    line.proxy = proxy
+    return transport.fault(error, line, 1.0, lambda text: text.replace("Canary", "***"))
 
 
 @pytest.mark.parametrize(
