@@ -142,7 +142,7 @@ class SchemaSet:
         validator = self.validator(name)
         faults: list[Violation] = []
         mended = mend(instance, faults)
-        return faults + self._rules.violations(validator.iter_errors(mended))
+        return faults + self._rules.violations(validator, mended)
 
     def validate_bytes(self, name: str, data: bytes) -> list[Violation]:
         """Every breach by a body or event as received; faults of the bytes come first.
@@ -154,7 +154,7 @@ class SchemaSet:
         reading = read(data)
         if not reading.readable:
             return reading.faults
-        return reading.faults + self._rules.violations(validator.iter_errors(reading.value))
+        return reading.faults + self._rules.violations(validator, reading.value)
 
     def name_of(self, identifier: str) -> str:
         """The contract whose schema has an `$id`.

@@ -3,18 +3,19 @@
 jsonschema-rs reports a missing member, or one that must not be there, at the object around it.
 Here each gets its own path, for a list of faults is read by looking the paths up.
 
-May enter here: the standard library and the shape of violations. The validator's errors come
-in as arguments, so that it need not be imported.
+May enter here: the standard library and the shape of violations. The validator comes in as an
+argument, so that it need not be imported.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.locating import located
 from botticelli.contracts.values import Token, excerpt, is_array, kind_of, place, resolve
 from botticelli.contracts.violations import Violation
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+    from jsonschema_rs import Draft202012Validator, ValidationError
 
 _LISTED = 12
 _Details = Mapping[str, Any]
@@ -29,14 +30,15 @@ class Rules:
         self._schemas = schemas
         self._names = {schema["$id"]: name for name, schema in schemas.items()}
 
-    def violations(self, errors: Iterable["ValidationError"]) -> list[Violation]:
-        """Turn what `iter_errors` gives into violations, sorted by place, then by rule."""
-        found = [item for error in errors for item in self._split(error)]
+    def violations(self, validator: "Draft202012Validator", instance: Any) -> list[Violation]:
+        """All that a validator finds in an instance, sorted by place, then by rule."""
+        found = [
+            item for error, tokens in located(validator, instance) for item in self._split(error, tokens)
+        ]
         return [violation for _, violation in sorted(found, key=_order)]
 
-    def _split(self, error: "ValidationError") -> Iterator[_Located]:
+    def _split(self, error: "ValidationError", tokens: Sequence[Token]) -> Iterator[_Located]:
         keyword = error.kind.name
-        tokens = tuple(error.instance_path)
         rule = self._rule(error.absolute_keyword_location or "")
         details = error.kind.as_dict()
         if keyword == "required":
