@@ -10,6 +10,12 @@ What a driver does wrong is a verdict (judge.py), not an exception.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class KitError(Exception):
     """Anything the kit cannot go on with; the message is one line for the user."""
@@ -25,3 +31,9 @@ class BaselineError(KitError):
 
 class DoorError(KitError):
     """A driver that cannot be reached through its door."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what to add to a complaint about an unknown word: the one that was probably meant, if any."""
+    found = get_close_matches(word, sorted(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""

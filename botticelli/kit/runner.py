@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import copy
 import json
-import queue
-import threading
 import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botticelli.kit.door import LIMIT, CrashedError, Door, HungError
-from botticelli.kit.errors import BaselineError
+from botticelli.kit.bounded import LIMIT, CrashedError, HungError, bounded, said
+from botticelli.kit.crew import Crew
+from botticelli.kit.errors import BaselineError, KitError
 from botticelli.kit.judge import Crash, Hang, Told, Verdict, judge
 from botticelli.kit.notation import Script, compile_exchange
 from botticelli.kit.player import Director, Player
 from botticelli.kit.schemas import complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from botticelli.kit.case import Case, Play
+    from botticelli.kit.door import Door
     from botticelli.kit.seen import Request
     from botticelli.kit.values import Document
 
@@ -112,8 +111,10 @@ def run_cases(
     known: Mapping[str, str] | None = None,
     jobs: int = JOBS,
     limit: float = LIMIT,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Run cases through a door and yield each result when it is there.
+
+    Closed early, it waits for no driver; what still plays ends with the process at the latest.
 
     Args:
         cases: What to run, in any order.
@@ -123,26 +124,29 @@ def run_cases(
         known: Cases known to fail, with reasons.
         jobs: Cases at once.
         limit: Seconds for one call.
+
+    Raises:
+        KitError: A case cannot be played.
     """
     claims = door.capabilities
     known = known or {}
     own = player or Player()
+
+    def timed(case: Case) -> tuple[Verdict, float]:
+        start = time.perf_counter()
+        verdict = run_case(case, door, own, seed=seed, limit=limit)
+        return verdict, time.perf_counter() - start
+
+    crew = Crew(timed, jobs)
     try:
-        with ThreadPoolExecutor(jobs, thread_name_prefix="botticelli-case") as pool:
-            waiting: list[Future[tuple[Case, Verdict, float]]] = []
-            for case in cases:
-                missing = case.needs - claims
-                if missing:
-                    words = ", ".join(sorted(missing))
-                    yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
-                else:
-                    waiting.append(pool.submit(_timed, case, door, own, seed, limit))
-            for done in as_completed(waiting):
-                case, verdict, seconds = done.result()
-                yield _weighed(case, verdict, seconds, known.get(case.id))
+        for case in cases:
+            if missing := case.needs - claims:
+                words = ", ".join(sorted(missing))
+                yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
+        for case, (verdict, seconds) in crew.do(case for case in cases if case.needs <= claims):
+            yield _weighed(case, verdict, seconds, known.get(case.id))
     finally:
-        if player is None:
-            own.close()
+        crew.leave(own.close if player is None else None)
 
 
 def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -> Result:
@@ -151,12 +155,6 @@ def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -
     else:
         status = Status.STALE if verdict.passed else Status.KNOWN
     return Result(case, status, verdict, seconds, reason or "")
-
-
-def _timed(case: Case, door: Door, player: Player, seed: int, limit: float) -> tuple[Case, Verdict, float]:
-    start = time.perf_counter()
-    verdict = run_case(case, door, player, seed=seed, limit=limit)
-    return case, verdict, time.perf_counter() - start
 
 
 def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: float = LIMIT) -> Verdict:
@@ -168,8 +166,14 @@ def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: fl
         player: Where to play it.
         seed: Decides texts, ids and keys.
         limit: Seconds for one call, after which the driver counts as hanging.
+
+    Raises:
+        KitError: The case cannot be played.
     """
-    stage = player.open(listens=case.listens)
+    try:
+        stage = player.open(listens=case.listens)
+    except OSError as error:
+        raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
     play = case.fill(seed=seed, port=stage.port)
     stage.direct(direct(play))
     told: list[Told] = []
@@ -217,28 +221,27 @@ _UNEXPECTED: Document = {
 
 
 def watched(door: Door, call: Document, limit: float) -> Told:
-    """Make a call that may raise anything or never come back.
+    """Make a call that may raise anything or never come back."""
 
-    The thread of one that does not is left behind, and ends with the process: Python has no way
-    to end it.
-    """
-    answers: queue.SimpleQueue[Told] = queue.SimpleQueue()
+    def make() -> Document:
+        # A copy: what a driver does to its call must not change what it is judged by.
+        return _plain(door.exchange(copy.deepcopy(call)))
 
-    def make() -> None:
-        try:
-            # A copy: what a driver does to its call must not change what it is judged by.
-            answers.put(door.exchange(copy.deepcopy(call)))
-        except HungError:
-            answers.put(Hang(limit))
-        except CrashedError as error:
-            answers.put(Crash(str(error)))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the verdict
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}:{last.lineno}"
-            answers.put(Crash(f"{type(error).__name__}: {error} (at {place})"))
-
-    threading.Thread(target=make, name=f"botticelli-{call['case']}", daemon=True).start()
     try:
-        return answers.get(timeout=limit * _GRACE)
-    except queue.Empty:
+        return bounded(make, limit * _GRACE, f"botticelli-{call['case']}")
+    except HungError:
         return Hang(limit)
+    except CrashedError as error:
+        return Crash(str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the verdict
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Crash(f"{said(error)} (at {Path(last.filename).name}:{last.lineno})")
+
+
+def _plain(outcome: Document) -> Document:
+    """Return an outcome that is nobody's any more: a driver's own dict could do anything when it is read."""
+    try:
+        plain: Document = json.loads(json.dumps(outcome))
+    except (TypeError, ValueError, RecursionError):
+        return outcome  # no JSON: the judge says so
+    return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from botticelli import contracts
@@ -19,6 +20,19 @@ def complaints(name: str, instance: object) -> list[str]:
     """
     found = contracts.violations(f"kit/{name}", encodable(instance))
     return [f"{violation.pointer or '/'}: {violation.message}" for violation in found]
+
+
+@functools.cache
+def capabilities() -> frozenset[str]:
+    """Return the words that a door may claim: the operations, and what cases ask for besides.
+
+    Raises:
+        ContractError: The contracts cannot be read.
+    """
+    operations = contracts.load("kit/call")["properties"]["operation"]["enum"]
+    return frozenset(operations) | set(
+        contracts.load("kit/case")["properties"]["capability"]["items"]["enum"]
+    )
 
 
 def data_root() -> Path:

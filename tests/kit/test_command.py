@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from botticelli.kit import command
+from botticelli.kit.bounded import CrashedError, HungError
 from botticelli.kit.command import CommandDoor
-from botticelli.kit.door import CrashedError, HungError, open_door
+from botticelli.kit.door import open_door
 from botticelli.kit.errors import DoorError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PROGRAM = """
-import json, os, sys, time
+import json, os, subprocess, sys, time
 for line in sys.stdin:
     asked = json.loads(line)
+    told = lambda **answer: json.dumps({"id": asked["id"], **answer})
     if "hello" in asked:
-        print(json.dumps({"hello": {"capabilities": ["generate", "tools"]}}), flush=True)
+        print(told(hello={"capabilities": ["generate", "tools"]}), flush=True)
         continue
     todo = asked["call"]["case"]
     if todo == "die":
@@ -28,14 +32,31 @@ for line in sys.stdin:
         sys.exit(3)
     if todo == "hang":
         time.sleep(600)
+    if todo == "deaf and dumb":
+        os.close(0)
+        time.sleep(600)
+    if todo == "complain":
+        sys.stderr.write("woe is me\\n" * 100_000)
+    if todo == "long":
+        sys.stdout.write("x" * int(asked["call"]["size"]))
+    if todo == "offspring":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print(told(outcome={"models": [str(child.pid)]}), flush=True)
+        continue
     answer = {
         "noise": "not json",
         "list": "[]",
-        "empty": "{}",
-        "crash": json.dumps({"crash": "KeyError: 'x'"}),
-        "deaf": json.dumps({"outcome": 7}),
-    }.get(todo) or json.dumps({"outcome": {"models": [str(os.getpid()), "\\ud83d"]}})
+        "empty": told(),
+        "crash": told(crash="KeyError: 'x'"),
+        "deaf": told(outcome=7),
+        "nameless": json.dumps({"outcome": {"models": []}}),
+        "deep": "[" * 100_000,
+    }.get(todo) or told(outcome={"models": [str(os.getpid()), "\\ud83d"]})
     print(answer, flush=True)
+    if todo == "twice":
+        print(answer, flush=True)
+    while todo == "babble":
+        print(answer, flush=True)
 """
 
 
@@ -77,9 +98,19 @@ def test_a_base_url_stays_with_its_program(program: list[str]) -> None:
     door.close()
 
 
+def test_what_comes_late_or_twice_is_never_taken_for_the_next_answer(program: list[str]) -> None:
+    door = CommandDoor(program)
+    for todo in ("twice", "babble"):
+        first = door.exchange(call(todo))["models"][0]
+        with pytest.raises(CrashedError, match="answered id 1 when it was asked id 2"):
+            door.exchange(call())
+        assert door.exchange(call())["models"][0] != first, "another is started"
+        door.close()
+
+
 def test_a_program_that_dies_is_a_crash_with_its_last_words(program: list[str]) -> None:
     door = CommandDoor(program)
-    with pytest.raises(CrashedError, match="code 3: Traceback: the end\nis nigh"):
+    with pytest.raises(CrashedError, match="code 3; it said on standard error: Traceback: the end\nis nigh"):
         door.exchange(call("die"))
     assert door.exchange(call())["models"], "another is started"
     door.close()
@@ -96,10 +127,90 @@ def test_a_program_that_hangs_is_killed(program: list[str]) -> None:
     door.close()
 
 
+def test_a_program_that_reads_no_more_is_killed(program: list[str]) -> None:
+    door = CommandDoor(program, limit=1)
+    long = {**call("deaf and dumb"), "text": "x" * 10_000_000}
+    with pytest.raises(HungError):
+        door.exchange(long)
+    stuck = [
+        *program[:1],
+        "-c",
+        'import time; print(\'{"id":0,"hello":{"capabilities":[]}}\', flush=True); time.sleep(600)',
+    ]
+    door.close()
+    door = CommandDoor(stuck, limit=1)
+    with pytest.raises(HungError):
+        door.exchange(long)
+    door.close()
+
+
+def test_a_program_may_complain_as_much_as_it_likes(program: list[str]) -> None:
+    door = CommandDoor(program)
+    assert door.exchange(call("complain"))["models"]
+    with pytest.raises(CrashedError, match=r"(woe is me\s){18}Traceback: the end\nis nigh$"):
+        door.exchange(call("die"))
+    door.close()
+
+
+def test_what_a_program_started_ends_with_it(program: list[str]) -> None:
+    door = CommandDoor(program)
+    offspring = int(door.exchange(call("offspring"))["models"][0])
+    with pytest.raises(CrashedError):
+        door.exchange(call("noise"))
+    assert ended(offspring)
+    offspring = int(door.exchange(call("offspring"))["models"][0])
+    door.close()
+    assert ended(offspring)
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a process that is not our child is gone, or only waits for its parent to see it."""
+    for _ in range(500):
+        with contextlib.suppress(FileNotFoundError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_closing_ends_a_program_in_the_middle_of_a_call(program: list[str]) -> None:
+    door = CommandDoor(program)
+    caught = list[BaseException]()
+
+    def make() -> None:
+        try:
+            door.exchange(call("hang"))
+        except (CrashedError, DoorError) as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    while thread.is_alive():  # it may not have asked yet
+        door.close()
+        thread.join(0.01)
+    assert "the program ended" in str(caught[0])
+
+
+def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "LONGEST", 1_000_000)
+    door = CommandDoor(program)
+    with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
+        door.exchange({**call("long"), "size": 1_000_001})
+    with pytest.raises(CrashedError, match="not a JSON object on a line"):
+        door.exchange({**call("long"), "size": 999_000})
+    door.close()
+
+
 @pytest.mark.parametrize(
     ("todo", "told"),
     [
         ("noise", "not json"),
+        ("nameless", "answered id None when it was asked id 1"),
+        ("deep", "not a JSON object"),
         ("list", r"\[\]"),
         ("empty", "neither outcome nor crash"),
         ("deaf", "neither outcome nor crash"),
@@ -118,16 +229,20 @@ def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str)
     ("source", "told"),
     [
         ("raise SystemExit('no greeting')", "does not greet: .*no greeting"),
-        ("print('{}', flush=True); input()", "no list of capabilities"),
-        ('print(\'{"hello": {"capabilities": [1]}}\', flush=True); input()', "no list"),
-        ("import time; time.sleep(600)", r"does not greet: no answer in 0\.5 s"),
+        ("print('{\"id\":0}', flush=True); input()", "no list of capabilities"),
+        ('print(\'{"id":0,"hello": {"capabilities": [1]}}\', flush=True); input()', "no capability '1'"),
+        (
+            'print(\'{"id":0,"hello": {"capabilities": ["strem"]}}\', flush=True); input()',
+            r"no capability 'strem'; did you mean stream\?",
+        ),
+        ("import time; time.sleep(600)", r"does not greet: no answer in 2 s"),
     ],
 )
 def test_a_program_that_does_not_greet_is_no_door(tmp_path: Path, source: str, told: str) -> None:
     path = tmp_path / "driver.py"
     path.write_text(source)
-    with pytest.raises(DoorError, match=told):
-        CommandDoor([sys.executable, str(path)], limit=0.5)
+    with pytest.raises(DoorError, match="(?s)" + told):
+        CommandDoor([sys.executable, str(path)], limit=2)
 
 
 def test_many_calls_at_once_get_a_program_each(program: list[str]) -> None:

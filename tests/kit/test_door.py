@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.door import AsyncBridge, HungError, as_door, close_door, open_door
+from botticelli.kit.bounded import CrashedError, HungError
+from botticelli.kit.bridge import AsyncBridge
+from botticelli.kit.door import as_door, close_door, open_door
 from botticelli.kit.errors import DoorError
 from botticelli.kit.naive import NaiveDriver
 
@@ -53,6 +55,11 @@ def test_a_door_is_found_by_module_and_factory() -> None:
         ("botticelli.kit.naive:KINDS", "TypeError: 'dict' object is not callable"),
         ("builtins:dict", "capabilities is not a frozenset"),
         ("command:", "cannot start"),
+        ("command: 'x", 'cannot read the command line "\'x": No closing quotation'),
+        ("command: a\0b", "cannot start"),
+        ("sys:exit", "SystemExit:"),
+        ("botticelli..kit:x", "cannot open"),
+        (".:x", "cannot open"),
         ("command: /no/such/program --flag", "cannot start '/no/such/program --flag'"),
     ],
 )
@@ -137,3 +144,126 @@ class Unclosable:
 
     async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
         return call
+
+
+def claiming(*words: str) -> NaiveDriver:
+    door = NaiveDriver()
+    door.capabilities = frozenset(words)
+    return door
+
+
+def test_every_word_that_a_door_claims_means_something() -> None:
+    assert as_door(claiming(), "mine")
+    assert as_door(claiming("generate", "cancel_any_time", "anonymous"), "mine")
+    with pytest.raises(DoorError, match=r"^mine: there is no capability 'streams'; did you mean stream\?$"):
+        as_door(claiming("generate", "streams"), "mine")
+    with pytest.raises(DoorError, match=r"^mine: there is no capability 'xyzzy'$"):
+        as_door(claiming("xyzzy"), "mine")
+
+
+def test_a_door_whose_capabilities_raise_is_told() -> None:
+    class Broken(Echo):
+        @property
+        def capabilities(self) -> frozenset[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - what is tried
+            raise RuntimeError("not yet\nknown")
+
+    with pytest.raises(DoorError, match="mine: capabilities cannot be read: RuntimeError: not yet known"):
+        as_door(Broken(), "mine")
+
+
+def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("botticelli.kit.door.OPENING", 0.1)
+    monkeypatch.setattr("botticelli.kit.naive.NaiveDriver", released.wait)
+    with pytest.raises(DoorError, match=r"cannot open .*: nothing in 0\.1 s"):
+        open_door("botticelli.kit.naive:NaiveDriver")
+    released.set()
+
+
+@pytest.mark.parametrize("how", ["sync", "awaited", "blocking its loop"])
+def test_a_door_that_hangs_when_it_is_closed_is_left_behind(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("botticelli.kit.bridge._PARTING", 0.1)
+
+    class Hanging(NaiveDriver):
+        def close(self) -> None:
+            released.wait(60)
+
+    class AwaitedHanging(Echo):
+        async def close(self) -> None:
+            if how == "awaited":
+                await asyncio.to_thread(released.wait, 60)
+            released.wait(60)
+
+    door = Hanging() if how == "sync" else AsyncBridge(AwaitedHanging(), limit=0.1)
+    with pytest.raises(DoorError, match=r"cannot be closed: nothing in 0\.1 s"):
+        close_door(door, 0.1 if how == "sync" else 60)
+    released.set()
+
+
+def test_a_stranger_does_not_interrupt_us() -> None:
+    class Interrupting(NaiveDriver):
+        def close(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(DoorError, match="cannot be closed: KeyboardInterrupt"):
+        close_door(Interrupting())
+
+
+class Blocker(Echo):
+    """An asynchronous door that can keep its loop from everybody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocked = threading.Event()
+        self.released = threading.Event()
+
+    async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        if call.get("block"):
+            self.blocked.set()
+            self.released.wait(60)
+        if call.get("exit"):
+            raise SystemExit(3)
+        return await super().exchange(call)
+
+
+def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
+    blocker = Blocker()
+    door = AsyncBridge(blocker, limit=0.5)
+    caught = list[BaseException]()
+
+    def make(call: dict[str, Any]) -> None:
+        try:
+            door.exchange(call)
+        except (HungError, CrashedError) as error:
+            caught.append(error)
+
+    calls: list[dict[str, Any]] = [{"case": "a-bystander", "sleep": 60}, {"case": "a-culprit", "block": True}]
+    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    assert blocker.blocked.wait(10)
+    for thread in threads:
+        thread.join()
+    assert (
+        sorted(type(error) for error in caught)
+        if False
+        else {type(e): str(e) for e in caught}
+        == {
+            HungError: "no outcome in 0.5 s",
+            CrashedError: "the event loop was blocked meanwhile, by case a-culprit",
+        }
+    )
+    assert door.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
+    blocker.released.set()
+    door.close()
+
+
+def test_a_driver_that_ends_the_process_ends_its_call() -> None:
+    door = AsyncBridge(Blocker())
+    with pytest.raises(CrashedError, match="SystemExit: 3"):
+        door.exchange({"exit": True})
+    assert door.exchange({"say": ["x"]})["models"][1:] == ["x"], "the loop goes on"
+    door.close()

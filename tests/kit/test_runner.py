@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from botticelli.kit.bounded import CrashedError, HungError
 from botticelli.kit.case import Case
-from botticelli.kit.door import CrashedError, Door, HungError
-from botticelli.kit.errors import BaselineError
+from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge import Crash, Fault, Hang
 from botticelli.kit.naive import NaiveDriver
-from botticelli.kit.player import Player
+from botticelli.kit.player import Player, Stage
 from botticelli.kit.runner import (
     Result,
     Status,
@@ -27,6 +27,8 @@ from botticelli.kit.runner import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from botticelli.kit.door import Door
 
 EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
 
@@ -99,8 +101,9 @@ def test_a_driver_that_knows_the_answer_by_heart_fails(player: Player) -> None:
 
 def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(player: Player) -> None:
     door = Scripted(NaiveDriver().exchange)
-    twice: dict[str, Any] = {"operation": "generate", "times": 2, "expect": [{"response": {}}]}
-    once: dict[str, Any] = {"operation": "stream", "expect": [{"response": {}}]}
+    expect = [{"response": {"text": "{{text}}"}}]
+    twice: dict[str, Any] = {"operation": "generate", "times": 2, "expect": expect}
+    once: dict[str, Any] = {"operation": "stream", "expect": expect}
     assert run_case(case(calls=[twice, once]), door, player).passed
     assert [call["operation"] for call in door.calls] == ["generate", "generate", "stream"]
     assert [call["last"] for call in door.calls] == [False, False, True]
@@ -154,6 +157,70 @@ def test_a_driver_that_never_comes_back_is_left_behind(player: Player) -> None:
     verdict = run_case(case(), Scripted(wait), player, limit=0.1)
     released.set()
     assert verdict.fault is Fault.HANG
+
+
+class MuteError(Exception):
+    """What cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Spiteful(dict[str, Any]):
+    """An outcome that breaks whoever reads it."""
+
+    def items(self) -> Any:
+        raise LookupError("mine")
+
+
+def test_what_cannot_be_printed_or_read_is_a_crash(player: Player) -> None:
+    def fail(_call: dict[str, Any]) -> dict[str, Any]:
+        raise MuteError
+
+    verdict = run_case(case(), Scripted(fail), player)
+    assert verdict.fault is Fault.CRASH
+    assert (
+        "MuteError: (its message cannot be read: RuntimeError) (at test_runner.py:"
+        in verdict.mismatches[0].got
+    )
+    verdict = run_case(case(), Scripted(lambda _: Spiteful(a=1)), player)
+    assert verdict.fault is Fault.CRASH
+    assert "LookupError: mine" in verdict.mismatches[0].got
+
+
+def test_what_is_no_json_is_left_to_the_judge(player: Player) -> None:
+    verdict = run_case(case(), Scripted(lambda _: {"response": {1, 2}}), player)
+    assert "not JSON" in verdict.mismatches[0].got
+
+
+def test_a_run_that_is_left_closes_its_player(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = threading.Event()
+
+    class Watched(Player):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    monkeypatch.setattr("botticelli.kit.runner.Player", Watched)
+    run = run_cases([case("a-one"), case("a-two")], NaiveDriver(), jobs=1)
+    next(run)
+    run.close()
+    assert closed.wait(10)
+
+
+def test_what_the_kit_fails_with_ends_the_run() -> None:
+    broken = case(title="{{nothing}}")
+    with pytest.raises(CaseError, match="nothing"):
+        results([broken], NaiveDriver())
+
+
+def test_no_port_is_told() -> None:
+    class Full(Player):
+        def open(self, *, port: int = 0, listens: bool = True) -> Stage:
+            raise OSError(24, "Too many open files")
+
+    with Full() as player, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
+        results([case()], NaiveDriver(), player=player)
 
 
 def test_watched_tells_what_came_of_a_call() -> None:
