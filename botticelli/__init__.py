@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
     from .drivers.mock import AsyncMockDriver, MockDriver
     from .drivers.provider import Provider
+    from .drivers.settings import Secret
     from .drivers.sync import ChatDriver
     from .protocol.call import Timeouts
 
@@ -129,6 +130,7 @@ __all__ = [
     "ResponseError",
     "ResponseFormat",
     "Role",
+    "Secret",
     "ServerError",
     "StreamChunk",
     "StreamError",
@@ -190,6 +192,7 @@ _HOMES = {
     "drivers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
     "drivers.mock": ("AsyncMockDriver", "MockDriver"),
     "drivers.provider": ("Provider",),
+    "drivers.settings": ("Secret",),
     "drivers.sync": ("ChatDriver",),
     "protocol.call": ("Timeouts",),
 }

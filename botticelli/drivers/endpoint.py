@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import httpx
 
@@ -16,13 +16,14 @@ from botticelli.dialects.openai.encode import encode_request
 from botticelli.dialects.openai.redaction import redact
 from botticelli.dialects.openai.rules import refuse
 from botticelli.protocol.call import Timeouts
-from botticelli.protocol.retry import RetryPolicy
+from botticelli.protocol.retry import RetryPolicy, check_number
 
 from . import settings
 from .cache import cache_key
 from .coding import ACCEPTED
+from .headers import check_bill_to, check_headers, is_credential, secret_words
 from .ledger import Ledger
-from .settings import ANONYMOUS, Secret, check_headers, find_key, under
+from .settings import ANONYMOUS, Secret, find_key, under
 from .task import Task
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from .provider import Provider
 
 __all__ = ["Endpoint"]
-
-_CREDENTIAL = re.compile(r"auth|token|secret|cookie|(^|-)key$", re.IGNORECASE)
-"""A user's header with such a name is treated like the key: nothing prints it."""
-
 
 _WHOLE = {"accept": "application/json", "accept-encoding": ACCEPTED}
 _STREAM = {"accept": "text/event-stream", "accept-encoding": "identity"}
@@ -80,21 +77,21 @@ class Endpoint:
             ConfigurationError: One of them is missing or malformed.
         """
         self.provider = provider
-        self.model = _checked_model(model)
+        self.model = settings.check_model(model)
         key, variables = find_key(provider, api_key)
         self.base_url = settings.base_url(base_url, provider, variables)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)
-        self.cache = _checked_cache(cache)
-        self.audit = audit
-        self.ledger = Ledger(catalog)
+        self.cache = settings.check_cache(cache)
+        self.audit = settings.check_switch(audit, "audit")
+        self.ledger = Ledger(settings.check_catalog(catalog))
         self._key = key
         self._chat_url = _url(self.base_url, "/chat/completions")
         self._models_url = _url(self.base_url, "/models")
         own = check_headers(headers, provider, key)
         self.credentials = self._credentials(own)
         common = self._common_headers(bill_to) | {
-            name: value for name, value in own.items() if not _CREDENTIAL.search(name)
+            name: value for name, value in own.items() if not is_credential(name, value)
         }
         json = {"content-type": "application/json"}
         self._models_headers = httpx.Headers({**_WHOLE, **common})
@@ -104,17 +101,12 @@ class Endpoint:
     def _common_headers(self, bill_to: str | None) -> dict[str, str]:
         agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
         headers = {"user-agent": agent}
-        headers |= check_headers(self.provider.headers, self.provider, ANONYMOUS)
-        if bill_to is not None:
-            name = self.provider.bill_to_header
-            if name is None:
-                raise ConfigurationError(f"{self.provider.name} bills nobody else", setting="bill_to")
-            headers |= check_headers({name: bill_to}, self.provider, ANONYMOUS)
-        return headers
+        headers |= check_headers(self.provider.headers, self.provider, ANONYMOUS, setting="provider.headers")
+        return headers | check_bill_to(bill_to, self.provider)
 
     def _credentials(self, own: dict[str, str]) -> tuple[tuple[str, Secret], ...]:
         """The headers that may not be printed: the key's, and a user's own that look like one."""
-        found = [(name, Secret(value)) for name, value in own.items() if _CREDENTIAL.search(name)]
+        found = [(name, Secret(value)) for name, value in own.items() if is_credential(name, value)]
         if self._key:
             value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
             found.append((self.provider.auth_header.lower(), Secret(value)))
@@ -123,9 +115,9 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen, in the clear: the key, and the parts of a user's own credentials."""
-        words = {word for _, value in self.credentials for word in re.split(r"[ ;,]+", value.reveal())}
-        # a short one is a scheme, or keeps nobody out
-        return (self._key.reveal(), *sorted(word for word in words if len(word) >= 8))
+        own = [value.reveal() for _, value in self.credentials]
+        own += [value for name, value in parse_qsl(self._chat_url.query.decode()) if is_credential(name)]
+        return (self._key.reveal(), *sorted({word for value in own for word in secret_words(value)}))
 
     def redact(self, text: str) -> str:
         """A text without anything secret."""
@@ -196,31 +188,14 @@ class Endpoint:
 def _url(base: str, path: str) -> httpx.URL:
     try:
         return httpx.URL(under(base, path))
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError) as error:
         problem = f"the base URL can't be used: {error}"
     raise ConfigurationError(problem, setting="base_url")
 
 
 def _policy(max_retries: int, backoff: float, max_retry_after: float) -> RetryPolicy:
-    try:
-        return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
-    except ConfigurationError as error:
-        if error.setting == "initial":  # the policy's word for it
-            error.setting, error.message = "backoff", error.message.replace("initial", "backoff", 1)
-        raise
-
-
-def _checked_cache(cache: MutableMapping[str, bytes] | None) -> MutableMapping[str, bytes] | None:
-    # by its methods, for not every mapping says that it is one
-    if cache is None or all(hasattr(cache, name) for name in ("get", "pop", "__setitem__")):
-        return cache
-    raise ConfigurationError(f"the cache must be a mapping, not {type(cache).__name__}", setting="cache")
-
-
-def _checked_model(model: object) -> str:
-    if isinstance(model, str) and model.strip():
-        return model
-    raise ConfigurationError(f"the model must be a name, not {model!r}", setting="model")
+    check_number("backoff", backoff)  # the policy has another word for it
+    return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
 
 
 def _read_media(path: str) -> bytes:

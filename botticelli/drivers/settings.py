@@ -1,34 +1,46 @@
-"""What a user configures, looked up and checked before any network: key, base URL, headers.
+"""What a user configures, looked up and checked before any network: key, base URL, options.
 
-May enter: reading the environment and `.env`. May not: HTTP, TLS, what a request says.
+May enter: reading the environment and `.env`. May not: HTTP, TLS, what a request says. Headers are
+`headers`' business, limits and retries `protocol`'s.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, cast
 from urllib.parse import urlsplit
 
+import msgspec
+
+from botticelli.core.catalog import Model
 from botticelli.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    from botticelli.core.catalog import Model
     from botticelli.protocol.call import Timeouts
 
     from .provider import Provider
 
-__all__ = ["ANONYMOUS", "Options", "Secret", "base_url", "check_headers", "find_key", "read_key", "under"]
+__all__ = [
+    "ANONYMOUS",
+    "Options",
+    "Secret",
+    "base_url",
+    "check_cache",
+    "check_catalog",
+    "check_model",
+    "check_switch",
+    "find_key",
+    "read_key",
+    "under",
+]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\U0010ffff]")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-# RFC 9110, 5.5, without obs-text: what it means is anybody's guess
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|", re.ASCII)
-_FRAMING = frozenset(
-    {"content-length", "content-type", "content-encoding", "transfer-encoding", "connection"}
-)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_URL = re.compile(rf"[ \\\xa0]|{_CONTROL.pattern}")
 
 
 class Options(TypedDict, total=False):
@@ -47,7 +59,13 @@ class Options(TypedDict, total=False):
 
 
 class Secret:
-    """A key that nothing prints, compares or pickles; only `reveal` gives it away."""
+    """A key that nothing prints, compares or pickles; only `reveal` gives it away.
+
+    What a driver takes in place of a str, so that whoever hands the key on can't print it by mistake.
+
+    Args:
+        value: The key; the empty text stands for none, for local servers.
+    """
 
     __slots__ = ("_value",)
 
@@ -82,7 +100,7 @@ def read_key(text: object, setting: str) -> Secret:
     if text is None:
         return ANONYMOUS
     if not isinstance(text, str):
-        raise ConfigurationError(f"the key must be a str, not {type(text).__name__}", setting=setting)
+        raise ConfigurationError.wrong(setting, "a str", text)
     key = text.strip()
     if odd := _UNPRINTABLE.search(key):
         where = f"character {odd.start() + 1} of {len(key)}"
@@ -109,7 +127,7 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
         ConfigurationError: There is none, it is malformed, or ``.env`` can't be read.
     """
     if isinstance(api_key, Secret):
-        return api_key, os.environ
+        return read_key(api_key.reveal(), "api_key"), os.environ
     if given := read_key(api_key, "api_key"):
         return given, os.environ
     for name in provider.key_env:
@@ -147,7 +165,8 @@ def base_url(given: Any, provider: Provider, variables: Mapping[str, str | None]
     """Where the API begins: what was given, else the environment's, else the provider's own.
 
     Raises:
-        ConfigurationError: It isn't an absolute http(s) URL without user, password and fragment.
+        ConfigurationError: It isn't an absolute http(s) URL without user, password and fragment, or it is
+            the URL of one of the API's paths.
     """
     setting = "base_url"
     if given is None and provider.base_url_env:
@@ -155,7 +174,7 @@ def base_url(given: Any, provider: Provider, variables: Mapping[str, str | None]
         setting = provider.base_url_env if given else setting
     url = provider.base_url if given is None else given
     if not isinstance(url, str):
-        raise ConfigurationError(f"the base URL must be a str, not {type(url).__name__}", setting=setting)
+        raise ConfigurationError.wrong(setting, "the base URL, a str", url)
     url = url.strip()
     problem = _problem(url)
     if problem:
@@ -167,8 +186,8 @@ def base_url(given: Any, provider: Provider, variables: Mapping[str, str | None]
 
 def _problem(url: str) -> str | None:
     """What is wrong with a base URL, or None. It isn't repeated: a password may stand in it."""
-    if re.search(r"[\x00-\x20\x7f\\]", url):
-        return "holds white space, a control character or a backslash"
+    if _NO_URL.search(url):
+        return "holds white space, a control character, half a surrogate pair or a backslash"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -180,7 +199,11 @@ def _problem(url: str) -> str | None:
         return "names no host"
     if "@" in parts.netloc:
         return "holds a user or password; a key goes into api_key"
-    return "has a fragment (#...), which is never sent" if "#" in url else None
+    if "#" in url:
+        return "has a fragment (#...), which is never sent"
+    path = parts.path.rstrip("/").lower()
+    beyond = next((end for end in ("/chat/completions", "/completions") if path.endswith(end)), None)
+    return f"goes too far: cut {beyond} from its path, which the driver adds" if beyond else None
 
 
 def under(base: str, path: str) -> str:
@@ -193,36 +216,69 @@ def under(base: str, path: str) -> str:
     return head.rstrip("/") + path + mark + query
 
 
-def check_headers(headers: Mapping[str, str] | None, provider: Provider, key: Secret) -> dict[str, str]:
-    """A user's own headers, names in lower case.
+def check_model(model: object) -> str:
+    """A model's name, as it is sent.
 
     Raises:
-        ConfigurationError: One isn't a header, would change the request's framing, or would silently
-            take the place of the key.
+        ConfigurationError: It is none.
     """
-    checked: dict[str, str] = {}
-    given: Mapping[Any, Any] = headers or {}
-    for name, value in given.items():
-        if not (isinstance(name, str) and _HEADER_NAME.fullmatch(name)):
-            raise ConfigurationError(f"{name!r} is not a header's name", setting="headers")
-        _refuse_header(name.lower(), provider, key)
-        if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(
-                f"the value of header {name} must be printable ASCII without white space around it",
-                setting="headers",
-            )
-        if name.lower() in checked:
-            raise ConfigurationError(f"header {name} is given twice", setting="headers")
-        checked[name.lower()] = value
-    return checked
-
-
-def _refuse_header(name: str, provider: Provider, key: Secret) -> None:
-    if name in _FRAMING:
-        raise ConfigurationError(f"header {name} is the driver's own", setting="headers")
-    if key and name == provider.auth_header.lower():
+    if not isinstance(model, str):
+        raise ConfigurationError.wrong("model", "the name of a model, a str", model)
+    if not model.strip():
+        raise ConfigurationError("model must be the name of a model, not blank", setting="model")
+    if odd := _CONTROL.search(model):
+        where = f"character {odd.start() + 1} of {len(model)}"
         raise ConfigurationError(
-            f"header {name} would replace the key",
-            setting="headers",
-            hint="pass the key as api_key, or use with_api_token(None, ...)",
+            f"model holds a control character or half a surrogate pair ({where})",
+            setting="model",
+            hint="copy it again",
         )
+    return model
+
+
+def check_switch(value: object, setting: str) -> bool:
+    """True or False, and nothing that merely counts as one of them.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError.wrong(setting, "True or False", value)
+    return value
+
+
+def check_cache(cache: Any) -> MutableMapping[str, bytes] | None:
+    """A mapping by its methods, for not every mapping says that it is one.
+
+    Raises:
+        ConfigurationError: It lacks one.
+    """
+    methods = ("get", "pop", "__setitem__")
+    is_mapping = not isinstance(cache, type) and all(hasattr(cache, name) for name in methods)
+    if cache is None or is_mapping:
+        return cast("MutableMapping[str, bytes] | None", cache)
+    raise ConfigurationError.wrong("cache", "a mutable mapping of str to bytes", cache)
+
+
+def check_catalog(catalog: object, setting: str = "catalog") -> tuple[Model, ...]:
+    """Models as their types say they are, so that adding up their prices can't fail later.
+
+    Raises:
+        ConfigurationError: It isn't a sequence of them; it says which one isn't right, and where.
+    """
+    wanted = "a sequence of Model, such as driver.models() gives"
+    if not isinstance(catalog, Iterable):
+        raise ConfigurationError.wrong(setting, wanted, catalog)
+    models = tuple(cast("Iterable[object]", catalog))
+    for place, model in enumerate(models):
+        if not isinstance(model, Model):
+            raise ConfigurationError.wrong(f"{setting}[{place}]", "a Model", model, hint=f"give {wanted}")
+        try:
+            # msgspec checks what it converts, not what is constructed
+            msgspec.convert(msgspec.to_builtins(model), Model)
+        except (msgspec.ValidationError, TypeError, RecursionError) as error:
+            problem = f"{setting}[{place}] isn't a Model as it should be: {error}"
+        else:
+            continue
+        raise ConfigurationError(problem, setting=f"{setting}[{place}]")
+    return cast("tuple[Model, ...]", models)

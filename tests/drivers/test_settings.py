@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
+import re
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from botticelli import AsyncHuggingFaceDriver, ConfigurationError, HuggingFaceDriver, Timeouts
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    ConfigurationError,
+    HuggingFaceDriver,
+    Model,
+    ModelProvider,
+    Secret,
+    Timeouts,
+)
 from botticelli.drivers.huggingface import HUGGINGFACE
-from botticelli.drivers.settings import Secret, find_key, under
+from botticelli.drivers.settings import ANONYMOUS, find_key, under
 
 FIRST, SECOND, BASE = "HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL"
 
@@ -103,7 +118,7 @@ def test_an_odd_key_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_key_is_text() -> None:
-    with pytest.raises(ConfigurationError, match="must be a str, not int"):
+    with pytest.raises(ConfigurationError, match="api_key must be a str, not 5"):
         HuggingFaceDriver("m", api_key=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] -- the point
 
 
@@ -121,10 +136,21 @@ def test_a_file_that_cant_be_read_is_an_error_without_its_content(content: bytes
 
 def test_a_secret_shows_nothing() -> None:
     secret = Secret("hf_Canary")
+    for take in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError) as caught:
+            take(secret)
+        assert "Canary" not in str(caught.value)
     assert (repr(secret), str(secret), f"{secret}") == ("***", "***", "***")
     assert secret.reveal() == "hf_Canary"
-    with pytest.raises(TypeError):
-        pickle.dumps(secret)
+
+
+@pytest.mark.parametrize("held", ["sk-a\r\nX-Evil: 1", 5])
+def test_a_secret_is_held_to_the_same(held: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        HuggingFaceDriver("m", api_key=Secret(held))
+    assert caught.value.setting == "api_key"
+    assert "sk-" not in str(caught.value)
+    assert find_key(HUGGINGFACE, Secret(""))[0] is ANONYMOUS
 
 
 # The base URL.
@@ -195,6 +221,14 @@ def test_paths_are_joined(base: str, url: str) -> None:
         "http://user@h/v1",
         "http://h/v1#part",
         "http://h/a b",
+        "http://h/\ud800",
+        "http://h\ud800/",
+        "http://h/\x85v1",
+        "http://h/\u2028v1",
+        "http://h/v1/chat/completions",
+        "http://h/v1/chat/completions/",
+        "http://h/v1/Chat/Completions?api-version=1",
+        "http://h/v1/completions",
         "http://h/\nv1",
         "http://h\\@evil/v1",
         "http://" + "a" * 70 + "ä.example/v1",
@@ -206,6 +240,14 @@ def test_a_base_url_that_is_none(url: Any) -> None:
         HuggingFaceDriver.with_api_token("hf_x", "m", base_url=url)
     assert caught.value.setting == "base_url"
     assert "Canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["/chat/completions", "/completions"])
+def test_a_base_url_that_goes_too_far_says_what_to_cut(end: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"cut {end} from its path"):
+        base_of(api_key="hf_x", base_url=f"http://h/v1{end}")
+    # Azure's begins with such a path
+    assert base_of(api_key="hf_x", base_url="http://h/completions/models") == "http://h/completions/models"
 
 
 def test_the_variable_is_named_when_its_url_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,23 +264,50 @@ def test_the_variable_is_named_when_its_url_is_none(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("options", "setting"),
     [
-        ({"timeout": 0}, "timeout.pool"),
-        ({"timeout": "5"}, "timeout.pool"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "5"}, "timeout"),
+        ({"timeout": 10**400}, "timeout"),
         ({"max_retries": -1}, "max_retries"),
         ({"max_retries": 1.5}, "max_retries"),
+        ({"max_retries": "2"}, "max_retries"),
         ({"max_retry_after": -1}, "max_retry_after"),
         ({"backoff": float("nan")}, "backoff"),
         ({"http_client": "httpx"}, "http_client"),
+        ({"http_client": object()}, "http_client"),
         ({"cache": 5}, "cache"),
+        ({"cache": object()}, "cache"),
+        ({"cache": dict}, "cache"),
+        ({"audit": "yes"}, "audit"),
+        ({"audit": 1}, "audit"),
+        ({"bill_to": ""}, "bill_to"),
+        ({"bill_to": 5}, "bill_to"),
+        ({"bill_to": "a\r\nb"}, "bill_to"),
+        ({"bill_to": "\ud800"}, "bill_to"),
+        ({"headers": ["a"]}, "headers"),
+        ({"catalog": None}, "catalog"),
+        ({"catalog": 5}, "catalog"),
+        ({"catalog": ["a"]}, "catalog[0]"),
+        ({"catalog": [Model(id="m"), Model(id=cast("Any", 5))]}, "catalog[1]"),
+        ({"catalog": [Model(id=cast("Any", object()))]}, "catalog[0]"),
+        (
+            {
+                "catalog": [
+                    Model(id="m", providers=(ModelProvider(provider="p", input_price=cast("Any", "1")),))
+                ]
+            },
+            "catalog[0]",
+        ),
     ],
 )
 def test_options_that_are_refused(kind: Any, options: dict[str, Any], setting: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         kind.with_api_token("hf_x", "m", **options)
     assert caught.value.setting == setting
+    # a parameter that nobody wrote is no help
+    assert str(caught.value).startswith(("the value of header", setting))
 
 
-@pytest.mark.parametrize("model", ["", "  ", None, 5])
+@pytest.mark.parametrize("model", ["", "  ", None, 5, "m\n", "m\0", "\ud800", "m\x85", "m\u2028n"])
 def test_a_model_is_a_name(model: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         HuggingFaceDriver.with_api_token("hf_x", model)
@@ -255,3 +324,98 @@ def test_timeouts_may_be_a_number() -> None:
         pass
     with HuggingFaceDriver.with_api_token("hf_x", "m", timeout=3):
         pass
+
+
+# Nonsense of any sort.
+
+
+class Hostile:
+    """Says nothing about itself, not even for an error."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no repr")
+
+    def __bool__(self) -> bool:
+        raise ValueError("no truth")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("no comparison")
+
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] -- how Python spells it
+
+
+PARAMETERS = (
+    "model",
+    "api_key",
+    "http_client",
+    "base_url",
+    "timeout",
+    "max_retries",
+    "max_retry_after",
+    "backoff",
+    "cache",
+    "audit",
+    "bill_to",
+    "headers",
+    "catalog",
+)
+texts = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("\0\r\n\x85\u2028\ud800 :/@#?[]%"), max_size=9
+)
+atoms = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**400, 2**63, -(2**64)]),
+    st.sampled_from([1, -1]).map(lambda sign: sign * 10**5000),
+    st.floats(),
+    texts,
+    texts.map("http://".__add__),
+    texts.map("http://h/".__add__),
+    texts.map("hf_Canary".__add__),
+    st.binary(max_size=5),
+    st.sampled_from([object(), dict, Secret, len, 1j, Decimal("NaN"), Fraction(1, 3), httpx.Timeout(1)]),
+    st.builds(Timeouts),
+    st.builds(Model, id=texts | st.integers()),
+    texts.map(Secret),
+)
+junk = st.recursive(
+    atoms,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.tuples(inner)
+        | st.dictionaries(texts, inner, max_size=2)
+        | st.dictionaries(st.integers(), inner, max_size=1)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([HuggingFaceDriver, AsyncHuggingFaceDriver]), st.sampled_from(PARAMETERS), junk)
+@example(HuggingFaceDriver, "base_url", "http://h\ud800/")
+def test_whatever_a_parameter_is_given_makes_a_driver_or_names_the_parameter(
+    kind: Any, parameter: str, value: Any
+) -> None:
+    check_given(kind, parameter, value)
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_what_says_nothing_about_itself_is_refused_too(parameter: str) -> None:
+    check_given(HuggingFaceDriver, parameter, Hostile(), refused=True)
+
+
+def check_given(kind: Any, parameter: str, value: object, *, refused: bool = False) -> None:
+    options: dict[str, Any] = {"model": "m", "api_key": "hf_x", "base_url": "http://h/v1", parameter: value}
+    problem: ConfigurationError | None = None
+    try:
+        kind(options.pop("model"), **options)
+    except ConfigurationError as error:
+        problem = error
+    assert problem is not None or not refused
+    if problem is not None:
+        named = re.split(r"[.\[]", problem.setting or "")[0]
+        assert named == ("HUGGINGFACE_API_KEY" if problem.missing else parameter)
+        assert "Canary" not in str(problem)
+        assert str(problem).isprintable()
+        assert problem.__context__ is None

@@ -48,7 +48,7 @@ def test_what_is_no_limit(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, True, "5", 1e300, 10**400, Timeouts, (1, 2)])
 def test_what_is_no_timeout(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^timeout must be a number of seconds") as caught:
+    with pytest.raises(ConfigurationError, match=r"^timeout must be a number of seconds") as caught:
         Timeouts.of(value)
     assert caught.value.setting == "timeout"
 
