@@ -91,7 +91,7 @@ class IgnoresChoice(NaiveDriver):
         return 0
 
 
-@trips({"chunk-content-null-first": Fault.SILENT})
+@trips({"chunk-content-null-first": Fault.SILENT, "tool-index-missing": Fault.SILENT})
 class WritesNull(NaiveDriver):
     """Makes text of a content that is null."""
 
@@ -119,7 +119,7 @@ class TakesLossForEnd(NaiveDriver):
         except FailedError as failed:
             if failed.error["kind"] != "connection_lost" or not answer.choices:
                 raise
-            return {"response": {**answer.response(), "chunks": answer.chunks}}
+            return {"response": {**answer.response(), "chunks": answer.chunks, "final_chunks": 1}}
 
 
 @trips({"error-status-over-words": Fault.ERROR})

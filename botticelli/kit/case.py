@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.notation import Defaults
+from botticelli.kit.notation import Defaults, may_hold_usage
 from botticelli.kit.values import Document, is_object
 from botticelli.kit.variables import Variables
 
@@ -76,7 +76,8 @@ class Play:
         exchanges: To be played in this order; the last goes on.
         requests: What the server must have seen; ``count`` is always told.
         defaults: Id and model of the messages that the notation writes itself.
-        key: The API key of the calls, which no message may show.
+        key: The API key of the calls, which no outcome may show.
+        usage_sent: The exchanges hold a usage, or something that may be one.
     """
 
     case: Case
@@ -85,6 +86,7 @@ class Play:
     requests: Document
     defaults: Defaults
     key: str
+    usage_sent: bool
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Case:
             requests={"count": self._due(len(calls)), **filled.get("requests", {})},
             defaults=Defaults(variables.value("id"), variables.value("model")),
             key=variables.value("key"),
+            usage_sent=may_hold_usage(filled["exchanges"]),
         )
 
     def _due(self, calls: int) -> int:

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from botticelli.kit.match import Mismatch, outcome, show, visible
+from botticelli.kit import laws
+from botticelli.kit.match import outcome
+from botticelli.kit.mismatch import Mismatch, visible
 from botticelli.kit.schemas import complaints
 from botticelli.kit.sent import sent, unnoticed
+from botticelli.kit.values import DEEPEST, too_deep
 
 if TYPE_CHECKING:
     from botticelli.kit.case import Call, Play
@@ -38,7 +41,7 @@ class Fault(StrEnum):
     CRASH = "crash"
     """An exception that the adapter does not know as the driver's own, or a dead process."""
     LEAK = "leak"
-    """The API key in an error's message."""
+    """The API key in what the user gets to see."""
     INVALID = "invalid"
     """An outcome that breaks its schema."""
     REQUEST = "request"
@@ -118,7 +121,7 @@ def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) 
     several = len(play.calls) > 1
     for number, (call, got) in enumerate(zip(play.calls, told, strict=False)):
         place = f"/calls/{number}" if several else ""
-        _judge_call(findings, call, got, claims, place)
+        _judge_call(findings, play, call, got, claims, place)
     if not {Fault.HANG, Fault.CRASH, Fault.UNSUPPORTED} & set(findings.faults):
         answers = sum("response" in got or "models" in got for got in told if isinstance(got, Mapping))
         grave = unnoticed(play.requests, answers, seen)
@@ -130,10 +133,13 @@ def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) 
 
 def _without_key(mismatch: Mismatch, key: str) -> Mismatch:
     got = visible(mismatch.got)
-    return Mismatch(mismatch.path, mismatch.expected.replace(key, "[key]"), got.replace(key, "[key]"))
+    texts = (mismatch.path, mismatch.expected, got)
+    return Mismatch(*(text.replace(key, "[key]") for text in texts))
 
 
-def _judge_call(findings: _Findings, call: Call, got: Told, claims: frozenset[str], place: str) -> None:
+def _judge_call(
+    findings: _Findings, play: Play, call: Call, got: Told, claims: frozenset[str], place: str
+) -> None:
     if isinstance(got, Hang):
         findings.add(Fault.HANG, Mismatch(place, "an outcome", f"nothing in {got.seconds:g} s"))
         return
@@ -148,41 +154,51 @@ def _judge_call(findings: _Findings, call: Call, got: Told, claims: frozenset[st
         found = Mismatch(place, "what was claimed", answer["unsupported"])
         findings.add(Fault.UNSUPPORTED, found)
     else:
-        _judge_answer(findings, call, answer, claims, place)
+        _judge_answer(findings, play, call, answer, claims, place)
 
 
 def _valid(got: Object) -> tuple[Document, list[str]]:
     """Return an outcome as JSON, and what its schema has against it."""
+    if too_deep(got):
+        return {}, [f"more than {DEEPEST} levels deep"]
     try:
         # What a Python adapter returns need not be JSON; what is judged is.
-        answer: Document = json.loads(json.dumps(got))
-        return answer, complaints("outcome", answer)
-    except (TypeError, ValueError, RecursionError) as error:
+        answer: Document = json.loads(json.dumps(got, allow_nan=False))
+    except (TypeError, ValueError) as error:
         return {}, [f"not JSON: {error}"]
+    return answer, complaints("outcome", answer)
 
 
-def _judge_answer(findings: _Findings, call: Call, got: Document, claims: frozenset[str], place: str) -> None:
+def _judge_answer(
+    findings: _Findings, play: Play, call: Call, got: Document, claims: frozenset[str], place: str
+) -> None:
     strict = "deviations" in claims
     best = [list(outcome(one, got, strict_deviations=strict)) for one in call.expect]
     found = min(best, key=lambda m: (any(not x.path for x in m), len(m)))
     findings.add(_fault(found, got), *_placed(found, place))
     findings.remarks += [] if found else _remarks(call, best, got, place)
-    findings.add(Fault.LEAK, *_placed(_leaks(call, got), place))
-    findings.add(Fault.SILENT, *_placed(_laws(call, got), place))
+    secrets = frozenset(filter(None, (play.key, call.neutral["api_key"])))
+    findings.add(Fault.LEAK, *_placed(laws.leaks(secrets, got), place))
+    operation = call.neutral["operation"]
+    broken = laws.answer(operation, got, usage_sent=play.usage_sent)
+    findings.add(Fault.SILENT, *_placed(broken, place))
+    findings.add(Fault.INVALID, *_placed(laws.untold(operation, got), place))
 
 
 def _placed(found: Sequence[Mismatch] | Iterator[Mismatch], place: str) -> list[Mismatch]:
     return [Mismatch(place + m.path, m.expected, m.got) for m in found]
 
 
+_SAID = ("/models", "/response/choices", "/response/usage")
+_SAVED = ("/error/partial", "/partial_chunks")
+"""An error that has lost what was delivered is no better than an answer that has."""
+
+
 def _fault(found: Sequence[Mismatch], got: Object) -> Fault:
     if "error" in got:
-        return Fault.ERROR
-    content = any(
-        m.path in ("", "/models") or m.path.startswith(("/models/", "/response/choices")) for m in found
-    )
-    usage = any(m.path.startswith("/response/usage") for m in found)
-    return Fault.SILENT if content or usage else Fault.DETAIL
+        return Fault.SILENT if any(m.path.startswith(_SAVED) for m in found) else Fault.ERROR
+    grave = any(not m.path or m.path.startswith(_SAID) for m in found)
+    return Fault.SILENT if grave else Fault.DETAIL
 
 
 def _remarks(call: Call, found: Sequence[Sequence[Mismatch]], got: Object, place: str) -> Iterator[str]:
@@ -193,29 +209,3 @@ def _remarks(call: Call, found: Sequence[Sequence[Mismatch]], got: Object, place
         yield f"{where}{got['error']['kind']} is accepted, {kinds[0]} is more precise"
     if fits:
         yield f"{where}accepted, though {next(iter(call.expect[0]))} is the better outcome"
-
-
-def _leaks(call: Call, got: Object) -> Iterator[Mismatch]:
-    key = call.neutral["api_key"]
-    if key and key in got.get("error", {}).get("message", ""):
-        yield Mismatch("/error/message", "no API key in it", show(got["error"]["message"]))
-
-
-def _laws(call: Call, got: Object) -> Iterator[Mismatch]:
-    """Yield what is wrong in any case, whatever the case asks."""
-    response = got.get("response")
-    if response is None:
-        return
-    for number, choice in enumerate(response["choices"]):
-        ids = [tool["id"] for tool in choice.get("tool_calls", []) if tool["id"]]
-        if len(ids) != len(set(ids)):
-            path = f"/response/choices/{number}/tool_calls"
-            yield Mismatch(path, "ids that differ", show(ids))
-    if call.neutral["operation"] != "stream":
-        return
-    if len(response["choices"]) == 1 and "chunks" in response:
-        text = response["choices"][0]["text"] or ""
-        if "".join(response["chunks"]) != text:
-            yield Mismatch("/response/chunks", f"together {show(text)}", show(response["chunks"]))
-    if response.get("final_chunks", 1) != 1:
-        yield Mismatch("/response/final_chunks", "1", str(response["final_chunks"]))

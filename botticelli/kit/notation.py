@@ -168,6 +168,22 @@ def _bytes(piece: Piece, defaults: Defaults) -> bytes:
             raise CaseError(f"not a piece: {json.dumps(piece)[:100]}")
 
 
+def may_hold_usage(exchanges: Sequence[Piece]) -> bool:
+    """Tell whether what is played has a usage in it, or bytes that cannot be looked through."""
+    return any(
+        _holds_usage(piece)
+        for exchange in exchanges
+        for piece in exchange.get("body", exchange.get("raw", []))
+    )
+
+
+def _holds_usage(piece: Piece) -> bool:
+    inner = next((piece[name] for name in ("of", "join", "gzip", "br") if name in piece), None)
+    if inner is not None:
+        return any(map(_holds_usage, inner))
+    return not piece.keys().isdisjoint(("message", "hex", "base64")) or "usage" in json.dumps(piece)
+
+
 def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.match import Mismatch, part, show, within
-from botticelli.kit.values import as_object, is_array, is_object
+from botticelli.kit.mismatch import Mismatch, part, show, within
+from botticelli.kit.values import DEEPEST, as_object, is_array, is_object, too_deep
 
 if TYPE_CHECKING:
     from botticelli.kit.seen import Seen, SeenRequest
@@ -47,7 +47,7 @@ def unnoticed(wanted: Object, answers: int, seen: Seen) -> bool:
         seen: What the server saw.
     """
     count = wanted["count"]
-    most = count.get("max", len(seen.requests)) if isinstance(count, Mapping) else count
+    most: int = count.get("max", len(seen.requests)) if is_object(count) else count
     return answers > len(seen.requests) or (answers > 0 and len(seen.requests) > most)
 
 
@@ -108,11 +108,9 @@ def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Mismatch]:
             yield Mismatch(path, f"no {show(text)} in it", _shown(raw))
     if not any(rule in wanted for rule in _JSON_RULES):
         return
-    try:
-        # Decoded first: json.loads takes bytes that are UTF-16, or no UTF-8 at all.
-        body = json.loads(raw.decode())
-    except ValueError as error:
-        yield Mismatch(path, "JSON", f"{_shown(raw)} ({error})")
+    body, trouble = _parsed(raw)
+    if trouble:
+        yield Mismatch(path, "JSON", f"{_shown(raw)} ({trouble})")
         return
     if "body" in wanted:
         yield from part(wanted["body"], body, path)
@@ -125,6 +123,16 @@ def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Mismatch]:
         present, value = _at(body, pointer)
         if present:
             yield Mismatch(path + pointer, "nothing", show(value))
+
+
+def _parsed(raw: bytes) -> tuple[Any, str]:
+    """Return a body and what is wrong with it; empty when nothing is."""
+    try:
+        # Decoded first: json.loads takes bytes that are UTF-16, or no UTF-8 at all.
+        body = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        return None, str(error)
+    return body, f"more than {DEEPEST} levels" if too_deep(body) else ""
 
 
 def _at(value: Any, pointer: str) -> tuple[bool, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Document: TypeAlias = "dict[str, Any]"
 """A JSON object, unread."""
@@ -30,11 +33,34 @@ def equal(one: object, other: object) -> bool:
     return one == other
 
 
+DEEPEST = 100
+"""Levels that the judge goes down; no case needs a tenth of them."""
+
+
+def too_deep(value: object) -> bool:
+    """Tell whether a value has more levels than :data:`DEEPEST`, or contains itself.
+
+    Layer by layer: recursion would end where it should answer.
+    """
+    layer = [value]
+    for _ in range(DEEPEST + 1):
+        layer = [item for one in layer for item in _items(one)]
+        if not layer:
+            return False
+    return True
+
+
+def _items(value: object) -> Collection[object]:
+    if is_object(value):
+        return value.values()
+    return value if is_array(value) else ()
+
+
 def encodable(value: object) -> Any:
     """Return the value with what validators do not take replaced.
 
-    Lone surrogates become U+FFFD, infinities and NaN null: they are for the judge to compare, not
-    for a schema to refuse.
+    Lone surrogates become U+FFFD, infinities and NaN null: whether they may be there is not for a
+    schema to say.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -32,9 +32,15 @@ def verdict(
     return judge(play, told, seen, claims)
 
 
-def answer(text: str = "Hi", **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "finish_reason": "stop"}
+def answer(text: str | None = "Hi", **more: Any) -> dict[str, Any]:
+    choice: dict[str, Any] = {"index": 0, "text": text, "finish_reason": "stop"}
+    choice |= {name: more.pop(name) for name in tuple(more) if name in CHOICE}
     return {"response": {"choices": [choice], **more}}
+
+
+CHOICE = frozenset(
+    {"index", "finish_reason", "finish_reason_raw", "reasoning", "refusal", "tool_calls", "logprobs"}
+)
 
 
 def error(kind: str = "server", message: str = "no", **more: Any) -> dict[str, Any]:
@@ -43,6 +49,7 @@ def error(kind: str = "server", message: str = "no", **more: Any) -> dict[str, A
 
 ANSWER: list[dict[str, Any]] = [{"response": {"text": "Hi"}}]
 ERROR: list[dict[str, Any]] = [{"error": {"kind": ["rate_limit", "server"]}}]
+LOST: list[dict[str, Any]] = [{"error": {"kind": ["server"], "partial": {"text": "Hi"}}}]
 KEY = case({"operation": "generate", "expect": ERROR}).fill(seed=0, port=1).key
 
 
@@ -64,9 +71,25 @@ FAULTS: list[tuple[list[dict[str, Any]], Told, Fault | None]] = [
     (ERROR, error("timeout"), Fault.ERROR),
     (ERROR, error(message=f"key {KEY} is wrong"), Fault.LEAK),
     ([{"models": ["a"]}], {"models": ["b"]}, Fault.SILENT),
-    ([{"response": {"usage": None}}], answer(usage={"total_tokens": 1}), Fault.SILENT),
-    ([{"response": {"request_id": "r"}}], answer(request_id="s"), Fault.DETAIL),
-    ([{"response": {"deviations": []}}], answer(deviations=["x"]), Fault.DETAIL),
+    ([{"response": {"text": "Hi", "usage": {"total_tokens": 1}}}], answer(), Fault.SILENT),
+    ([{"response": {"text": "Hi", "request_id": "r"}}], answer(request_id="s"), Fault.DETAIL),
+    ([{"response": {"text": "Hi", "deviations": []}}], answer(deviations=["x"]), Fault.DETAIL),
+    # What was delivered before the error is lost, or made up: graver than a wrong kind.
+    (LOST, error(), Fault.SILENT),
+    (LOST, error(partial=answer("H")["response"]), Fault.SILENT),
+    (LOST, error(partial=answer()["response"]), None),
+    (LOST, error("timeout", partial=answer()["response"]), Fault.ERROR),
+    (ERROR, error(partial=answer()["response"]), Fault.SILENT),
+    # Not JSON.
+    (ANSWER, answer(logprobs=float("nan")), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"tokens": {"reset": float("inf")}}), Fault.INVALID),
+    # Not what the schema says.
+    (ANSWER, answer(finish_reason=None), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"tokens": {"reset": -1}}), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"tokens": 5}), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"tokens": {"limit": 5, "remaining": 4.5}}), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"images": {"limit": 5}}), Fault.INVALID),
+    (ANSWER, answer(rate_limits={"tokens": {"limit": 5, "reset": 0.5}, "requests": None}), None),
 ]
 
 
@@ -79,7 +102,12 @@ def test_faults(expect: list[dict[str, Any]], told: Told, fault: Fault | None) -
 
 
 def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
-    expect = [{"response": {"text": "Ho", "model": "m"}}, {"response": {"text": "Hu"}}, *ERROR]
+    expect = [
+        {"response": {"text": "Ho", "model": "m"}},
+        {"response": {"text": "Hu"}},
+        {"response": {"text": "He", "id": "i", "provider": "p"}},
+        *ERROR,
+    ]
     assert verdict(expect, answer("Hu")).passed
     assert verdict(expect, error()).passed
     [mismatch] = verdict(expect, answer("Hi")).mismatches
@@ -119,37 +147,17 @@ def test_faults_are_ordered_by_gravity_and_the_gravest_is_named() -> None:
     ]
 
 
-def test_the_chunks_of_a_stream_are_its_text() -> None:
-    right = answer(chunks=["H", "i"], final_chunks=1)
-    assert verdict(ANSWER, right, operation="stream").passed
-    for wrong in (answer(chunks=["H"]), answer(chunks=["H", "i"], final_chunks=2)):
-        found = verdict(ANSWER, wrong, operation="stream")
-        assert found.fault is Fault.SILENT
-        assert len(found.mismatches) == 1
-    assert verdict(ANSWER, answer(), operation="stream").passed
-
-
-def test_the_chunks_of_several_choices_are_not_put_together() -> None:
-    got = answer(chunks=["H", "x", "i"])
-    got["response"]["choices"].append({"index": 1, "text": "x", "finish_reason": "stop"})
-    assert verdict(ANSWER, got, operation="stream").passed
-
-
-def test_ids_of_tool_calls_differ() -> None:
-    call = {"id": "c", "name": "a", "arguments": "{}"}
-    got = answer()
-    got["response"]["choices"][0]["tool_calls"] = [call, call]
-    [mismatch] = verdict(ANSWER, got).mismatches
-    assert mismatch.path == "/response/choices/0/tool_calls"
-    got["response"]["choices"][0]["tool_calls"] = [call, {**call, "id": "d"}]
-    assert verdict(ANSWER, got).passed
-    # What has no id is not the same as something else that has none.
-    got["response"]["choices"][0]["tool_calls"] = [{**call, "id": None}] * 2
-    assert verdict(ANSWER, got).passed
+def test_the_nearest_outcome_is_of_the_kind_that_came_however_far() -> None:
+    expect = [*ERROR, {"response": {"text": "Ho", "id": "i", "provider": "p"}}]
+    assert [m.path for m in verdict(expect, answer()).mismatches] == [
+        "/response/choices/0/text",
+        "/response/id",
+        "/response/provider",
+    ]
 
 
 def test_deviations_count_when_they_are_claimed() -> None:
-    expect = [{"response": {"deviations": ["x"]}}]
+    expect = [{"response": {"text": "Hi", "deviations": ["x"]}}]
     assert verdict(expect, answer()).passed
     claims = frozenset({"deviations"})
     assert verdict(expect, answer(), claims=claims).fault is Fault.DETAIL
@@ -231,6 +239,74 @@ def test_the_key_is_never_shown() -> None:
 def test_what_a_driver_died_of_can_be_printed() -> None:
     [mismatch] = verdict(ANSWER, Crash("one\n\ud83d\x1b[31m")).mismatches
     assert mismatch.got == "one\n\\ud83d\\x1b[31m"
+
+
+def deep(levels: int) -> dict[str, Any]:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return answer(finish_reason_raw=value)
+
+
+def test_an_outcome_that_is_too_deep_is_invalid_and_ends_nothing() -> None:
+    itself = answer()
+    itself["response"]["usage"] = itself
+    for endless in (deep(200), deep(100_000), itself):
+        found = verdict(ANSWER, endless)
+        assert found.fault is Fault.INVALID
+        assert found.mismatches[0].got == "more than 100 levels deep"
+
+
+def test_a_stream_is_told_whole() -> None:
+    whole: dict[str, Any] = {"chunks": ["Hi"], "final_chunks": 1}
+    assert verdict(ANSWER, answer(**whole), operation="stream").passed
+    for name in whole:
+        less = {key: value for key, value in whole.items() if key != name}
+        assert verdict(ANSWER, answer(), operation="stream").fault is Fault.INVALID
+        assert verdict(ANSWER, answer(**less), operation="stream").fault is Fault.INVALID
+        assert verdict(ANSWER, answer(**less)).passed
+        # What is wrong with the answer itself is graver, and not hidden.
+        assert verdict(ANSWER, answer("Ho", **less), operation="stream").fault is Fault.SILENT
+
+
+def test_a_law_that_is_broken_is_silent() -> None:
+    found = verdict(ANSWER, answer(chunks=["H"], final_chunks=1), operation="stream")
+    assert (found.fault, [m.path for m in found.mismatches]) == (Fault.SILENT, ["/response/chunks"])
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_usage_is_the_servers_or_none(*, sent: bool) -> None:
+    piece: dict[str, Any] = {"message": {}} if sent else {"json": {"error": {"message": "no"}}}
+    exchange: dict[str, Any] = {"exchanges": [{"status": 200, "body": [piece]}]}
+    got = answer(usage={"prompt_tokens": 5})
+    found = verdict(ANSWER, got, seen=requests(1), **exchange)
+    assert found.fault is (None if sent else Fault.SILENT)
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        error(message=f"bad key {KEY}"),
+        error(code=KEY),
+        error(partial=answer(f"key {KEY}")["response"]),
+        answer(model=KEY),
+        answer(request_id=f"Bearer {KEY}"),
+        answer(finish_reason_raw={"a/b": [{f"x{KEY}": 1}]}),
+        {**error(), "partial_chunks": ["", KEY]},
+        {"models": [KEY]},
+        {"cancelled": True, "partial_chunks": [KEY]},
+    ],
+)
+def test_the_key_leaks_wherever_it_stands(got: dict[str, Any]) -> None:
+    expect: list[dict[str, Any]] = [*ANSWER, *LOST, {"models": []}, {"cancelled": {}}]
+    found = verdict(expect, got)
+    assert [m for m in found.mismatches if m.expected == "no API key in it"]
+    assert KEY not in repr(found)
+
+
+def test_a_leak_is_a_fault_of_its_own() -> None:
+    assert verdict(ERROR, error(code=KEY)).fault is Fault.LEAK
+    assert verdict(ANSWER, answer(request_id=KEY)).fault is Fault.LEAK
 
 
 def test_a_lone_surrogate_in_an_outcome_is_judged_not_stumbled_over() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from botticelli.kit.match import Mismatch, outcome, part, show, within
+from botticelli.kit.match import outcome
+
+if TYPE_CHECKING:
+    from botticelli.kit.mismatch import Mismatch
 
 CHOICE: dict[str, Any] = {
     "index": 0,
@@ -49,14 +54,9 @@ def paths(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False
 
 
 RESPONSES: list[tuple[dict[str, Any], str | None]] = [
-    ({"text": "Hi"}, None),
     ({"text": "hi"}, "/choices/0/text"),
     ({"text": {"any_of": ["Ho", "Hi"]}}, None),
     ({"text": {"any_of": ["Ho", "Hu"]}}, "/choices/0/text"),
-    ({"text": {"contains": "i"}}, None),
-    ({"text": {"contains": "o"}}, "/choices/0/text"),
-    ({"text": {"repeat": 1, "of": "Hi"}}, None),
-    ({"text": {"repeat": 2, "of": "Hi"}}, "/choices/0/text"),
     ({"reasoning": ""}, None),
     ({"reasoning": "x"}, "/choices/0/reasoning"),
     ({"refusal": "x"}, "/choices/0/refusal"),
@@ -69,9 +69,6 @@ RESPONSES: list[tuple[dict[str, Any], str | None]] = [
     ({"logprobs": {"content": [{"token": "Ha"}]}}, "/choices/0/logprobs/content/0/token"),
     ({"logprobs": {"content": []}}, "/choices/0/logprobs/content"),
     ({"logprobs": None}, "/choices/0/logprobs"),
-    ({"choices": [{"index": 0, "text": "Hi"}]}, None),
-    ({"choices": []}, "/choices"),
-    ({"choices": [{"index": 1}]}, "/choices/0/index"),
     ({"usage": {"prompt_tokens": 5, "completion_tokens": None}}, None),
     ({"usage": {"prompt_tokens": 6}}, "/usage/prompt_tokens"),
     ({"usage": {"completion_tokens": 0}}, "/usage/completion_tokens"),
@@ -93,22 +90,68 @@ RESPONSES: list[tuple[dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("wanted", "path"), RESPONSES)
 def test_a_response_fits_or_says_where_not(wanted: dict[str, Any], path: str | None) -> None:
     expected = [] if path is None else [f"/response{path}"]
-    assert paths({"response": wanted}, answer()) == expected
+    assert paths({"response": {"text": "Hi", **wanted}}, answer()) == expected
 
 
-def test_the_first_choice_is_the_one_with_index_0_not_the_first_in_the_list() -> None:
-    other = {**CHOICE, "index": 1, "text": "other"}
-    got = answer(choices=[other, CHOICE])
-    assert paths({"response": {"text": "Hi"}}, got) == []
-    assert paths({"response": {"text": "other"}}, got) == ["/response/choices/1/text"]
-    assert paths({"response": {"text": "x"}}, answer(choices=[other])) == ["/response/choices"]
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ([{"index": 0, "text": "Hi"}], None),
+        ([{"text": "Hi"}], None),
+        ([], ""),
+        ([{"index": 1, "text": "Hi"}], "/0/index"),
+        ([{"text": "Hi"}, {"text": "Ho"}], ""),
+    ],
+)
+def test_several_choices_fit_one_by_one(wanted: list[dict[str, Any]], path: str | None) -> None:
+    expected = [] if path is None else [f"/response/choices{path}"]
+    assert paths({"response": {"choices": wanted}}, answer()) == expected
+
+
+@pytest.mark.parametrize(
+    ("ghost", "path"),
+    [
+        ({"text": "Hi"}, "/text"),
+        ({"reasoning": "let me see"}, "/reasoning"),
+        ({"refusal": "no"}, "/refusal"),
+        ({"tool_calls": CALLS[:1]}, "/tool_calls"),
+    ],
+)
+def test_what_is_not_mentioned_must_not_be_said(ghost: dict[str, Any], path: str) -> None:
+    for silence in ({"text": None}, {"text": ""}):
+        choice = {**CHOICE, **silence}
+        assert paths({"response": {}}, answer(choices=[choice])) == []
+        got = answer(choices=[choice | ghost])
+        assert paths({"response": {}}, got) == [f"/response/choices/0{path}"]
+        assert paths({"response": {"choices": [{}]}}, got) == [f"/response/choices/0{path}"]
+        wanted: dict[str, Any] = {"error": {"kind": ["server"], "partial": {}}}
+        lost = {
+            **failed(kind="server"),
+            "error": {**failed(kind="server")["error"], "partial": got["response"]},
+        }
+        assert paths(wanted, lost) == [f"/error/partial/choices/0{path}"]
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [[], [CHOICE, {**CHOICE, "index": 1}], [{**CHOICE, "index": 1}]],
+    ids=["none", "two", "another"],
+)
+def test_one_choice_with_index_0_is_wanted_where_none_is_mentioned(choices: list[dict[str, Any]]) -> None:
+    [mismatch] = found({"response": {"text": "Hi"}}, answer(choices=choices))
+    assert mismatch.path in ("/response/choices", "/response/choices/0/index")
 
 
 def test_deviations_of_a_driver_that_keeps_no_account_count_only_if_it_claims_to() -> None:
     got = answer(deviations=None)
-    assert paths({"response": {"deviations": ["a"]}}, got) == []
-    assert paths({"response": {"deviations": ["a"]}}, got, strict=True) == ["/response/deviations"]
-    assert paths({"response": {"deviations": []}}, got, strict=True) == []
+    some, none = ({"response": {"text": "Hi", "deviations": codes}} for codes in (["a"], []))
+    assert paths(some, got) == []
+    assert paths(some, got, strict=True) == ["/response/deviations"]
+    assert paths(none, got, strict=True) == []
+    partial = {"error": {"kind": ["rate_limit"], "partial": some["response"]}}
+    lost = failed(partial=got["response"])
+    assert paths(partial, lost) == []
+    assert paths(partial, lost, strict=True) == ["/error/partial/deviations"]
 
 
 TOOL_CALLS: list[tuple[list[dict[str, Any]], str | None]] = [
@@ -131,21 +174,40 @@ TOOL_CALLS: list[tuple[list[dict[str, Any]], str | None]] = [
 def test_tool_calls(wanted: list[dict[str, Any]], path: str | None) -> None:
     got = answer(choices=[{**CHOICE, "tool_calls": CALLS}])
     expected = [] if path is None else [f"/response/choices/0/tool_calls{path}"]
-    assert paths({"response": {"tool_calls": wanted}}, got) == expected
+    assert paths({"response": {"text": "Hi", "tool_calls": wanted}}, got) == expected
 
 
 def test_an_id_that_must_be_there() -> None:
     got = answer(choices=[{**CHOICE, "tool_calls": [{**CALLS[0], "id": None}]}])
-    wanted = {"response": {"tool_calls": [{"id": {"present": True}}]}}
+    wanted = {"response": {"text": "Hi", "tool_calls": [{"id": {"present": True}}]}}
     assert paths(wanted, got) == ["/response/choices/0/tool_calls/0/id"]
 
 
-def test_tool_calls_in_any_order_are_each_used_once() -> None:
+ANY_ORDER: list[tuple[list[dict[str, Any]], bool]] = [
+    ([{"id": "c2"}, {"id": "c1"}], True),
+    ([{"id": "c2"}, {"id": "c2"}], False),
+    # The first fit of the first is the only fit of the second.
+    ([{}, {"id": "c1"}], True),
+    ([{"id": {"present": True}}, {"name": "a"}], True),
+    ([{}, {"id": "c3"}], False),
+]
+
+
+@pytest.mark.parametrize(("wanted", "fits"), ANY_ORDER)
+def test_tool_calls_in_any_order_are_each_used_once(wanted: list[dict[str, Any]], *, fits: bool) -> None:
     got = answer(choices=[{**CHOICE, "tool_calls": CALLS}])
-    free: dict[str, Any] = {"tool_calls_in_any_order": True}
-    assert paths({"response": {"tool_calls": [{"id": "c2"}, {"id": "c1"}], **free}}, got) == []
-    twice = {"response": {"tool_calls": [{"id": "c2"}, {"id": "c2"}], **free}}
-    assert paths(twice, got) == ["/response/choices/0/tool_calls"]
+    free = {"response": {"text": "Hi", "tool_calls": wanted, "tool_calls_in_any_order": True}}
+    assert paths(free, got) == ([] if fits else ["/response/choices/0/tool_calls"])
+
+
+@given(st.permutations(range(5)), st.permutations(range(5)))
+def test_a_pairing_is_found_whenever_there_is_one(wanted: list[int], got: list[int]) -> None:
+    # Call n fits whoever mentions the first n of five things or fewer: only one pairing is right.
+    names = "abcde"
+    told = [{"id": f"c{n}", "name": "f", "arguments": names[: n + 1]} for n in got]
+    asked = [{"arguments": {"any_of": [names[: k + 1] for k in range(n + 1)] + ["", "x"]}} for n in wanted]
+    free = {"response": {"text": "Hi", "tool_calls": asked, "tool_calls_in_any_order": True}}
+    assert paths(free, answer(choices=[{**CHOICE, "tool_calls": told}])) == []
 
 
 def failed(**changes: Any) -> dict[str, Any]:
@@ -186,7 +248,6 @@ def failed(**changes: Any) -> dict[str, Any]:
         ({"message_max": 9}, None),
         ({"message_max": 8}, "/message"),
         ({"partial": None}, None),
-        ({"partial": {"usage": None}}, "/partial"),
         ({"request_id": "x"}, "/request_id"),
     ],
 )
@@ -195,22 +256,43 @@ def test_an_error_fits_or_says_where_not(wanted: dict[str, Any], path: str | Non
     assert paths({"error": {"kind": ["rate_limit"], **wanted}}, failed()) == expected
 
 
+def lost(partial: dict[str, Any] | None, *delivered: str) -> dict[str, Any]:
+    return {**failed(partial=partial), "partial_chunks": list(delivered)}
+
+
 def test_partial_text_is_found_on_the_error_or_among_what_was_delivered() -> None:
     wanted = {"error": {"kind": ["rate_limit"], "partial": {"text": "Hi"}}}
     assert paths(wanted, failed(partial=answer()["response"])) == []
-    assert paths(wanted, {**failed(), "partial_chunks": ["H", "i"]}) == []
-    assert paths(wanted, {**failed(), "partial_chunks": ["H"]}) == ["/partial_chunks"]
+    assert paths(wanted, lost(None, "H", "i")) == []
+    assert paths(wanted, lost(None, "i", "H")) == ["/partial_chunks"]
+    assert paths(wanted, lost(None, "H")) == ["/partial_chunks"]
     assert paths(wanted, failed()) == ["/partial_chunks"]
     other = answer(choices=[{**CHOICE, "text": "H"}])["response"]
     assert paths(wanted, failed(partial=other)) == ["/error/partial/choices/0/text"]
 
 
-def test_nothing_delivered_means_no_text_anywhere() -> None:
-    wanted = {"error": {"kind": ["rate_limit"], "partial": None}}
-    empty = answer(choices=[{**CHOICE, "text": ""}])["response"]
-    assert paths(wanted, failed(partial=empty)) == []
-    assert paths(wanted, failed(partial=answer()["response"])) == ["/error/partial"]
-    assert paths(wanted, {**failed(), "partial_chunks": ["H"]}) == ["/error/partial"]
+@pytest.mark.parametrize("more", [{"finish_reason": "length"}, {"usage": None}, {"id": "i"}])
+def test_what_was_delivered_stands_for_a_text_alone(more: dict[str, Any]) -> None:
+    wanted = {"error": {"kind": ["rate_limit"], "partial": {"text": "Hi", **more}}}
+    assert paths(wanted, lost(None, "Hi")) == ["/error/partial"]
+
+
+@pytest.mark.parametrize("mentioned", [{}, {"partial": None}])
+def test_nothing_delivered_means_nothing_anywhere(mentioned: dict[str, Any]) -> None:
+    wanted = {"error": {"kind": ["rate_limit"], **mentioned}}
+    empty = {**CHOICE, "text": ""}
+    assert paths(wanted, lost(answer(choices=[empty])["response"])) == []
+    assert paths(wanted, lost(None, "H")) == ["/error/partial"]
+    for said in ({"text": "Hi"}, {"reasoning": "x"}, {"refusal": "x"}, {"tool_calls": CALLS}):
+        assert paths(wanted, failed(partial=answer(choices=[empty | said])["response"])) == ["/error/partial"]
+
+
+def test_texts_before_an_error_are_delivered_apart() -> None:
+    partial = answer(choices=[CHOICE])["response"]
+    wanted = {"error": {"kind": ["rate_limit"], "partial": {"text": "Hi"}, "min_chunks": 2}}
+    assert paths(wanted, lost(partial, "H", "i")) == []
+    assert paths(wanted, lost(partial, "Hi")) == ["/partial_chunks"]
+    assert paths(wanted, lost(partial)) == ["/partial_chunks"]
 
 
 def test_another_kind_of_outcome_is_told_as_a_whole() -> None:
@@ -232,29 +314,3 @@ def test_models_and_cancellation() -> None:
     wanted = {"cancelled": {"min_chunks": 1}}
     assert paths(wanted, {"cancelled": True}) == ["/partial_chunks"]
     assert paths(wanted, {"cancelled": True, "partial_chunks": ["a"]}) == []
-
-
-def test_part_escapes_its_pointers_and_compares_lists_whole() -> None:
-    [mismatch] = part({"a/b~c": 1}, {"a/b~c": 2}, "")
-    assert mismatch == Mismatch("/a~1b~0c", "1", "2")
-    assert [m.path for m in part([{"a": 1}, 2], [{"a": 1, "b": 2}, 3], "")] == ["/1"]
-    assert [m.path for m in part([1], [1, 2], "/x")] == ["/x"]
-    assert list(part({"a": {"b": 1}}, {"a": 1}, "")) == [Mismatch("/a", '{"b": 1}', "1")]
-    assert list(part({"a": 1}, {}, "")) == [Mismatch("/a", "1", "nothing")]
-
-
-def test_within_says_its_bounds() -> None:
-    assert list(within({"min": 1, "max": 2}, 1.0, "/x", "s")) == []
-    assert list(within({"min": 1, "max": 2}, 2.0, "/x", "s")) == []
-    [mismatch] = within({"min": 1, "max": 2}, 0.12345, "/x", "s")
-    assert mismatch == Mismatch("/x", "at least 1, at most 2 s", "0.123 s")
-    [mismatch] = within({"max": 0}, 3, "/x")
-    assert mismatch == Mismatch("/x", "at most 0", "3")
-
-
-def test_show_is_printable_and_not_endless() -> None:
-    assert show("é\u2028\ud83d") == '"é\\u2028\\ud83d"'
-    long = show("a" * 1000)
-    assert len(long) < 450
-    assert long.startswith('"aaa')
-    assert "[... 1002 characters]" in long

@@ -17,6 +17,7 @@ from botticelli.kit.notation import (
     Script,
     Step,
     compile_exchange,
+    may_hold_usage,
     stored_brotli,
 )
 
@@ -200,3 +201,24 @@ def test_dates_are_those_of_the_moment() -> None:
 def test_raw_bytes_and_no_bytes() -> None:
     assert script({"raw": [{"text": "HTP/1.1 ?\r\n"}]}) == Script((b"HTP/1.1 ?\r\n",), "close")
     assert script({"end": "reset"}) == Script((), "reset")
+
+
+@pytest.mark.parametrize(
+    ("piece", "may"),
+    [
+        ({"delta": {"content": "x"}}, False),
+        ({"json": {"error": {"message": "no"}}}, False),
+        ({"text": "usag"}, False),
+        ({"text": '{"usage":null}'}, True),
+        ({"event": {"choices": [{"usage": {}}]}}, True),
+        ({"message": {"content": "x"}}, True),
+        ({"hex": "00"}, True),
+        ({"base64": "AA=="}, True),
+    ],
+)
+def test_where_a_usage_may_be(piece: dict[str, Any], *, may: bool) -> None:
+    first: dict[str, Any] = {"end": "cut"}
+    within: list[dict[str, Any]] = [{"join": [{"sleep": 1}, {"gzip": [piece]}]}, {"repeat": 2, "of": [piece]}]
+    for pieces in ([piece], within[:1], within[1:]):
+        assert may_hold_usage([first, {"status": 200, "body": pieces}]) is may
+        assert may_hold_usage([first, {"raw": pieces}]) is may

@@ -11,7 +11,7 @@ import pytest
 
 from botticelli.kit.case import Case
 from botticelli.kit.judge import Fault, Verdict
-from botticelli.kit.match import Mismatch
+from botticelli.kit.mismatch import Mismatch
 from botticelli.kit.report import (
     DoorReport,
     as_document,

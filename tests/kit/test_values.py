@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.values import as_object, as_objects, encodable, equal
+from botticelli.kit.values import DEEPEST, as_object, as_objects, encodable, equal, too_deep
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,21 @@ def test_objects_of_what_may_be_none() -> None:
     assert as_object({"a": 1}) == {"a": 1}
     assert as_objects(None) == []
     assert as_objects([{"a": 1}, 2, {"b": 1}]) == [{"a": 1}, {"b": 1}]
+
+
+def nested(levels: int, core: object = 1) -> object:
+    value = core
+    for _ in range(levels):
+        value = {"a": value} if levels % 2 else [0, value]
+    return value
+
+
+@pytest.mark.parametrize("value", [1, "x", [], {}, [[], {}], nested(DEEPEST), nested(DEEPEST - 1)])
+def test_what_the_judge_goes_down_to(value: object) -> None:
+    assert not too_deep(value)
+
+
+def test_what_is_too_deep_is_told_however_deep_it_is() -> None:
+    itself: list[object] = []
+    itself.append(itself)
+    assert all(map(too_deep, (nested(DEEPEST + 1), nested(DEEPEST + 2), nested(200_000), itself)))
