@@ -6,6 +6,8 @@ import warnings
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
+import anyio
+
 from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ConfigurationError
 from botticelli.core.response import GenerateResponse
@@ -183,7 +185,8 @@ class AsyncChatDriver:
 class AsyncChatStream:
     """An answer that arrives in pieces: iterate it, inside ``async with`` unless you read it to its end.
 
-    Leaving the block, or cancelling the task, closes the connection at once. One task at a time.
+    Leaving the block, or cancelling the task, closes the connection at once. One task at a time reads it;
+    any may close it.
     """
 
     def __init__(self, courier: AsyncCourier, task: Task) -> None:
@@ -196,6 +199,7 @@ class AsyncChatStream:
         self._problem: BotticelliError | None = None
         self._ready: deque[StreamChunk] = deque()
         self._begun = self._closed = self._over = False
+        self._beginning = anyio.CancelScope()
 
     @property
     def response(self) -> GenerateResponse:
@@ -225,8 +229,12 @@ class AsyncChatStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection; harmless when repeated."""
+        """Close the connection; harmless when repeated.
+
+        A task that waits for the answer meanwhile wakes, with a `ConfigurationError` that says so.
+        """
         self._closed = True
+        self._beginning.cancel()
         incoming, self._incoming = self._incoming, None
         try:
             if incoming is not None:
@@ -245,21 +253,35 @@ class AsyncChatStream:
 
     async def _begin(self) -> None:
         """Send the request and wait for the head of a good answer, or take the answer from the cache."""
+        if self._problem is not None:
+            raise self._problem
+        self._check()
         if self._begun:
             return
-        if self._closed:
-            raise _closed()
         self._begun = True
         try:
             self._kept = self._task.cached()
             if self._kept is None:
-                self._incoming, self._answer = await self._courier.run(self._task, self._attempt)
-        except BotticelliError as error:
-            self._problem = error
+                with self._beginning:
+                    self._incoming, self._answer = await self._courier.run(self._task, self._attempt)
+            self._check()
+        except BaseException as error:
+            if (told := await self._failed(error)) is not error:
+                raise told from None
             raise
-        finally:
-            if self._incoming is None:
-                await self.aclose()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise _closed()
+
+    async def _failed(self, error: BaseException) -> BaseException:
+        """The stream is over; what its reader is to be told."""
+        if self._closed and isinstance(error, Exception):
+            error = _closed()  # by another task; what came of it doesn't matter
+        if isinstance(error, BotticelliError):
+            self._problem = error
+        await self.aclose()
+        return error
 
     async def _attempt(self) -> tuple[AsyncIncoming, StreamAnswer]:
         incoming = await self._courier.open(self._task)
@@ -271,12 +293,11 @@ class AsyncChatStream:
 
     async def _advance(self) -> None:
         """Read until something is ready or all is over."""
-        if self._problem is not None:
-            raise self._problem
         await self._begin()
         if self._kept is not None:
             self._ready.extend(chunks_of(self._kept))
             self._over = True
+            await self.aclose()
             return
         answer, incoming = self._answer, self._incoming
         if answer is None or incoming is None:
@@ -284,6 +305,7 @@ class AsyncChatStream:
         try:
             if not answer.ended:
                 piece = await incoming.next(self._task)
+                self._check()
                 if piece is not None:
                     self._ready.extend(answer.feed(piece))
                     return
@@ -294,8 +316,8 @@ class AsyncChatStream:
         except BaseException as error:
             if isinstance(error, BotticelliError):
                 answer.failed(error)
-                self._problem = error
-            await self.aclose()
+            if (told := await self._failed(error)) is not error:
+                raise told from None
             raise
         await self.aclose()
 

@@ -54,13 +54,24 @@ class Courier:
         self._owned = client is None
         self._client = client or make_client(httpx.Client, endpoint.base_url)
         self._auth = KeyAuth(endpoint.credentials) if endpoint.credentials else None
-        self._closed = threading.Event()
+        self._closed = False
+        self._news = threading.Condition()
 
     def close(self) -> None:
         """Let the connections go, and wake whoever waits for a retry."""
-        self._closed.set()
+        self._closed = True
+        self._wake()
         if self._owned:
             self._client.close()
+
+    def abandon(self, task: Task) -> None:
+        """From another thread: wake who waits for the answer, or for a retry."""
+        task.abandon()
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._news:
+            self._news.notify_all()
 
     def run(self, task: Task, attempt: Callable[[], _T]) -> _T:
         """Attempt a task until it is done or its error stands.
@@ -70,15 +81,20 @@ class Courier:
         """
         task.start()
         while True:
-            if self._closed.is_set():
+            if self._closed:
                 raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
             try:
                 return attempt()
             except BotticelliError as error:
                 wait = task.failed(error)
-                if wait is None:
+                if wait is None or self._gives_up(task, wait):
                     raise
-            self._closed.wait(wait)
+
+    def _gives_up(self, task: Task, seconds: float) -> bool:
+        """Wait; whether the task was abandoned meanwhile."""
+        with self._news:
+            self._news.wait_for(lambda: self._closed or task.abandoned, seconds)
+        return task.abandoned
 
     def fetch(self, task: Task) -> bytes:
         """One attempt at the body of a whole answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
@@ -17,6 +18,7 @@ from .settings import Options, Secret, read_key
 from .streaming import StreamAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Unpack
 
@@ -185,7 +187,8 @@ class ChatDriver:
 class ChatStream:
     """An answer that arrives in pieces: iterate it, inside ``with`` unless you read it to its end.
 
-    Leaving the block closes the connection at once, in the middle of the answer too. One thread at a time.
+    Leaving the block closes the connection at once, in the middle of the answer too. One thread at a time
+    reads it; any may close it.
     """
 
     def __init__(self, courier: Courier, task: Task) -> None:
@@ -200,6 +203,7 @@ class ChatStream:
         # closing it from there takes the pool's lock, which the collecting thread may hold
         self._ready: deque[StreamChunk] = deque()
         self._begun = self._closed = self._over = False
+        self._busy = threading.Lock()
 
     @property
     def response(self) -> GenerateResponse:
@@ -216,11 +220,11 @@ class ChatStream:
         while not ready:
             if self._over:
                 raise StopIteration
-            self._advance()
+            self._alone(self._advance)
         return ready.popleft()
 
     def __enter__(self) -> Self:
-        self._begin()
+        self._alone(self._begin)
         return self
 
     def __exit__(
@@ -229,12 +233,37 @@ class ChatStream:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; harmless when repeated."""
+        """Close the connection; harmless when repeated.
+
+        A thread that waits for the answer meanwhile wakes, with a `ConfigurationError` that says so.
+        """
+        self._closed = True
+        if self._busy.acquire(blocking=False):
+            try:
+                self._let_go()
+            finally:
+                self._busy.release()
+        else:
+            # the connection is in use, maybe by this very thread, that a signal has interrupted: it is
+            # broken here, and let go by who uses it
+            self._courier.abandon(self._task)
+
+    def _let_go(self) -> None:
         self._closed = True
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.close()
         self._task.count()
+
+    def _alone(self, step: Callable[[], None]) -> None:
+        """Do this while nobody else does anything with the connection."""
+        try:
+            with self._busy:
+                step()
+        finally:
+            if self._closed and self._incoming is not None:
+                # another thread has closed the stream, and left this to do
+                self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_incoming", None) is not None:
@@ -250,8 +279,7 @@ class ChatStream:
         """Send the request and wait for the head of a good answer, or take the answer from the cache."""
         if self._problem is not None:
             raise self._problem
-        if self._closed:
-            raise _closed()
+        self._check()
         if self._begun:
             return
         self._begun = True
@@ -260,13 +288,24 @@ class ChatStream:
             self._kept = task.cached()
             if self._kept is None:
                 self._incoming, self._answer = courier.run(task, self._attempt)
-        except BotticelliError as error:
+            self._check()
+        except BaseException as error:
+            if (told := self._failed(error)) is not error:
+                raise told from None
+            raise
+
+    def _check(self) -> None:
+        if self._closed:
+            raise _closed()
+
+    def _failed(self, error: BaseException) -> BaseException:
+        """The stream is over; what its reader is to be told."""
+        if self._closed and isinstance(error, Exception):
+            error = _closed()  # by another thread; what came of it doesn't matter
+        if isinstance(error, BotticelliError):
             self._problem = error
-            self.close()
-            raise
-        except BaseException:
-            self.close()
-            raise
+        self._let_go()
+        return error
 
     def _attempt(self) -> tuple[Incoming, StreamAnswer]:
         incoming = self._courier.open(self._task)
@@ -282,7 +321,7 @@ class ChatStream:
         if self._kept is not None:
             self._ready.extend(chunks_of(self._kept))
             self._over = True
-            self.close()
+            self._let_go()
             return
         answer, incoming = self._answer, self._incoming
         if answer is None or incoming is None:
@@ -290,6 +329,7 @@ class ChatStream:
         try:
             if not answer.ended:
                 piece = incoming.next(self._task)
+                self._check()
                 if piece is not None:
                     self._ready.extend(answer.feed(piece))
                     return
@@ -300,10 +340,10 @@ class ChatStream:
         except BaseException as error:
             if isinstance(error, BotticelliError):
                 answer.failed(error)
-                self._problem = error
-            self.close()
+            if (told := self._failed(error)) is not error:
+                raise told from None
             raise
-        self.close()
+        self._let_go()
 
 
 def _closed() -> ConfigurationError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import httpx
@@ -17,14 +18,30 @@ import pytest
 
 from botticelli import (
     AsyncHuggingFaceDriver,
-    ConnectionLostError,
+    ConfigurationError,
     GenerateRequest,
     HuggingFaceDriver,
     Message,
     UsageTotals,
 )
 
-from .conftest import END, STREAM_HEAD, Rim, Server, answer, completion, error, event, framed, http, stream
+from .conftest import (
+    END,
+    STREAM_HEAD,
+    Play,
+    Rim,
+    Server,
+    answer,
+    completion,
+    error,
+    event,
+    framed,
+    http,
+    stream,
+)
+
+if TYPE_CHECKING:
+    from botticelli.drivers.aio import AsyncChatStream
 
 Serve = Callable[..., Server]
 
@@ -172,27 +189,6 @@ def test_asyncios_own_cancelling_lets_a_connection_be_closed(ask: GenerateReques
     asyncio.run(main())
 
 
-@pytest.mark.anyio
-async def test_closing_in_another_task_closes_the_connection(serve: Serve, ask: GenerateRequest) -> None:
-    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
-    async with AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
-        reading = driver.generate_stream(ask)
-        first = anyio.Event()
-
-        async def read() -> None:
-            await anext(reading)
-            first.set()
-            with pytest.raises(ConnectionLostError):
-                await anext(reading)
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(read)
-            await first.wait()
-            await anyio.wait_all_tasks_blocked()
-            await reading.aclose()
-            assert await anyio.to_thread.run_sync(server.left.wait, 5)
-
-
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -204,6 +200,113 @@ def counted() -> Iterator[None]:
     before = descriptors()
     yield
     assert descriptors() <= before
+
+
+LATE = framed(event("late")) + framed(event(finish="stop")) + END
+UNFRAMED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+WAITS: dict[str, tuple[Play, list[str]]] = {
+    "head": (("hold", STREAM_HEAD + LATE), []),
+    "half a head": ((STREAM_HEAD[:20], "hold", STREAM_HEAD[20:] + LATE), []),
+    "first": ((STREAM_HEAD, "hold", LATE), []),
+    "next": ((STREAM_HEAD + framed(event("Hi")), "hold", LATE), ["Hi"]),
+    "unframed": ((UNFRAMED + event("Hi"), "hold", event(finish="stop")), ["Hi"]),
+    "retry": ((error(429, headers=(("Retry-After", "20"),)),), []),
+}
+
+
+async def read_on(reading: AsyncChatStream, got: list[str]) -> None:
+    async for chunk in reading:
+        got.append(chunk.text)  # noqa: PERF401 -- another task looks at it meanwhile
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("where", list(WAITS))
+@pytest.mark.anyio
+async def test_closing_in_another_task_wakes_who_reads(
+    serve: Serve, ask: GenerateRequest, where: str, kept: bool
+) -> None:
+    play, texts = WAITS[where]
+    server = serve(*([answer()] if kept else []), play)
+    got: list[str] = []
+    async with AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
+        if kept:
+            await driver.generate(ask)
+        reading = driver.generate_stream(ask)
+
+        async def read() -> None:
+            with pytest.raises(ConfigurationError, match="the stream is closed"):
+                await read_on(reading, got)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            while len(server.requests) <= kept or len(got) < len(texts):  # noqa: ASYNC110 -- the server's no task
+                await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()
+            await reading.aclose()
+        assert got == texts
+        assert reading.response.text == "".join(texts)
+        if "hold" in play:
+            assert await anyio.to_thread.run_sync(server.left.wait, 5)
+        with pytest.raises(ConfigurationError, match="the stream is closed"):
+            await anext(reading)
+        assert driver.usage.calls == 1 + kept
+    assert len(server.requests) == 1 + kept
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("where", list(WAITS))
+@pytest.mark.usefixtures("counted")
+def test_closing_in_another_thread_wakes_who_reads(
+    serve: Serve, ask: GenerateRequest, where: str, kept: bool
+) -> None:
+    play, texts = WAITS[where]
+    server = serve(*([answer()] if kept else []), play)
+    got: list[str] = []
+    with HuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
+        if kept:
+            driver.generate(ask)
+        reading = driver.generate_stream(ask)
+
+        def read() -> None:
+            with pytest.raises(ConfigurationError, match="the stream is closed"):
+                got.extend(chunk.text for chunk in reading)
+
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(read)
+            while len(server.requests) <= kept or len(got) < len(texts):
+                threading.Event().wait(0.01)
+            threading.Event().wait(0.05)
+            reading.close()
+            result.result()
+        assert got == texts
+        assert reading.response.text == "".join(texts)
+        if "hold" in play:
+            assert server.left.wait(5)
+        with pytest.raises(ConfigurationError, match="the stream is closed"):
+            next(reading)
+        assert driver.usage.calls == 1 + kept
+    assert len(server.requests) == 1 + kept
+    server.stop()
+
+
+def test_closing_in_a_signal_handler_wakes_the_interrupted_reader(serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold", LATE))
+    with HuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
+        reading = driver.generate_stream(ask)
+
+        def handle(number: int, frame: object) -> None:
+            reading.close()
+
+        before = signal.signal(signal.SIGALRM, handle)
+        try:
+            assert next(reading).text == "Hi"
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(ConfigurationError, match="the stream is closed"):
+                next(reading)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert server.left.wait(5)
+        assert driver.usage.calls == 1
 
 
 @pytest.mark.usefixtures("counted")

@@ -336,6 +336,8 @@ async def test_a_closed_async_stream_says_so(serve: Serve, ask: GenerateRequest)
             await reading.aclose()
             with pytest.raises(ConfigurationError, match="the stream is closed"):
                 await anext(reading)
+            with pytest.raises(ConfigurationError, match="the stream is closed"):
+                await reading.__aenter__()
 
 
 @pytest.mark.anyio

@@ -254,7 +254,7 @@ def test_the_wait_before_a_request_is_none_for_its_answer(
     ]
     if rim.name == "sync":
         with ThreadPoolExecutor(2) as pool:
-            texts = list(pool.map(lambda driver: rim.generate(driver, ask).text, drivers))
+            texts = [answered.text for answered in pool.map(rim.generate, drivers, [ask, ask])]
     else:
         texts = rim.call(_together, drivers, ask)
     assert texts == ["Hi", "Hi"]
