@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from botticelli.core.errors import ConfigurationError
 from botticelli.dialects.openai.redaction import redact
@@ -72,10 +72,10 @@ def check_headers(
     """
     if headers is None:
         return {}
-    if not isinstance(headers, Mapping):
+    if not _is_mapping(headers):
         raise ConfigurationError.wrong(setting, "a mapping of names to texts", headers)
     checked: dict[str, str] = {}
-    for name, value in cast("Mapping[Any, Any]", headers).items():
+    for name, value in headers.items():
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
             shown = f"{redact(name)[:_SHOWN]!r}" if isinstance(name, str) else f"a {type(name).__name__}"
             raise ConfigurationError(f"{shown} in {setting} is not a header's name", setting=setting)
@@ -108,6 +108,10 @@ def check_bill_to(bill_to: object, provider: Provider) -> dict[str, str]:
         problem = "it is empty, or not printable ASCII without white space around it"
         raise ConfigurationError(f"bill_to must be {wanted}: {problem}", setting="bill_to", hint=hint)
     return {provider.bill_to_header.lower(): bill_to}
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _fits(value: object) -> bool:
