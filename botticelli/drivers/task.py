@@ -23,7 +23,7 @@ from botticelli.protocol.call import Call
 from .cache import look_up, store
 from .coding import Body
 from .line import Line
-from .transport import content, fault, hooked
+from .transport import PROXY_LOGIN, content, fault, hooked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -197,6 +197,8 @@ class Task:
         )
         if 300 <= self.status <= 399 and (location := self.headers_told.get("location")):
             error.hint = f"it points to {endpoint.redact(location)}, where the key isn't sent: see base_url"
+        elif self.status == 407:
+            error.hint = PROXY_LOGIN
         return error
 
     def answer(self, body: bytes) -> GenerateResponse:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .line import Line
     from .settings import Secret
 
-__all__ = ["KeyAuth", "content", "fault", "hooked", "make_client"]
+__all__ = ["PROXY_LOGIN", "KeyAuth", "content", "fault", "hooked", "make_client"]
 
 _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
@@ -40,6 +40,8 @@ _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _FOREIGN = sys.stdlib_module_names | {"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "socksio", "trio"}
 """Packages whose exceptions a user of the driver can't be expected to know."""
+
+PROXY_LOGIN = "the proxy's user and password go into its URL: http://user:password@host:port"
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
@@ -176,8 +178,7 @@ def _phase(error: httpx.TimeoutException, call: Call) -> str:
 
 def _at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
     if isinstance(error, httpx.ProxyError):
-        unknown = "its user and password go into its URL: http://user:password@host:port"
-        hint = unknown if text.startswith("407") else _proxy_hint(proxy)
+        hint = PROXY_LOGIN if text.startswith("407") else _proxy_hint(proxy)
         return ConnectError(f"the proxy {proxy} makes no connection: {text}", hint=hint)
     return ConnectError(f"no connection to the proxy {proxy}: {text}", hint=_proxy_hint(proxy))
 
