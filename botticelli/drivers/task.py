@@ -280,9 +280,9 @@ class Task:
         # the client has closed it, so what wasn't read by now is lost
         body = content(response)
         error = self.refusal(body or b"")
-        if body is not None:
-            return error
-        error.hint = error.hint or "a hook that reads the answer before it raises keeps the server's words"
+        if body is None:
+            unread = "a hook that reads the answer before it raises keeps the server's words"
+            error.hint = "; ".join(filter(None, (error.hint, unread)))
         return error
 
     def abandon(self) -> None:

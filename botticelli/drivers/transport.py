@@ -225,7 +225,7 @@ def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError
                 setting="http_client",
                 hint="make one driver per event loop",
             )
-        case RuntimeError() if "closed" in text:
+        case RuntimeError() if "closed" in text and not isinstance(error, httpx.StreamError):
             return ConfigurationError(f"the HTTP client is closed: {text}", setting="http_client")
         case _:
             return ConfigurationError(
