@@ -7,7 +7,7 @@ a test holds what is said here of cases and faults to what really happens. Try o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botticelli.kit.judge import Fault
 from botticelli.kit.naive import Connection, NaiveDriver
@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-BROKEN: dict[type[NaiveDriver], Mapping[str, Fault]] = {}
-"""Every broken driver, with the cases that it trips and what the judge calls it."""
+Trips: TypeAlias = "Mapping[str, tuple[Fault, str]]"
+"""Cases that trip a driver, each with what the judge calls it and the path that it names first."""
+
+BROKEN: dict[type[NaiveDriver], Trips] = {}
+"""Every broken driver, with the cases that it trips over; those of unjust.py when it is imported."""
 
 T = TypeVar("T", bound=type[NaiveDriver])
 
 
-def trips(meant: Mapping[str, Fault]) -> Callable[[T], T]:
+def trips(meant: Trips) -> Callable[[T], T]:
     """Enter a broken driver into :data:`BROKEN`.
 
     Args:
         meant: First the case that is meant for it, then those of the others that it cannot but
-            trip over as well; each with the fault that the judge must find.
+            trip over as well; each with the fault that the judge must find, and where.
     """
 
     def enter(driver: T) -> T:
@@ -39,7 +42,7 @@ def trips(meant: Mapping[str, Fault]) -> Callable[[T], T]:
     return enter
 
 
-@trips({"auth-kept-on-retry": Fault.REQUEST})
+@trips({"auth-kept-on-retry": (Fault.REQUEST, "/requests/1/headers/Authorization")})
 class LosesKeyOnRetry(NaiveDriver):
     """Builds the headers anew for another attempt, without the key."""
 
@@ -51,7 +54,7 @@ class LosesKeyOnRetry(NaiveDriver):
         return seconds
 
 
-@trips({"auth-key-echoed-by-server": Fault.LEAK})
+@trips({"auth-key-echoed-by-server": (Fault.LEAK, "/calls/0/error/message")})
 class ShowsKey(NaiveDriver):
     """Passes on what the server says, key and all."""
 
@@ -62,8 +65,8 @@ class ShowsKey(NaiveDriver):
 
 @trips(
     {
-        "cancel-stream-closes-connection": Fault.REQUEST,
-        "timeout-idle-after-text": Fault.REQUEST,
+        "cancel-stream-closes-connection": (Fault.REQUEST, "/requests/0/connection"),
+        "timeout-idle-after-text": (Fault.REQUEST, "/requests/0/connection"),
     }
 )
 class StaysConnected(NaiveDriver):
@@ -82,7 +85,7 @@ class StaysConnected(NaiveDriver):
             super().leave(connection)
 
 
-@trips({"choices-interleaved": Fault.SILENT})
+@trips({"choices-interleaved": (Fault.SILENT, "/response/choices")})
 class IgnoresChoice(NaiveDriver):
     """Takes every choice for the first."""
 
@@ -91,7 +94,12 @@ class IgnoresChoice(NaiveDriver):
         return 0
 
 
-@trips({"chunk-content-null-first": Fault.SILENT, "tool-index-missing": Fault.SILENT})
+@trips(
+    {
+        "chunk-content-null-first": (Fault.SILENT, "/response/choices/0/text"),
+        "tool-index-missing": (Fault.SILENT, "/response/choices/0/text"),
+    }
+)
 class WritesNull(NaiveDriver):
     """Makes text of a content that is null."""
 
@@ -103,12 +111,7 @@ class WritesNull(NaiveDriver):
         super().take_choice(answer, told)
 
 
-@trips(
-    {
-        "connection-cut-mid-stream": Fault.SILENT,
-        "retry-never-after-text": Fault.SILENT,
-    }
-)
+@trips({"connection-cut-mid-stream": (Fault.SILENT, ""), "retry-never-after-text": (Fault.SILENT, "")})
 class TakesLossForEnd(NaiveDriver):
     """Returns what it has when the connection is lost."""
 
@@ -122,7 +125,7 @@ class TakesLossForEnd(NaiveDriver):
             return {"response": {**answer.response(), "chunks": answer.chunks, "final_chunks": 1}}
 
 
-@trips({"error-status-over-words": Fault.ERROR})
+@trips({"error-status-over-words": (Fault.ERROR, "/calls/0/error/kind")})
 class KnowsEveryStatus(NaiveDriver):
     """Looks for numbers in the server's prose before it looks at the status."""
 
@@ -131,7 +134,7 @@ class KnowsEveryStatus(NaiveDriver):
         return "rate_limit" if b"429" in body else super().kind(status, body)
 
 
-@trips({"finish-never-sent": Fault.SILENT})
+@trips({"finish-never-sent": (Fault.SILENT, "/response/choices/0/finish_reason")})
 class InventsStop(NaiveDriver):
     """Says stop when the server never did."""
 
@@ -142,7 +145,7 @@ class InventsStop(NaiveDriver):
             choice.finish = choice.finish or "stop"
 
 
-@trips({"forward-other-2xx": Fault.ERROR})
+@trips({"forward-other-2xx": (Fault.ERROR, "/calls/0")})
 class KnowsOneSuccess(NaiveDriver):
     """Takes 200 for the only success."""
 
@@ -151,7 +154,7 @@ class KnowsOneSuccess(NaiveDriver):
         return status == 200
 
 
-@trips({"headers-stream-not-compressed": Fault.REQUEST})
+@trips({"headers-stream-not-compressed": (Fault.REQUEST, "/requests/0/headers/Accept-Encoding")})
 class CompressesStreams(NaiveDriver):
     """Asks for compression, which holds the text back until there is enough of it."""
 
@@ -160,7 +163,7 @@ class CompressesStreams(NaiveDriver):
         return {**super().headers(call), "Accept-Encoding": "gzip, deflate"}
 
 
-@trips({"json-not-an-object": Fault.CRASH})
+@trips({"json-not-an-object": (Fault.CRASH, "/calls/0")})
 class TrustsShape(NaiveDriver):
     """Reads the answer as if it could only be an object."""
 
@@ -170,7 +173,7 @@ class TrustsShape(NaiveDriver):
             super().whole(body, answer)
 
 
-@trips({"logprobs-half-characters": Fault.SILENT})
+@trips({"logprobs-half-characters": (Fault.SILENT, "/response/choices/0/logprobs/content/0/bytes")})
 class DropsTokenBytes(NaiveDriver):
     """Decodes the bytes of each token, though a character may need two of them."""
 
@@ -183,7 +186,7 @@ class DropsTokenBytes(NaiveDriver):
         super().take_logprobs(choice, logprobs)
 
 
-@trips({"models-bare-array": Fault.CRASH})
+@trips({"models-bare-array": (Fault.CRASH, "")})
 class NeedsEnvelope(NaiveDriver):
     """Reads a list of models as if it could only be in an envelope."""
 
@@ -193,7 +196,7 @@ class NeedsEnvelope(NaiveDriver):
         return [str(model["id"]) for model in envelope["data"]]
 
 
-@trips({"reasoning-named-reasoning": Fault.SILENT})
+@trips({"reasoning-named-reasoning": (Fault.SILENT, "/response/choices/0/text")})
 class MixesReasoning(NaiveDriver):
     """Adds the reasoning to the answer."""
 
@@ -204,7 +207,7 @@ class MixesReasoning(NaiveDriver):
         super().take_choice(answer, {**told, "delta": {**delta, "content": text}})
 
 
-@trips({"request-nothing-unasked": Fault.REQUEST})
+@trips({"request-nothing-unasked": (Fault.REQUEST, "/requests/0/body/max_tokens")})
 class SendsNulls(NaiveDriver):
     """Sends every parameter that it knows, set or not."""
 
@@ -215,8 +218,8 @@ class SendsNulls(NaiveDriver):
 
 @trips(
     {
-        "retry-never-after-text": Fault.SILENT,
-        "connection-cut-mid-stream": Fault.REQUEST,
+        "retry-never-after-text": (Fault.SILENT, ""),
+        "connection-cut-mid-stream": (Fault.REQUEST, "/requests/count"),
     }
 )
 class RetriesAfterText(NaiveDriver):
@@ -230,7 +233,7 @@ class RetriesAfterText(NaiveDriver):
         )
 
 
-@trips({"sse-line-separator-in-text": Fault.ERROR})
+@trips({"sse-line-separator-in-text": (Fault.ERROR, "")})
 class SplitsLikeText(NaiveDriver):
     """Splits lines as text is split, at U+2028 and its like."""
 
@@ -240,7 +243,7 @@ class SplitsLikeText(NaiveDriver):
             yield from line.splitlines() or [""]
 
 
-@trips({"stream-error-in-chunk": Fault.SILENT})
+@trips({"stream-error-in-chunk": (Fault.SILENT, "")})
 class SkipsErrors(NaiveDriver):
     """Reads an error in the stream as a chunk without news."""
 
@@ -248,7 +251,7 @@ class SkipsErrors(NaiveDriver):
         """Look away."""
 
 
-@trips({"timeout-idle-after-text": Fault.HANG})
+@trips({"timeout-idle-after-text": (Fault.HANG, "")})
 class WaitsForEver(NaiveDriver):
     """Has a limit for the head of the answer and none for the rest."""
 
@@ -258,7 +261,7 @@ class WaitsForEver(NaiveDriver):
         return super().converse(call, connection, path, answer)
 
 
-@trips({"tool-index-missing": Fault.SILENT})
+@trips({"tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls")})
 class TakesNoIndexForZero(NaiveDriver):
     """Takes a tool-call delta without an index for one of the first call."""
 
@@ -271,7 +274,7 @@ class TakesNoIndexForZero(NaiveDriver):
         return super().new_tool({**told, "index": told.get("index") or 0})
 
 
-@trips({"unicode-emoji-split": Fault.SILENT})
+@trips({"unicode-emoji-split": (Fault.SILENT, "/response/choices/0/text")})
 class DecodesPieces(NaiveDriver):
     """Decodes each read on its own, in the middle of a character too."""
 
@@ -280,7 +283,7 @@ class DecodesPieces(NaiveDriver):
         yield from super().lines(piece.decode("utf-8", "replace").encode() for piece in pieces)
 
 
-@trips({"usage-cumulative": Fault.SILENT})
+@trips({"usage-cumulative": (Fault.SILENT, "/response/usage/prompt_tokens")})
 class SumsUsage(NaiveDriver):
     """Adds up usages that are running totals."""
 

@@ -1,4 +1,4 @@
-"""Every broken driver is caught by the case that is meant for it, and by no case meant for another.
+"""Every broken driver is caught by the case that is meant for it, where it went wrong, and by no other's.
 
 A check that has never failed proves nothing: here each of these cases fails once.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from botticelli.kit import unjust
 from botticelli.kit.broken import BROKEN
 from botticelli.kit.cases import load_cases
 from botticelli.kit.door import close_door
@@ -30,6 +31,10 @@ def test_every_area_has_a_broken_driver() -> None:
     assert {CASES[slug].area for slug in MEANT} == {case.area for case in CASES.values()}
 
 
+def test_the_unjust_are_among_the_broken() -> None:
+    assert {unjust.Remembers, unjust.AsksTwice, unjust.CallsNull, unjust.Withholds} <= BROKEN.keys()
+
+
 def test_each_broken_driver_has_a_case_of_its_own() -> None:
     assert len(MEANT) == len(BROKEN)
 
@@ -49,5 +54,9 @@ def test_a_broken_driver_is_caught(driver: type[NaiveDriver]) -> None:
     door = driver()
     found = list(run_cases(meant_cases(), door, limit=3))
     close_door(door)
-    faults = {result.case.id: result.verdict.fault for result in found if result.status is not Status.PASSED}
-    assert faults == BROKEN[driver]
+    caught = {
+        result.case.id: (result.verdict.fault, result.verdict.mismatches[0].path)
+        for result in found
+        if result.status is not Status.PASSED
+    }
+    assert caught == BROKEN[driver]

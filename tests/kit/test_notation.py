@@ -203,19 +203,19 @@ def test_raw_bytes_and_no_bytes() -> None:
     assert script({"end": "reset"}) == Script((), "reset")
 
 
-@pytest.mark.parametrize(
-    ("piece", "may"),
-    [
-        ({"delta": {"content": "x"}}, False),
-        ({"json": {"error": {"message": "no"}}}, False),
-        ({"text": "usag"}, False),
-        ({"text": '{"usage":null}'}, True),
-        ({"event": {"choices": [{"usage": {}}]}}, True),
-        ({"message": {"content": "x"}}, True),
-        ({"hex": "00"}, True),
-        ({"base64": "AA=="}, True),
-    ],
-)
+USAGES: list[tuple[dict[str, Any], bool]] = [
+    ({"delta": {"content": "x"}}, False),
+    ({"json": {"error": {"message": "no"}}}, False),
+    ({"text": "usag"}, False),
+    ({"text": '{"usage":null}'}, True),
+    ({"event": {"choices": [{"usage": {}}]}}, True),
+    ({"message": {"content": "x"}}, True),
+    ({"hex": "00"}, True),
+    ({"base64": "AA=="}, True),
+]
+
+
+@pytest.mark.parametrize(("piece", "may"), USAGES)
 def test_where_a_usage_may_be(piece: dict[str, Any], *, may: bool) -> None:
     first: dict[str, Any] = {"end": "cut"}
     within: list[dict[str, Any]] = [{"join": [{"sleep": 1}, {"gzip": [piece]}]}, {"repeat": 2, "of": [piece]}]
