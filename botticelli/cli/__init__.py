@@ -10,8 +10,11 @@ kit's never load the driver.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from .judging import add_check, add_list, add_serve, add_validate
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+_PATIENCE = 2.0  # seconds that what still runs has to end by itself
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -33,7 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see the module's docstring.
     """
-    options = _parser().parse_args(arguments)
+    code = _run(_parser().parse_args(arguments))
+    if arguments is None:
+        _end_soon(code)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         # An answer that was paid for isn't lost over a terminal that can't show all of it.
@@ -42,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader has gone: `| head`
         _let_go_of_stdout()
         return 0
@@ -57,6 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(*found)
     return code
+
+
+def _end_soon(code: int) -> None:
+    """See to it that the process ends: the interpreter would wait for threads that a judged driver left."""
+
+    def end() -> None:
+        time.sleep(0 if code == INTERRUPTED else _PATIENCE)
+        os._exit(code)
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _let_go_of_stdout() -> None:

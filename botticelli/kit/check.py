@@ -7,21 +7,28 @@ the user can mend, with one line to read.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
 from botticelli.kit import report as reports
+from botticelli.kit import written
+from botticelli.kit.bounded import LIMIT
 from botticelli.kit.cases import load_cases
 from botticelli.kit.door import close_door, open_door
-from botticelli.kit.errors import KitError
+from botticelli.kit.errors import DoorError, KitError, nearest
+from botticelli.kit.proxies import straight
 from botticelli.kit.runner import JOBS, read_baseline, run_cases
+from botticelli.kit.terminal import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from botticelli.kit.case import Case
+
+_HURRY = 1.0  # seconds that a driver has to close when the run was interrupted
 
 
 def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
@@ -40,7 +47,9 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
     for word in words:
         found = {case.id for case in cases if word == case.area or fnmatchcase(case.id, word)}
         if not found:
-            raise KitError(f"no case or area is called {word!r}; see botticelli list cases")
+            known = {name for case in cases for name in (case.id, case.area)}
+            near = nearest(word, known) or "; see botticelli list cases"
+            raise KitError(f"no case or area is called {word!r}{near}")
         chosen |= found
     return [case for case in cases if case.id in chosen]
 
@@ -69,38 +78,74 @@ def run_check(
         jobs: Cases at once.
 
     Returns:
-        0 when nothing failed, else 1.
+        0 when something was judged and nothing failed, else 1.
 
     Raises:
+        KeyboardInterrupt: The user ended the run; what there is of the report has been written.
         KitError: A driver, a case, the baseline or a file to write cannot be used.
     """
     everything = load_cases()
     cases = select_cases(everything, select)
     known = read_baseline(baseline, everything) if baseline else {}
+    _check_writable(json_path, junit_path)
     told: list[reports.DoorReport] = []
-    for spec in doors:
-        door = open_door(spec)
-        report = reports.DoorReport(spec, door.capabilities)
-        start = time.perf_counter()
-        try:
-            results = run_cases(cases, door, seed=seed, known=known, jobs=jobs)
-            report.results.extend(reports.watch(results, len(cases), spec, out))
-        finally:
-            close_door(door)
-        report.seconds = time.perf_counter() - start
-        if told:
-            out.write("\n")
-        reports.write_terminal(report, out)
-        told.append(report)
+    with straight():
+        for spec in doors:
+            report = _judged(spec, cases, out, known=known, seed=seed, jobs=jobs)
+            out.write("\n" if told else "")
+            reports.write_terminal(report, out)
+            out.flush()
+            told.append(report)
+            if report.interrupted:
+                break
     try:
         if json_path:
-            document = reports.as_document(told, seed, version("botticelli"))
-            reports.write_json(json_path, document)
+            written.write_json(json_path, written.as_document(told, seed, version("botticelli")))
         if junit_path:
-            reports.write_junit(junit_path, told)
+            written.write_junit(junit_path, told)
     except OSError as error:
         raise KitError(f"cannot write the report: {error}") from error
+    if told and told[-1].interrupted:
+        raise KeyboardInterrupt
     return 0 if all(report.passed for report in told) else 1
+
+
+def _check_writable(*paths: Path | None) -> None:
+    """Find out before the run that a report cannot be written, not after it."""
+    for path in filter(None, paths):
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            raise KitError(f"cannot write the report: {error}") from error
+
+
+def _judged(
+    spec: str, cases: Sequence[Case], out: TextIO, *, known: Mapping[str, str], seed: int, jobs: int
+) -> reports.DoorReport:
+    door = open_door(spec)
+    report = reports.DoorReport(spec, door.capabilities)
+    start = time.perf_counter()
+    results = run_cases(cases, door, seed=seed, known=known, jobs=jobs)
+    patience = _HURRY
+    try:
+        with closing(results):
+            for result in watch(results, len(cases), spec, out):
+                report.results.append(result)
+        patience = LIMIT
+    except KeyboardInterrupt:
+        left = len(cases) - len(report.results)
+        report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
+        report.interrupted = True
+    finally:
+        try:
+            close_door(door, patience)
+        except DoorError as error:
+            report.mishaps.append(str(error))
+        except KeyboardInterrupt:
+            report.mishaps.append("interrupted while the driver was being closed")
+            report.interrupted = True
+    report.seconds = time.perf_counter() - start
+    return report
 
 
 def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 from botticelli.kit.bounded import LIMIT, CrashedError, HungError
 from botticelli.kit.door import capable
 from botticelli.kit.errors import DoorError
+from botticelli.kit.proxies import exempt
 from botticelli.kit.values import is_array, is_object
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class _Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, **exempt(os.environ)},
             start_new_session=True,  # a group of its own, to be killed with all that it starts
         )
         self._asked = 0

@@ -17,6 +17,7 @@ import pytest
 
 from botticelli.kit.cases import load_cases
 from botticelli.kit.door import AsyncDoor, Door, as_door, close_door
+from botticelli.kit.proxies import straight
 from botticelli.kit.report import told
 from botticelli.kit.runner import Status, read_baseline, run_cases
 
@@ -39,6 +40,12 @@ class DriverSuite:
 
     baseline: ClassVar[Path | None] = None
     seed: ClassVar[int] = 0
+
+    @pytest.fixture(autouse=True)
+    def _straight(self) -> Iterator[None]:
+        """Around the door too: many clients read the proxies once, when they are made."""
+        with straight():
+            yield
 
     @pytest.fixture
     def judged(self, door: Door | AsyncDoor) -> Iterator[Door]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -406,7 +409,70 @@ class TestList:
         assert any(line.startswith("openai/response ") for line in capsys.readouterr().out.splitlines())
 
 
+HANGING = """
+import concurrent.futures, pathlib, threading, time
+from botticelli.kit.naive import NaiveDriver
+
+for_ever = concurrent.futures.ThreadPoolExecutor(1)  # its threads are waited for at the end of a process
+
+
+class Door(NaiveDriver):
+    def exchange(self, call):
+        if call["case"] != "sse-cr-only":
+            return super().exchange(call)
+        for_ever.submit(time.sleep, 600)
+        pathlib.Path("hangs").touch()
+        time.sleep(600)
+
+    def close(self):
+        time.sleep(600)
+"""
+
+
 class TestProcess:
+    def test_an_interrupted_run_ends_at_once_and_tells_what_there_is(self, tmp_path: Path) -> None:
+        (tmp_path / "hanging.py").write_text(HANGING)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Door"),
+                *("--case", "sse-cr-only", "--case", "models", "--json", "report.json"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not (tmp_path / "hangs").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (130, "")
+        [door] = json.loads((tmp_path / "report.json").read_text())["doors"]
+        interrupted, stuck = door["troubles"]
+        assert re.fullmatch(r"interrupted, with \d+ of \d+ cases to go", interrupted)
+        assert stuck == "the driver cannot be closed: nothing in 1 s"
+        assert printed.endswith(f"  {interrupted}\n  {stuck}\n")
+
+    def test_a_driver_that_leaves_threads_behind_does_not_keep_the_process(self, tmp_path: Path) -> None:
+        hanging = HANGING.replace("time.sleep(600)\n\n", "return super().exchange(call)\n\n")
+        (tmp_path / "hanging.py").write_text(hanging.partition("    def close")[0])
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Door"),
+                *("--case", "sse-cr-only"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\npassed: 1 passed in " in done.stdout
+
     def test_serve_says_where_and_ends_quietly_when_interrupted(self) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "botticelli", "serve", "--port", "0", "--case", "sse-cr-only"],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+import os
+import re
+import urllib.request
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from botticelli.kit.cases import load_cases
 from botticelli.kit.check import list_cases, run_check, select_cases
 from botticelli.kit.errors import KitError
+from botticelli.kit.naive import NaiveDriver
 from botticelli.kit.schemas import complaints
 
 if TYPE_CHECKING:
@@ -73,6 +77,67 @@ def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
         run_check(["no.such:door"], out=out)
     with pytest.raises(KitError, match="cannot write the report"):
         run_check([NAIVE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with pytest.raises(KitError, match="cannot write the report"):
+        run_check([NAIVE], out=out, junit_path=tmp_path)
+    assert out.getvalue() == ""
+
+
+def test_an_unknown_word_names_the_nearest() -> None:
+    for word, meant in (("sse-cr-onyl", "sse-cr-only"), ("unicod", "unicode")):
+        with pytest.raises(KitError, match=f"'{word}'; did you mean {meant}\\?"):
+            select_cases(load_cases(), [word])
+    with pytest.raises(KitError, match="'xyzzy'; see botticelli list cases"):
+        select_cases(load_cases(), ["xyzzy"])
+
+
+class ClaimsNothing(NaiveDriver):
+    capabilities = frozenset[str]()
+
+
+class Unclosable(NaiveDriver):
+    def close(self) -> None:
+        raise RuntimeError("stuck")
+
+
+def test_a_driver_of_which_nothing_can_be_judged_ends_with_1() -> None:
+    out = io.StringIO()
+    assert run_check([f"{__name__}:ClaimsNothing"], out=out) == 1
+    assert re.search(
+        r"\n  nothing was judged: the driver claims nothing; .* is (generate|stream), ", out.getvalue()
+    )
+
+
+def test_a_driver_that_cannot_be_closed_ends_with_1_after_its_report() -> None:
+    out = io.StringIO()
+    assert run_check([f"{__name__}:Unclosable"], out=out, select=["usage-cumulative"]) == 1
+    assert "FAILED: 1 passed in " in out.getvalue()
+    assert out.getvalue().endswith("\n  the driver cannot be closed: RuntimeError: stuck\n")
+
+
+def test_proxies_are_no_concern_of_a_judged_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "http://127.0.0.1:9"
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, nowhere)
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    out = io.StringIO()
+    assert run_check([f"{__name__}:Proxied"], out=out, select=["models-bare-array"]) == 0, out.getvalue()
+    assert os.environ["NO_PROXY"] == "example.org"
+    assert "no_proxy" not in os.environ
+
+
+class Proxied(NaiveDriver):
+    """A driver that reads the proxies once, when it is made, as many clients do."""
+
+    def __init__(self) -> None:
+        self.opener = urllib.request.build_opener()
+
+    def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        with self.opener.open(f"{call['base_url']}/models", timeout=5) as reply:
+            return {"models": [model["id"] for model in json.load(reply)]}
 
 
 def test_the_list_is_a_table() -> None:

@@ -43,6 +43,9 @@ for line in sys.stdin:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         print(told(outcome={"models": [str(child.pid)]}), flush=True)
         continue
+    if todo == "proxy":
+        print(told(outcome={"models": [os.environ["no_proxy"]]}), flush=True)
+        continue
     answer = {
         "noise": "not json",
         "list": "[]",
@@ -243,6 +246,13 @@ def test_a_program_that_does_not_greet_is_no_door(tmp_path: Path, source: str, t
     path.write_text(source)
     with pytest.raises(DoorError, match="(?s)" + told):
         CommandDoor([sys.executable, str(path)], limit=2)
+
+
+def test_a_program_meets_no_proxy(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "a.b")
+    door = CommandDoor(program)
+    assert door.exchange(call("proxy"))["models"] == ["a.b,127.0.0.1,localhost,::1"]
+    door.close()
 
 
 def test_many_calls_at_once_get_a_program_each(program: list[str]) -> None:

@@ -12,17 +12,11 @@ import pytest
 from botticelli.kit.case import Case
 from botticelli.kit.judge import Fault, Verdict
 from botticelli.kit.mismatch import Mismatch
-from botticelli.kit.report import (
-    DoorReport,
-    as_document,
-    told,
-    watch,
-    write_json,
-    write_junit,
-    write_terminal,
-)
+from botticelli.kit.report import MANY, DoorReport, cut, told, write_terminal
 from botticelli.kit.runner import Result, Status
 from botticelli.kit.schemas import complaints
+from botticelli.kit.terminal import watch
+from botticelli.kit.written import as_document, write_json, write_junit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +100,70 @@ def test_a_run_in_which_all_is_well() -> None:
     good = report(result("sse-a", Status.PASSED))
     assert good.passed
     assert written(good).endswith("\npassed: 1 passed in 1.3 s\n")
-    assert written(report()).endswith("\npassed: nothing run in 1.3 s\n")
+
+
+def test_a_run_in_which_nothing_was_judged_is_not_passed(tmp_path: Path) -> None:
+    text = written(report())
+    assert text.endswith("\nFAILED: nothing run in 1.3 s\n  nothing was judged\n")
+    skipped = report(
+        result("a-b", Status.NOT_CLAIMED, reason="models, vision"),
+        result("a-c", Status.NOT_CLAIMED, reason="vision"),
+    )
+    skipped.capabilities = frozenset({"anonymous"})
+    assert not skipped.passed
+    why = "nothing was judged: the driver claims anonymous; what the cases need most is vision, models"
+    assert written(skipped).endswith(f"\nFAILED: 2 not claimed in 1.3 s\n  {why}\n")
+    document = as_document([skipped], 0, "1")
+    assert complaints("report", document) == []
+    assert not document["passed"]
+    assert document["doors"][0]["troubles"] == [why]
+    write_junit(tmp_path / "r.xml", [skipped])
+    [suite] = ET.parse(tmp_path / "r.xml").getroot()
+    assert (suite.attrib["tests"], suite.attrib["errors"]) == ("3", "1")
+    [error] = suite[2]
+    assert (error.tag, error.attrib["message"]) == ("error", why)
+
+
+def test_what_is_wrong_with_the_run_itself_fails_it() -> None:
+    one = report(result("sse-a", Status.PASSED))
+    one.mishaps.append("the driver cannot be closed: RuntimeError: stuck")
+    assert not one.passed
+    assert written(one).endswith(
+        "\nFAILED: 1 passed in 1.3 s\n  the driver cannot be closed: RuntimeError: stuck\n"
+    )
+
+
+LONG = Verdict(
+    Fault.CRASH,
+    tuple(
+        Mismatch(f"/{number}", "x" * 10_000, "\n".join("y" * 9_999 for _ in range(100)))
+        for number in range(99)
+    ),
+    ("z" * 10_000,),
+)
+
+
+def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
+    one = report(result("a-b", Status.FAILED, LONG, reason="r" * 10_000))
+    for text in (written(one), told(one.results[0])):
+        assert max(map(len, text.split("\n"))) < 500
+        assert len(text) < 250_000
+        assert "and 79 other differences" in text
+        assert "[... 77 lines]" in text
+        assert "[... 10000 characters]" in text
+    [told_] = as_document([one], 0, "1")["doors"][0]["results"]
+    assert len(told_["mismatches"]) == MANY
+    assert told_["remarks"][1:] == ["and 79 other differences"]
+    assert max(len(line) for line in json.dumps(told_).split("\\n")) < 2_000
+    write_junit(tmp_path / "r.xml", [one])
+    assert (tmp_path / "r.xml").stat().st_size < 250_000
+
+
+def test_what_is_short_is_told_whole() -> None:
+    text = "\n".join("x" * 400 for _ in range(24))
+    assert cut(text) == text
+    assert len(cut("x" * 401)) < 430
+    assert len(cut("\n" * 1000).split("\n")) == 24
 
 
 def test_a_may_that_fails_does_not_fail_the_run_but_is_told() -> None:
@@ -115,10 +172,36 @@ def test_a_may_that_fails_does_not_fail_the_run_but_is_told() -> None:
     assert "FAILED  tool-d  (tool, may, detail)" in written(one)
 
 
-def test_a_terminal_gets_colour() -> None:
-    text = written(MIXED, Terminal())
-    assert "\x1b[31mFAILED  sse-b\x1b[0m" in text
-    assert "\x1b[1marea" in text
+PAINTED, PLAIN = "\x1b[31mFAILED  sse-b\x1b[0m", "FAILED  sse-b  ("
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "painted"),
+    [
+        (True, {}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (True, {"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        (False, {}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (False, {"FORCE_COLOR": ""}, False),
+    ],
+)
+def test_colour_is_for_who_can_see_it_and_wants_it(
+    terminal: bool,
+    environment: dict[str, str],
+    painted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    text = written(MIXED, Terminal() if terminal else io.StringIO())
+    assert (PAINTED in text, PLAIN in text) == (painted, not painted)
+    assert ("\x1b[1marea" in text) == painted
 
 
 def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
@@ -126,21 +209,33 @@ def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
     assert "    got       one\n              two\n" in told(result("a-b", Status.FAILED, crash))
 
 
-def test_results_pass_through_the_progress_bar_untouched() -> None:
+def test_results_pass_through_the_progress_bar_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     pipe, terminal = io.StringIO(), Terminal()
     for out in (pipe, terminal):
-        assert list(watch(MIXED.results, 7, "title", out)) == MIXED.results
+        assert list(watch(MIXED.results, 7, "[b]title", out, after=0)) == MIXED.results
     assert pipe.getvalue() == ""
+    assert "[b]title" in terminal.getvalue()
     assert "7/7" in terminal.getvalue()
+
+
+def test_there_is_no_bar_where_it_could_not_move_or_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    quick, dumb = Terminal(), Terminal()
+    assert list(watch(MIXED.results, 7, "title", quick, after=60)) == MIXED.results
+    monkeypatch.setenv("TERM", "dumb")
+    assert list(watch(MIXED.results, 7, "title", dumb, after=0)) == MIXED.results
+    assert quick.getvalue() == dumb.getvalue() == ""
 
 
 def test_a_terminal_without_rich_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         assert name == "rich"
 
-    monkeypatch.setattr("botticelli.kit.report.find_spec", missing)
+    monkeypatch.setattr("botticelli.kit.terminal.find_spec", missing)
+    monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
-    assert list(watch(MIXED.results, 7, "title", out)) == MIXED.results
+    assert list(watch(MIXED.results, 7, "title", out, after=0)) == MIXED.results
     assert out.getvalue() == ""
 
 
@@ -221,6 +316,14 @@ def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     write_junit(path, [report(result("a-b", Status.FAILED, bad))])
     assert "\ufffd\ufffd" in (ET.parse(path).getroot()[0][0][0].text or "")
+
+
+def test_json_holds_what_utf_8_cannot(tmp_path: Path) -> None:
+    odd = report(result("a-b", Status.KNOWN, reason="\ud83d"))
+    odd.door = "command: \udcff \x00 é"
+    write_json(tmp_path / "r.json", as_document([odd], 0, "1"))
+    [door] = json.loads((tmp_path / "r.json").read_bytes())["doors"]
+    assert (door["door"], door["results"][0]["reason"]) == (odd.door, "\ud83d")
 
 
 def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:

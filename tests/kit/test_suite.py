@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TESTS = """
+import os
 import pytest
 from pathlib import Path
 from botticelli.kit.broken import SumsUsage
@@ -21,6 +22,7 @@ from botticelli.kit.suite import DriverSuite
 class TestNaive(DriverSuite):
     @pytest.fixture
     def door(self):
+        assert "127.0.0.1" in os.environ["no_proxy"], "a client that is made here meets no proxy"
         return NaiveDriver()
 
 
