@@ -61,7 +61,7 @@ class AsyncChatDriver:
         http_client: httpx.AsyncClient | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._endpoint = Endpoint(self.provider, model, api_key, **options)
+        self._endpoint = Endpoint(self.provider, model, api_key, http_client=http_client, **options)
         self._courier = AsyncCourier(self._endpoint, http_client)
 
     @classmethod
@@ -123,7 +123,7 @@ class AsyncChatDriver:
         Raises:
             RequestError: The format can't carry the request; nothing was sent.
             ModelsError: Something went wrong on the way; see its subclasses.
-            ConfigurationError: The driver or its client is closed, or the cache can't be read.
+            ConfigurationError: The driver or its client is closed.
         """
         task = self._endpoint.chat(request, stream=False)
         kept = task.cached()
@@ -199,7 +199,7 @@ class AsyncChatStream:
         self._problem: BotticelliError | None = None
         self._ready: deque[StreamChunk] = deque()
         self._begun = self._closed = self._over = False
-        self._beginning = anyio.CancelScope()
+        self._beginning: anyio.CancelScope | None = None
 
     @property
     def response(self) -> GenerateResponse:
@@ -234,7 +234,8 @@ class AsyncChatStream:
         A task that waits for the answer meanwhile wakes, with a `ConfigurationError` that says so.
         """
         self._closed = True
-        self._beginning.cancel()
+        if self._beginning is not None:
+            self._beginning.cancel()
         incoming, self._incoming = self._incoming, None
         try:
             if incoming is not None:
@@ -262,7 +263,7 @@ class AsyncChatStream:
         try:
             self._kept = self._task.cached()
             if self._kept is None:
-                with self._beginning:
+                with anyio.CancelScope() as self._beginning:
                     self._incoming, self._answer = await self._courier.run(self._task, self._attempt)
             self._check()
         except BaseException as error:

@@ -60,6 +60,7 @@ class Endpoint:
         model: str,
         api_key: str | Secret | None = None,
         *,
+        http_client: httpx.Client | httpx.AsyncClient | None = None,
         base_url: str | None = None,
         timeout: Timeouts | float | None = None,
         max_retries: int = 2,
@@ -89,11 +90,13 @@ class Endpoint:
         self._chat_url = _url(self.base_url, "/chat/completions")
         self._models_url = _url(self.base_url, "/models")
         own = check_headers(headers, provider, key)
+        self._asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers") | own
         self.credentials = self._credentials(own)
         common = self._common_headers(bill_to) | {
             name: value for name, value in own.items() if not is_credential(name, value)
         }
         json = {"content-type": "application/json"}
+        self._client = http_client
         self._models_headers = httpx.Headers({**_WHOLE, **common})
         self._chat_headers = httpx.Headers({**_WHOLE, **common, **json})
         self._stream_headers = httpx.Headers({**_STREAM, **common, **json})
@@ -146,8 +149,7 @@ class Endpoint:
         body = self._encoded(request, stream=stream)
         key = None
         if self.cache is not None:
-            question = self._encoded(request, stream=False) if stream else body
-            key = cache_key(self.base_url, question)
+            key = self._cache_key(self._encoded(request, stream=False) if stream else body)
         return Task(
             self,
             method="POST",
@@ -170,6 +172,18 @@ class Endpoint:
             headers=self._models_headers,
         )
 
+    def _cache_key(self, body: bytes) -> str | None:
+        """The key of a question; None if a user's client can't say what it would send."""
+        url, client = self._chat_url, self._client
+        headers = httpx.Headers(self._asked)
+        if client is not None:
+            try:
+                request = client.build_request("POST", url, params=url.params or None, headers=headers)
+            except Exception:  # noqa: BLE001 -- sending will raise the same, and say so
+                return None
+            url, headers = request.url, request.headers
+        return cache_key(str(url), headers.multi_items(), body)
+
     def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
         return encode_request(
             request,
@@ -187,9 +201,12 @@ class Endpoint:
 
 def _url(base: str, path: str) -> httpx.URL:
     try:
-        return httpx.URL(under(base, path))
+        url = httpx.URL(under(base, path))
+        _ = url.host  # a name in Punycode is decoded only now
     except (httpx.InvalidURL, ValueError) as error:
         problem = f"the base URL can't be used: {error}"
+    else:
+        return url
     raise ConfigurationError(problem, setting="base_url")
 
 

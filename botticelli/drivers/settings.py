@@ -190,13 +190,18 @@ def _problem(url: str) -> str | None:
         return "holds white space, a control character, half a surrogate pair or a backslash"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "has a host or port that can't be read"
     if parts.scheme not in ("http", "https"):
         return "must begin with http:// or https://"
     if not host:
         return "names no host"
+    if port == 0:
+        return "names port 0, where nobody can listen"
+    # RFC 1035, 2.3.4; what is in brackets is an address
+    if ":" not in host and not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        return "has a host with a part between its dots that is empty or longer than 63 characters"
     if "@" in parts.netloc:
         return "holds a user or password; a key goes into api_key"
     if "#" in url:

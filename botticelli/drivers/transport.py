@@ -38,7 +38,10 @@ _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
 _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_FOREIGN = sys.stdlib_module_names | {"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "socksio", "trio"}
+_FOREIGN = sys.stdlib_module_names | {
+    *("anyio", "brotli", "brotlicffi", "certifi", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe"),
+    *("idna", "outcome", "sniffio", "socksio", "trio", "zstandard"),
+}
 """Packages whose exceptions a user of the driver can't be expected to know."""
 
 PROXY_LOGIN = "the proxy's user and password go into its URL: http://user:password@host:port"
@@ -110,7 +113,7 @@ def hooked(error: Exception, url: httpx.URL) -> httpx.Response | None:
     if not isinstance(error, httpx.HTTPStatusError):
         return None
     asked = error.request.url
-    return error.response if (asked.host, asked.path) == (url.host, url.path) else None
+    return error.response if (asked.raw_host, asked.path) == (url.raw_host, url.path) else None
 
 
 def content(response: httpx.Response) -> bytes | None:

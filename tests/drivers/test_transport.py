@@ -196,3 +196,38 @@ def test_one_folder_of_certificates_that_is_there_is_enough(
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([absent, absent]))
     with pytest.raises(ConfigurationError):
         make(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("a..b", ".a", "a..", "a" * 300, "a" * 64 + ".b", "b\u00fccher..de", "\ud800.com", "\u00fc" * 63),
+        *(
+            "[::1",
+            "[]",
+            "[v1.a]",
+            "256.1.1.1",
+            "xn--zzzzzzzzz--",
+            "\u2603.net",
+            "h:0",
+            "h:99999",
+            "h:-1",
+            ":80",
+        ),
+    ],
+)
+def test_a_host_that_cannot_be_is_refused_at_once(kind: Any, host: str) -> None:
+    for scheme in ("http", "https"):
+        with pytest.raises(ConfigurationError, match="the base URL") as caught:
+            make(kind, f"{scheme}://{host}/v1")
+        assert caught.value.setting == "base_url"
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "host", ["a.", "a" * 63 + ".b", "a_b", "[::1]:1", "127.0.0.1", "b\u00fccher.de", "h:65535"]
+)
+def test_a_host_that_can_be_is_taken(kind: Any, host: str) -> None:
+    assert make(kind, f"http://{host}/v1").model_name == "m"
