@@ -26,7 +26,7 @@ _Json = dict[str, Any]
 CAPABILITIES = frozenset(
     {
         *("generate", "stream", "models"),
-        *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio"),
+        *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
         *("stream_usage", "extra", "headers", "bill_to", "anonymous"),
         *("retry", "timeouts", "cancel", "deviations", "audit", "rate_limits"),
     }

@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
     "area": "sse",
     "source": ["constructed"],
     "provenance": "prose",
+    "spec": "https://example.org/#a",
     "calls": [{"operation": "stream", "expect": [{"response": {"text": "{{text}}"}}]}],
     "exchanges": [
         {
@@ -46,6 +47,10 @@ def changed(**members: Any) -> dict[str, Any]:
     return {**copy.deepcopy(GOOD), **members}
 
 
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in changed().items() if key != name}
+
+
 def call(**members: Any) -> dict[str, Any]:
     return {"operation": "generate", "expect": [{"response": {}}], **members}
 
@@ -56,8 +61,9 @@ def exchange(**members: Any) -> dict[str, Any]:
 
 def test_a_good_case_is_read(tmp_path: Path) -> None:
     case = read_case(write(tmp_path, GOOD))
-    assert (case.id, case.area, case.level, case.spec) == ("sse-plain", "sse", "must", "")
+    assert (case.id, case.area, case.level, case.spec) == ("sse-plain", "sse", "must", GOOD["spec"])
     assert case.listens
+    assert Case(without("spec")).spec == ""
     assert list(check_folder(tmp_path)) == []
     assert [case.id for case in load_cases(tmp_path)] == ["sse-plain"]
 
@@ -68,6 +74,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(area="tool"), "not the folder's name"),
     (changed(level="perhaps"), "/level"),
     (changed(source=[]), "/source"),
+    (changed(provenance="observed", source=["constructed", "cf. a/b#1"]), "/source"),
+    (without("spec"), "/spec"),
+    (changed(provenance="guessed"), "/provenance"),
     (changed(extra=1), "/extra: must not be here"),
     (changed(policy="yes"), "/policy"),
     (changed(calls=[]), "/calls"),
