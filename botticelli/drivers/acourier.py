@@ -124,6 +124,7 @@ class AsyncCourier:
                 request = make(
                     task.method,
                     task.url,
+                    params=None if self._owned else task.url.params or None,  # else the client's replace them
                     content=task.body,
                     headers=task.headers,
                     extensions={"timeout": limits, "trace": AsyncTrace(task.line)},

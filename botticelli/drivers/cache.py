@@ -3,22 +3,23 @@
 Only complete good answers enter: every choice stopped for a reason that the server named and that means
 the answer is whole (`stop`, `length`, `tool_use`). Errors, filtered answers and ones whose end the server
 never explained stay out. Deviations don't keep an answer out: it is kept as it came and read anew, with
-the same deviations; only a streamed answer is kept as the whole answer it would have been.
+the same deviations. Only a streamed answer is kept as the whole answer it would have been, if nothing of it
+is lost that way.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
-from botticelli.core.errors import BotticelliError, ConfigurationError
+from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
 from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.encode import encode_response
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterable, MutableMapping
 
     from botticelli.core.response import GenerateResponse
 
@@ -29,45 +30,88 @@ _log = logging.getLogger("botticelli")
 _WHOLE = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_USE})
 
 
-def cache_key(base_url: str, body: bytes) -> str:
-    """The key of a question: its base URL and its body (which names the model); never the token.
+_BYTES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
+_HOW = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"})
+"""Headers that HTTP clients add themselves, in ways that change with their versions."""
+
+
+def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
+    """The key of a question: where it goes, what a user's headers and client add to it, and its body.
+
+    The driver's key is no part of it: the same model gives the same answers to a new token. Headers of the
+    user's own are, whatever they hold; all that can be seen of them is one SHA-256 over everything.
 
     Args:
-        base_url: Where it goes.
+        url: Where it goes, with the parameters of a user's client.
+        headers: The user's headers, and the provider's, and what a user's client adds.
         body: The request's body as it would be sent for a whole answer.
     """
-    return hashlib.sha256(b"\n".join((b"botticelli/1", base_url.encode(), body))).hexdigest()
+    said = sorted((name.lower(), value) for name, value in headers if name.lower() not in _HOW)
+    digest = hashlib.sha256(b"botticelli/2")
+    texts = [url, *(text for pair in said for text in pair)]
+    for part in (*(text.encode("utf-8", "surrogatepass") for text in texts), body):
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
 
 
-def look_up(cache: MutableMapping[str, bytes], key: str) -> GenerateResponse | None:
-    """The answer under a key, or None. One that can't be read is dropped, to be asked for again.
+def look_up(
+    cache: MutableMapping[str, bytes], key: str, *, n: int = 1, audit: bool = False
+) -> GenerateResponse | None:
+    """The answer under a key, or None. One that isn't a whole good answer is dropped, to be asked for again.
 
-    Raises:
-        ConfigurationError: The mapping failed; nothing has been sent yet.
+    A mapping that fails costs a warning, and what it kept costs a call: an answer is worth more than a cache.
+
+    Args:
+        cache: The user's mapping.
+        key: The question's.
+        n: How many answers were asked for.
+        audit: Whether to hold the answer to the strict contract.
     """
     try:
         kept = cache.get(key)
         if kept is None:
             return None
-        try:
-            return decode_response(bytes(kept))
-        except (BotticelliError, TypeError, ValueError):
-            _log.warning("cache: entry %s can't be read and is dropped", key)
+        response = _read(kept, n=n, audit=audit)
+        if response is None:
+            _log.warning("cache: entry %s isn't a whole answer and is dropped", key)
             cache.pop(key, None)
-            return None
     except Exception as error:  # noqa: BLE001 -- the mapping is the user's and may raise anything
-        problem = f"the cache can't be read: {type(error).__name__}: {error}"
-    raise ConfigurationError(problem, setting="cache")
+        _log.warning("cache: it can't be read: %s", type(error).__name__)
+        return None
+    return response
+
+
+def _read(kept: object, *, n: int = 1, audit: bool = False) -> GenerateResponse | None:
+    if not isinstance(kept, _BYTES):
+        return None
+    try:
+        response = decode_response(bytes(cast("bytes", kept)), n=n, audit=audit)
+    except BotticelliError:
+        return None
+    return response if _is_whole(response) else None
+
+
+def _is_whole(response: GenerateResponse) -> bool:
+    return bool(response.choices) and all(choice.finish_reason in _WHOLE for choice in response.choices)
 
 
 def store(cache: MutableMapping[str, bytes], key: str, response: GenerateResponse) -> None:
     """Keep an answer, if it is complete and good. A mapping that fails costs a warning, not the answer."""
-    whole = response.choices and all(choice.finish_reason in _WHOLE for choice in response.choices)
-    if not whole:
+    if not _is_whole(response):
         return
     try:
         # the body of a stream that came in place of a whole answer is no answer to read again
-        as_received = response.raw.lstrip()[:1] == b"{"
-        cache[key] = response.raw if as_received else encode_response(response)
+        if response.raw.lstrip()[:1] == b"{":
+            cache[key] = response.raw
+        elif (encoded := _encoded(response)) is not None:
+            cache[key] = encoded
     except Exception as error:  # noqa: BLE001 -- the answer is paid for, whatever the user's mapping raises
         _log.warning("cache: the answer can't be kept: %s", type(error).__name__)
+
+
+def _encoded(response: GenerateResponse) -> bytes | None:
+    """The whole answer that a stream would have been; None if something of it would be lost that way."""
+    encoded = encode_response(response)
+    again = _read(encoded)
+    return encoded if again is not None and again.choices == response.choices else None

@@ -131,6 +131,7 @@ class Courier:
                 request = make(
                     task.method,
                     task.url,
+                    params=None if self._owned else task.url.params or None,  # else the client's replace them
                     content=task.body,
                     headers=task.headers,
                     extensions={"timeout": limits, "trace": Trace(task.line)},

@@ -46,7 +46,7 @@ class Endpoint:
         provider: The provider.
         model: What a request without a model of its own goes to.
         base_url: Where the API begins.
-        credentials: Headers that nothing may print, and their values.
+        credentials: Headers that nothing may print, and their values; the key's is the last of them.
         timeouts: The limits of a call.
         policy: When to try again.
         cache: Where answers are kept, or None.
@@ -89,31 +89,26 @@ class Endpoint:
         self._key = key
         self._chat_url = _url(self.base_url, "/chat/completions")
         self._models_url = _url(self.base_url, "/models")
-        own = check_headers(headers, provider, key)
-        self._asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers") | own
-        self.credentials = self._credentials(own)
-        common = self._common_headers(bill_to) | {
-            name: value for name, value in own.items() if not is_credential(name, value)
-        }
-        json = {"content-type": "application/json"}
         self._client = http_client
+        asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
+        asked |= check_headers(headers, provider, key)
+        self._unseen = tuple(
+            (name, Secret(value)) for name, value in asked.items() if is_credential(name, value)
+        )
+        self._seen = {name: value for name, value in asked.items() if not is_credential(name, value)}
+        self.credentials = (*self._unseen, *self._key_header())
+        agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
+        common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
+        json = {"content-type": "application/json"}
         self._models_headers = httpx.Headers({**_WHOLE, **common})
         self._chat_headers = httpx.Headers({**_WHOLE, **common, **json})
         self._stream_headers = httpx.Headers({**_STREAM, **common, **json})
 
-    def _common_headers(self, bill_to: str | None) -> dict[str, str]:
-        agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
-        headers = {"user-agent": agent}
-        headers |= check_headers(self.provider.headers, self.provider, ANONYMOUS, setting="provider.headers")
-        return headers | check_bill_to(bill_to, self.provider)
-
-    def _credentials(self, own: dict[str, str]) -> tuple[tuple[str, Secret], ...]:
-        """The headers that may not be printed: the key's, and a user's own that look like one."""
-        found = [(name, Secret(value)) for name, value in own.items() if is_credential(name, value)]
-        if self._key:
-            value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
-            found.append((self.provider.auth_header.lower(), Secret(value)))
-        return tuple(found)
+    def _key_header(self) -> tuple[tuple[str, Secret], ...]:
+        if not self._key:
+            return ()
+        value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
+        return ((self.provider.auth_header.lower(), Secret(value)),)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -175,7 +170,7 @@ class Endpoint:
     def _cache_key(self, body: bytes) -> str | None:
         """The key of a question; None if a user's client can't say what it would send."""
         url, client = self._chat_url, self._client
-        headers = httpx.Headers(self._asked)
+        headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
         if client is not None:
             try:
                 request = client.build_request("POST", url, params=url.params or None, headers=headers)

@@ -71,7 +71,7 @@ class ChatDriver:
         http_client: httpx.Client | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._endpoint = Endpoint(self.provider, model, api_key, **options)
+        self._endpoint = Endpoint(self.provider, model, api_key, http_client=http_client, **options)
         self._courier = Courier(self._endpoint, http_client)
 
     @classmethod
@@ -133,7 +133,7 @@ class ChatDriver:
         Raises:
             RequestError: The format can't carry the request; nothing was sent.
             ModelsError: Something went wrong on the way; see its subclasses.
-            ConfigurationError: The driver or its client is closed, or the cache can't be read.
+            ConfigurationError: The driver or its client is closed.
         """
         task = self._endpoint.chat(request, stream=False)
         kept = task.cached()

@@ -112,9 +112,10 @@ class Task:
 
     def cached(self) -> GenerateResponse | None:
         """The answer from the cache, or None."""
-        if self._key is None or self._endpoint.cache is None:
+        endpoint = self._endpoint
+        if self._key is None or endpoint.cache is None:
             return None
-        return look_up(self._endpoint.cache, self._key)
+        return look_up(endpoint.cache, self._key, n=self._n, audit=endpoint.audit)
 
     def start(self) -> None:
         """The call begins, and its total limit with it."""

@@ -8,18 +8,26 @@ from typing import Any
 import pytest
 
 from botticelli import (
+    AudioOutput,
+    Choice,
     ConfigurationError,
+    FinishReason,
     GenerateRequest,
+    GenerateResponse,
     InvalidRequestError,
     Message,
+    Output,
     StreamError,
+    Text,
     UsageTotals,
 )
+from botticelli.drivers.cache import cache_key, store
 
 from .conftest import (
     DONE,
     END,
     STREAM_HEAD,
+    TOKEN,
     Rim,
     Server,
     answer,
@@ -67,6 +75,91 @@ def test_what_makes_a_question_another_one(
         rim.driver(server, cache=cache), GenerateRequest(messages=[Message.user("Bye")], model="other")
     )
     assert (len(server.requests), len(cache)) == (4, 4)
+
+
+def test_what_changes_the_answer_makes_another_question(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    server = serve(answer())
+    clients = [rim.client(), rim.client(params={"a": "1"}), rim.client(headers={"openai-beta": "2"})]
+    clients.append(rim.client(cookies={"session": "CanaryCookie"}))
+    ways: list[dict[str, Any]] = [
+        {"headers": {"OpenAI-Organization": "one"}},
+        {"headers": {"OpenAI-Organization": "two"}},
+        {"headers": {"X-Api-Key": "CanaryCanary"}},
+        {"headers": {"Cookie": "a=CanaryCanary"}},
+        *({"http_client": client} for client in clients[1:]),
+    ]
+    rim.generate(rim.driver(server, cache=cache), ask)
+    for number, way in enumerate(ways, start=2):
+        for _ in range(2):
+            rim.generate(rim.driver(server, cache=cache, **way), ask)
+        assert len(cache) == number, way
+    assert len(server.requests) == len(cache)
+    assert "Canary" not in repr(cache)
+    for client in clients:
+        rim.close(client)
+
+
+def test_what_doesnt_change_the_answer_makes_none(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    server = serve(answer())
+    client = rim.client(headers={"user-agent": "mine", "accept": "*/*"})
+    rim.generate(rim.driver(server, cache=cache, headers={"OpenAI-Beta": "a"}), ask)
+    ways: list[tuple[str, dict[str, Any]]] = [
+        (f"{server.url}/", {}),
+        (server.url.replace("http://", "HTTP://"), {"bill_to": "org"}),
+        (server.url, {"headers": {"openai-beta": "a", "User-Agent": "mine"}}),
+        (server.url, {"http_client": client, "audit": True}),
+    ]
+    for url, way in ways:
+        options: dict[str, Any] = {"headers": {"OpenAI-Beta": "a"}, "cache": cache, **way}
+        rim.generate(rim.driver(url, TOKEN, **options), ask)
+    assert (len(server.requests), len(cache)) == (1, 1)
+    rim.close(client)
+
+
+def test_a_clients_parameters_as_they_are_now(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    server = serve(answer())
+    client = rim.client()
+    driver = rim.driver(f"{server.url}?api-version=1", cache=cache, http_client=client)
+    for version in ("a", "b"):
+        client.params = {"v": version}
+        rim.generate(driver, ask)
+        rim.generate(driver, ask)
+    paths = [seen.path.partition("?")[2] for seen in server.requests]
+    assert [sorted(path.split("&")) for path in paths] == [["api-version=1", "v=a"], ["api-version=1", "v=b"]]
+    rim.close(client)
+
+
+def test_the_parts_of_a_key_dont_run_into_each_other() -> None:
+    questions: list[tuple[str, list[tuple[str, str]], bytes]] = [
+        ("http://h/v1", [("a", "bc")], b"d"),
+        ("http://h/v1", [("ab", "c")], b"d"),
+        ("http://h/v1", [("a", "b"), ("c", "")], b"d"),
+        ("http://h/v1", [], b"1:a2:bcd"),
+        ("http://h/v1", [("a", "bc")], b"dd"),
+        ("http://h/v2", [("a", "bc")], b"d"),
+    ]
+    assert len({cache_key(*question) for question in questions}) == len(questions)
+    assert cache_key("u", [("a", "1"), ("B", "2")], b"") == cache_key("u", [("b", "2"), ("A", "1")], b"")
+
+
+def test_a_client_that_cant_say_what_it_would_send_is_asked_without_a_cache(
+    rim: Rim, ask: GenerateRequest, cache: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise KeyError("surprise")
+
+    client = rim.client()
+    monkeypatch.setattr(client, "build_request", fail)
+    with pytest.raises(ConfigurationError, match="KeyError"):
+        rim.generate(rim.driver("http://h/v1", cache=cache, http_client=client), ask)
+    assert cache == {}
+    rim.close(client)
 
 
 def test_a_stream_from_the_cache_is_one_final_chunk(
@@ -177,7 +270,22 @@ def test_a_stream_in_place_of_a_whole_answer_is_kept_whole(
     assert all(kept.startswith(b"{") for kept in cache.values())
 
 
-@pytest.mark.parametrize("kept", [b"", b"{", b'{"error": "no"}', "text", 5, None])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"",
+        b"{",
+        b'{"error": "no"}',
+        b"\x80\x04K\x01.",
+        b"null",
+        b'{"choices": []}',
+        "text",
+        5,
+        10**13,
+        [],
+        None,
+    ],
+)
 def test_an_entry_that_cant_be_read_is_replaced(
     rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes], kept: Any
 ) -> None:
@@ -189,6 +297,64 @@ def test_an_entry_that_cant_be_read_is_replaced(
     assert rim.generate(driver, ask).text == "new"
     assert len(server.requests) == 2
     assert json.loads(cache[key])["id"] == "c1"
+
+
+@pytest.mark.parametrize("word", ["content_filter", None])
+def test_a_foreign_entry_is_held_to_the_same_rules(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes], word: str | None
+) -> None:
+    driver = rim.driver(serve(answer("new")), cache=cache)
+    rim.generate(driver, ask)
+    cache[next(iter(cache))] = finished(word).encode()
+    assert rim.generate(driver, ask).text == "new"
+    assert driver.usage.calls == 2
+
+
+def test_an_entry_may_be_any_sort_of_bytes(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, Any]
+) -> None:
+    driver = rim.driver(serve(answer("first")), cache=cache)
+    rim.generate(driver, ask)
+    (key,) = cache
+    for sort in (bytearray, memoryview):
+        cache[key] = sort(answer_body())
+        assert rim.generate(driver, ask).text == "first"
+    assert driver.usage.calls == 1
+
+
+def answer_body() -> bytes:
+    return completion("first").encode()
+
+
+def test_an_entry_is_read_as_the_answer_was(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    ask.n = 2
+    body = completion().replace('"id"', '"id": "c0", "id"', 1)
+    driver = rim.driver(serve(http(body)), cache=cache, audit=True)
+    codes = [[found.code for found in rim.generate(driver, ask).deviations] for _ in range(2)]
+    assert codes == [["choices-fewer", "key-repeated"]] * 2
+    assert driver.usage.calls == 1
+
+
+def test_a_spoken_stream_is_kept_with_its_sound(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    spoken = {"id": "a", "data": "QQ==", "transcript": "hey", "expires_at": 5}
+    choice = {"index": 0, "delta": {"audio": spoken}, "finish_reason": None, "logprobs": None}
+    events = [event(choices=[choice]), event(finish="stop"), DONE]
+    driver = rim.driver(serve(STREAM_HEAD + b"".join(map(framed, events)) + END), cache=cache)
+    answers = [rim.stream(driver, ask).response for _ in range(2)]
+    assert [found and found.outputs for found in answers] == [[AudioOutput("a", "QQ==", "hey", 5)]] * 2
+
+
+def test_what_a_whole_answer_cant_express_is_not_kept(cache: dict[str, bytes]) -> None:
+    outputs: list[Output] = [Text("a"), Text("b")]
+    end: dict[str, Any] = {"finish_reason": FinishReason.STOP, "finish_reason_raw": "stop"}
+    store(cache, "two texts", GenerateResponse(choices=[Choice(outputs=outputs, **end)]))
+    assert cache == {}
+    store(cache, "one text", GenerateResponse(choices=[Choice(outputs=outputs[:1], **end)]))
+    assert list(cache) == ["one text"]
 
 
 def test_an_entry_that_cant_be_read_is_dropped(
@@ -224,16 +390,36 @@ class Broken(MutableMapping[str, bytes]):
         return 0
 
 
-def test_a_cache_that_cant_be_read_is_a_mistake_to_be_told(
-    rim: Rim, serve: Serve, ask: GenerateRequest
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_cache_that_cant_be_read_costs_no_answer(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = serve(answer())
-    driver = rim.driver(server, cache=Broken(readable=False))
-    with pytest.raises(ConfigurationError, match="disk gone") as caught:
-        rim.generate(driver, ask)
-    assert caught.value.setting == "cache"
-    assert isinstance(rim.stream(driver, ask).error, ConfigurationError)
-    assert server.connections == 0
+    driver = rim.driver(serve(answer(), stream("Hi")), cache=Broken(readable=False))
+    assert rim.generate(driver, ask).text == "Hi"
+    assert rim.stream(driver, ask).texts == ["Hi"]
+    told = ["cache: it can't be read: OSError", "cache: the answer can't be kept: OSError"]
+    assert warned(caplog) == told * 2
+
+
+class Stuck(dict[str, bytes]):
+    """Can't drop what it holds."""
+
+    def pop(self, *_: Any) -> Any:
+        raise OSError("read only")
+
+
+def test_an_entry_that_cant_be_dropped_is_asked_for_again(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = Stuck()
+    driver = rim.driver(serve(answer("old"), answer("new")), cache=cache)
+    rim.generate(driver, ask)
+    cache[next(iter(cache))] = b"?"
+    assert rim.generate(driver, ask).text == "new"
+    assert warned(caplog)[1:] == ["cache: it can't be read: OSError"]
 
 
 def test_a_cache_that_cant_be_written_costs_no_answer(
@@ -241,8 +427,7 @@ def test_a_cache_that_cant_be_written_costs_no_answer(
 ) -> None:
     driver = rim.driver(serve(answer()), cache=Broken(readable=True))
     assert rim.generate(driver, ask).text == "Hi"
-    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warned == ["cache: the answer can't be kept: OSError"]
+    assert warned(caplog) == ["cache: the answer can't be kept: OSError"]
 
 
 def test_models_are_not_kept(rim: Rim, serve: Serve, cache: dict[str, bytes]) -> None:
