@@ -82,6 +82,13 @@ def test_a_relaxation_admits_its_example_and_stops_there(position: int) -> None:
 
 
 @pytest.mark.parametrize("relaxation", ON_SCHEMAS, ids=by_code)
+def test_nothing_at_all_admits_what_is_outside(relaxation: Relaxation) -> None:
+    name, outside = judged(relaxation, "outside")
+    violations = SchemaSet.read(ROOT).violations(name, outside)
+    assert {violation.path for violation in violations} == {relaxation.outside["path"]}
+
+
+@pytest.mark.parametrize("relaxation", ON_SCHEMAS, ids=by_code)
 def test_nothing_else_admits_the_example(relaxation: Relaxation) -> None:
     name, inside = judged(relaxation, "inside")
     without = relax(STRICT, [other for other in ON_SCHEMAS if other is not relaxation])

@@ -96,7 +96,7 @@ READ = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
         ({}, {"usage": COUNTS}, READ, "usage-in-choice"),
         ({"usage": COUNTS}, {"usage": {**COUNTS, "total_tokens": 9}}, READ, "usage-in-choice"),
         ({"usage": {**COUNTS, "total_tokens": "3"}}, {}, READ, "usage-tokens-type"),
-        ({"usage": "x"}, {}, None, "usage-type"),
+        ({"usage": "x"}, {}, None, "field-type"),
         ({}, {}, None, None),
     ],
 )

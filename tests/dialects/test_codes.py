@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -22,17 +22,44 @@ NOTING = {"add", "_note", "_note_structural", "append"}
     ("problem", "place", "code"),
     [
         ("missing", "$.id", "id-missing"),
-        ("type", "$.choices[].message.tool_calls[].id", "tool-id-not-string"),
         ("empty", "$.choices[].delta.tool_calls[].id", "tool-id-empty"),
         ("value", "$.choices[].message.role", "role-unknown"),
         ("empty", "$.choices[].delta.role", "role-unknown"),
         ("range", "$.usage.total_tokens", "usage-tokens-negative"),
-        ("type", "$.choices[].logprobs.content", "logprobs-shape"),
         ("missing", "$.choices[].message.tool_calls[].function.arguments", "arguments-missing"),
     ],
 )
 def test_a_place_has_codes_of_its_own(problem: Problem, place: str, code: str) -> None:
     assert code_of(problem, place) == code
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "fitting"),
+    [
+        ("$.id", "id-not-string", [7, -1]),
+        ("$.choices[].message.tool_calls[].id", "tool-id-not-string", [7]),
+        ("$.created", "created-not-integer", [1.5, "1"]),
+        ("$.choices[].index", "choice-index-not-integer", ["0", "9" * 18]),
+        ("$.choices[].delta.tool_calls[].index", "tool-index-not-integer", ["0"]),
+        ("$.choices[].finish_reason", "finish-reason-type", [{}]),
+        ("$.choices[].message.tool_calls[].function.arguments", "arguments-not-string", [{}]),
+        ("$.choices[].logprobs", "logprobs-shape", [[]]),
+        ("$.choices[].logprobs.content", "logprobs-shape", [{}]),
+        ("$.usage", "usage-type", [[]]),
+        ("$.usage.prompt_tokens", "usage-tokens-type", [0.5, "2"]),
+        ("$.usage.prompt_tokens_details", "usage-details-type", [[]]),
+    ],
+)
+def test_a_wrong_type_has_a_code_of_its_own_if_it_is_the_one_that_is_meant(
+    place: str, code: str, fitting: list[Any]
+) -> None:
+    assert [code_of("type", place, value) for value in fitting] == [code] * len(fitting)
+    assert code_of("type", place, True) == "field-type"
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.0", "two", "٢", "9" * 19])
+def test_a_text_is_digits_or_of_a_wrong_type(text: str) -> None:
+    assert code_of("type", "$.choices[].index", text) == "field-type"
 
 
 @pytest.mark.parametrize(

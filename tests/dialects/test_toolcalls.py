@@ -137,27 +137,27 @@ READINGS: dict[str, tuple[list[list[Delta]], list[tuple[str, str, str]], list[st
     "text as the index": (
         [[piece("first", "a", "f", '{"x"')], [piece("first", arguments=":1}")]],
         ONE_CALL,
-        ["tool-index-not-integer"],
+        ["field-type"],
     ),
     "digits too many for an index": (
         [[piece("9" * 5000, "a", "f", '{"x"')], [piece("9" * 5000, arguments=":1}")]],
         ONE_CALL,
-        ["tool-index-not-integer"],
+        ["field-type"],
     ),
     "digits that are no ASCII": (
         [[piece("²", "a", "f", '{"x"')], [piece("²", arguments=":1}")]],
         ONE_CALL,
-        ["tool-index-not-integer"],
+        ["field-type"],
     ),
     "true is no index": (
         [[piece(1, "a", "f", '{"x":1}')], [piece(True, "b", "g", '{"y":2}')], [piece(1)]],
         TWO_CALLS,
-        ["tool-index-not-integer"],
+        ["field-type"],
     ),
     "a fraction is no index": (
         [[piece(0.5, "a", "f", '{"x"')], [piece(0.5, arguments=":1}")]],
         ONE_CALL,
-        ["tool-index-not-integer"],
+        ["field-type"],
     ),
     "a negative index": (
         [[piece(-1, "a", "f", '{"x"')], [piece(-1, arguments=":1}")], [piece(0, "b", "g", '{"y":2}')]],

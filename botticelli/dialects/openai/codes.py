@@ -5,9 +5,12 @@ The codes are those of `contracts/wire/relaxations.json`. A place is a path with
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["Problem", "code_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Problem", "code_of", "is_digits"]
 
 Problem = Literal["missing", "null", "type", "value", "empty", "long", "range"]
 
@@ -100,6 +103,33 @@ _CODES: dict[str, dict[Problem, str]] = {
     "usage.completion_tokens_details": _DETAILS,
 }
 
+_MAX_DIGITS = 18
+
+
+def is_digits(value: Any) -> bool:
+    """Whether a value is a text that counts as its number."""
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "id-not-string": _is_whole,
+    "tool-id-not-string": _is_whole,
+    "created-not-integer": lambda value: isinstance(value, float | str),
+    "choice-index-not-integer": is_digits,
+    "tool-index-not-integer": is_digits,
+    "finish-reason-type": lambda value: isinstance(value, dict),
+    "arguments-not-string": lambda value: isinstance(value, dict),
+    "logprobs-shape": lambda value: isinstance(value, dict | list),
+    "usage-type": lambda value: isinstance(value, list),
+    "usage-tokens-type": lambda value: isinstance(value, float) or is_digits(value),
+    "usage-details-type": lambda value: isinstance(value, list),
+}
+"""What the codes for wrong types mean; a value of yet another type has the catch-all."""
+
 _OUTSIDE = (
     ".reasoning_content",
     ".reasoning",
@@ -112,9 +142,17 @@ _OUTSIDE = (
 """Members that the published format doesn't know: whatever they hold, it is no breach."""
 
 
-def code_of(problem: Problem, place: str) -> str | None:
-    """The code of a problem at a place; None where the published format says nothing."""
+def code_of(problem: Problem, place: str, value: Any = None) -> str | None:
+    """The code of a problem at a place; None where the published format says nothing.
+
+    Args:
+        problem: What is wrong.
+        place: Where, with ``[]`` for every index.
+        value: What stands there; only looked at when it is of the wrong type.
+    """
     if place.endswith(_OUTSIDE):
         return None
     key = ".".join(place.rsplit(".", 2)[-2:])
-    return _CODES.get(key, {}).get(problem, _GENERIC[problem])
+    code = _CODES.get(key, {}).get(problem, _GENERIC[problem])
+    fits = _KINDS.get(code)
+    return code if fits is None or fits(value) else _GENERIC[problem]

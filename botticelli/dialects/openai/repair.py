@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect as shapes
 
 from . import jsontext
-from .codes import code_of
+from .codes import code_of, is_digits
 from .jsontext import is_array, is_object
 from .parts import as_text, whole
 
@@ -33,8 +33,6 @@ _DROP: Any = object()
 
 _BEARING = (".choices", "choices[]", ".message", ".delta", "tool_calls", "tool_calls[]")
 """Where a value of another type than the format's may still be a part of the answer."""
-
-_MAX_DIGITS = 18
 
 _TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
 """Where whatever isn't text is taken as its JSON text."""
@@ -95,8 +93,8 @@ class _Walk:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    def _note(self, problem: Problem, path: str, place: str) -> None:
-        code = code_of(problem, place)
+    def _note(self, problem: Problem, path: str, place: str, value: Any = None) -> None:
+        code = code_of(problem, place, value)
         if code is not None:
             self._notes.add(code, path, place)
 
@@ -104,7 +102,7 @@ class _Walk:
         """Note a value of the wrong type, and drop it if it can't be a part of the answer."""
         if value and place.endswith(_BEARING):
             raise UnmendableError(path, value)
-        self._note("type", path, place)
+        self._note("type", path, place, value)
         return _DROP
 
     def walk(self, value: Any, info: shapes.Type, path: str, place: str) -> Any:
@@ -138,7 +136,7 @@ class _Walk:
         if not is_object(value):
             if not value or not isinstance(value, str) or not place.endswith((".message", ".delta")):
                 return self._misfit(value, path, place)
-            self._note("type", path, place)
+            self._note("type", path, place, value)
             value = {"content": value}
         members = value
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
@@ -210,7 +208,7 @@ class _Walk:
 
     def read_string(self, value: Any, info: shapes.StrType, path: str, place: str) -> Any:
         if not isinstance(value, str):
-            self._note("type", path, place)
+            self._note("type", path, place, value)
             return _as_text(value, place)
         if info.min_length and not value:
             self._note("empty", path, place)
@@ -224,13 +222,13 @@ class _Walk:
             if value not in info.values:
                 self._note("value" if value else "empty", path, place)
             return value
-        self._note("type", path, place)
+        self._note("type", path, place, value)
         return value if place.endswith(".finish_reason") else _DROP
 
     def read_integer(self, value: Any, info: shapes.IntType, path: str, place: str) -> Any:
         number = whole(value)
         if number is None:
-            self._note("type", path, place)
+            self._note("type", path, place, value)
             return _as_integer(value, place)
         if (info.ge is not None and number < info.ge) or (info.le is not None and number > info.le):
             self._note("range", path, place)
@@ -259,8 +257,7 @@ def _as_integer(value: Any, place: str) -> Any:
     """What stands where a whole number should, as that number, where its sense is plain."""
     if place == "$.created":
         return int(value) if isinstance(value, float) and math.isfinite(value) else _DROP
-    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
-    return int(value) if digits else _DROP
+    return int(value) if is_digits(value) else _DROP
 
 
 _READERS: dict[type[shapes.Type], Callable[..., Any]] = {

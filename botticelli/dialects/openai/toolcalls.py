@@ -15,6 +15,7 @@ from botticelli.core.message import ToolCall
 from botticelli.core.response import ToolCallDelta
 
 from . import parts
+from .codes import is_digits
 from .jsontext import is_object
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["ToolCallAssembler"]
 
 _PLACEHOLDER = "{}"
-_MAX_DIGITS = 18
 
 
 class _Call:
@@ -137,8 +137,8 @@ class ToolCallAssembler:
             code = "tool-index-null" if "index" in raw else "tool-index-missing"
             self._note(code, "index", position, structural=True)
             return None
-        self._note("tool-index-not-integer", "index", position, structural=True)
-        digits = isinstance(index, str) and index.isascii() and index.isdigit() and len(index) <= _MAX_DIGITS
+        digits = is_digits(index)
+        self._note("tool-index-not-integer" if digits else "field-type", "index", position, structural=True)
         return int(index) if digits else None
 
     def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall, position: int) -> ToolCallDelta:
@@ -150,7 +150,8 @@ class ToolCallAssembler:
             call.extra.update(piece.extra)
         function = raw.get("function")
         if is_object(function) and not isinstance(function.get("arguments"), str | None):
-            self._note("arguments-not-string", "function.arguments", position, structural=True)
+            code = "arguments-not-string" if is_object(function["arguments"]) else "field-type"
+            self._note(code, "function.arguments", position, structural=True)
         arguments = piece.arguments_json
         if call.type == "function":
             arguments = self._new_arguments(call, arguments, position)
