@@ -33,9 +33,8 @@ class Mismatch:
 
 
 def show(value: object) -> str:
-    """Return a value as JSON, cut in the middle when it is long."""
-    text = visible(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= 400 else f"{text[:280]} [... {len(text)} characters] {text[-100:]}"
+    """Return a value as printable JSON, whole: it is cut where the key in it has been blanked (report.py)."""
+    return visible(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def visible(text: str) -> str:

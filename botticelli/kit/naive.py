@@ -190,7 +190,7 @@ class NaiveDriver(Reader):
         retriable = status in (408, 409, 429) or status >= 500
         return FailedError(
             self.kind(status, body),
-            self.without_key(call, self.said(body)) or f"status {status}",
+            self.without_key(call, self.said(body))[:2000] or f"status {status}",
             status=status,
             code=self.code(body),
             retry_after=self.retry_after(low),
@@ -217,7 +217,7 @@ class NaiveDriver(Reader):
         try:
             return self.message(json.loads(body)) or ""
         except (ValueError, RecursionError):
-            return body.decode("utf-8", "replace")[:500]
+            return body.decode("utf-8", "replace")
 
     def retry_after(self, headers: dict[str, str]) -> float | None:
         """Return the seconds that the server asks to wait."""

@@ -7,10 +7,12 @@ port of its own: nothing that a driver does in one case can reach another.
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
@@ -19,6 +21,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from botticelli.kit.http1 import UnreadableRequestError, read_request
 from botticelli.kit.notation import Pause, Script
 from botticelli.kit.seen import Request, Seen, SeenRequest
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +35,7 @@ Director: TypeAlias = Callable[[int, Request], Script]
 """Says what to play for a request, given how many came before it."""
 
 _POLL = 0.005  # how often silence looks whether the client is still there; seconds
-_FLIGHT = 0.03  # how long bytes may take over loopback before a reset overtakes them; seconds
+_FLIGHT = 0.03  # how long bytes may take over loopback where the kernel does not tell; seconds
 _HEAD_LIMIT = 1 << 20
 _PATIENCE = 30.0  # for the loop's own work; only a bug in here reaches it
 
@@ -39,6 +45,7 @@ class _Memory:
     requests: list[SeenRequest] = field(default_factory=list[SeenRequest])
     trouble: list[str] = field(default_factory=list[str])
     connections: int = 0
+    arrived: int = 0
     playing: int = 0
     answered_at: float | None = None
 
@@ -46,8 +53,9 @@ class _Memory:
 class Stage:
     """One listening port and what is played there. Made by :meth:`Player.open`."""
 
-    def __init__(self, player: Player) -> None:
+    def __init__(self, player: Player, *, remembers: bool) -> None:
         self._player = player
+        self._remembers = remembers
         self._memory = _Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -108,7 +116,7 @@ class Stage:
         try:
             await self._converse(number, reader, writer)
         except UnreadableRequestError as error:
-            self._memory.trouble.append(str(error))
+            writer.write(self._refusal("400 Bad Request", str(error)))
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client went away between answers, or the stage is being closed
         finally:
@@ -120,10 +128,12 @@ class Stage:
     ) -> None:
         memory, loop = self._memory, asyncio.get_running_loop()
         while request := await read_request(reader, writer):
-            index, before = len(memory.requests), memory.answered_at
+            index, before = memory.arrived, memory.answered_at
             delay = None if before is None else loop.time() - before
-            memory.requests.append(SeenRequest(request, number, delay))
+            memory.arrived += 1
             memory.playing += 1
+            if self._remembers:
+                memory.requests.append(SeenRequest(request, number, delay))
             self._quiet.clear()
             try:
                 script = self._script(index, request)
@@ -133,18 +143,27 @@ class Stage:
                 if not memory.playing:
                     self._quiet.set()
                 memory.answered_at = loop.time()
-            memory.requests[index] = replace(memory.requests[index], client_left=left)
-            if left or script.end != "keep-alive":
+            if self._remembers:
+                memory.requests[index] = replace(memory.requests[index], client_left=left)
+            if script.end != "keep-alive":
                 return
 
     def _script(self, index: int, request: Request) -> Script:
-        if self._director is None:
-            raise UnreadableRequestError("a request before the stage was set")
+        complaint = "a request before the stage was set"
         try:
-            return self._director(index, request)
-        except Exception as error:
-            # The judge must hear of it; the loop would only log it.
-            raise UnreadableRequestError(f"cannot be played: {error!r}") from error
+            if self._director is not None:
+                return self._director(index, request)
+        except Exception as error:  # noqa: BLE001 - the judge must hear of it; the loop would only log it
+            complaint = f"cannot be played: {error!r}"
+        return Script((self._refusal("500 Internal Server Error", complaint),), "close")
+
+    def _refusal(self, status: str, complaint: str) -> bytes:
+        """Remember what is wrong, for the judge, and return the answer that tells it to the client."""
+        if self._remembers:
+            self._memory.trouble.append(complaint)
+        body = complaint.encode("utf-8", "backslashreplace") + b"\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -164,7 +183,7 @@ async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.
         except ConnectionError:
             return True
     if script.end == "reset":
-        await asyncio.sleep(_FLIGHT)
+        await _arrived(writer)
         _reset(writer)
     return False
 
@@ -177,6 +196,23 @@ async def _silence(seconds: float | None, reader: asyncio.StreamReader, writer: 
             return True
         await asyncio.sleep(_POLL)
     return False
+
+
+async def _arrived(writer: asyncio.StreamWriter) -> None:
+    """Wait until the other side has what was written, for a reset takes back what it has not."""
+    if sys.platform == "linux":
+        connection = writer.get_extra_info("socket")
+        while not writer.is_closing() and _unsent(connection.fileno()):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(_POLL)
+    else:
+        await asyncio.sleep(_FLIGHT)
+
+
+def _unsent(file: int) -> int:
+    """Return how many bytes the other side has not acknowledged (SIOCOUTQ, see tcp(7))."""
+    count = array.array("i", [0])
+    fcntl.ioctl(file, termios.TIOCOUTQ, count)
+    return count[0]
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -200,17 +236,18 @@ class Player:
         self._thread = threading.Thread(target=self._run_loop, name="botticelli-player", daemon=True)
         self._thread.start()
 
-    def open(self, *, port: int = 0, listens: bool = True) -> Stage:
+    def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Stage:
         """Open a stage.
 
         Args:
             port: Where to listen; 0 for any free port.
             listens: False to have connections refused.
+            remembers: False to keep nothing of what comes, for a server that goes on for long.
 
         Raises:
             OSError: The port is taken.
         """
-        stage = Stage(self)
+        stage = Stage(self, remembers=remembers)
         self.run(stage.start(self._host, port, listens=listens))
         self._stages.add(stage)
         return stage

@@ -47,9 +47,6 @@ def test_within_says_its_bounds() -> None:
     assert mismatch == Mismatch("/x", "at most 0", "3")
 
 
-def test_show_is_printable_and_not_endless() -> None:
+def test_show_is_printable_and_whole() -> None:
     assert show("é\u2028\ud83d") == '"é\\u2028\\ud83d"'
-    long = show("a" * 1000)
-    assert len(long) < 450
-    assert long.startswith('"aaa')
-    assert "[... 1002 characters]" in long
+    assert show("a" * 1000) == f'"{"a" * 1000}"', "what is cut before the key is blanked may keep half of it"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,6 +16,7 @@ from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge import Crash, Fault, Hang
 from botticelli.kit.naive import NaiveDriver
 from botticelli.kit.player import Player, Stage
+from botticelli.kit.report import DoorReport, told
 from botticelli.kit.runner import (
     Result,
     Status,
@@ -23,6 +26,7 @@ from botticelli.kit.runner import (
     run_cases,
     watched,
 )
+from botticelli.kit.written import as_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,11 +220,38 @@ def test_what_the_kit_fails_with_ends_the_run() -> None:
 
 def test_no_port_is_told() -> None:
     class Full(Player):
-        def open(self, *, port: int = 0, listens: bool = True) -> Stage:
+        def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Stage:
             raise OSError(24, "Too many open files")
 
     with Full() as player, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
         results([case()], NaiveDriver(), player=player)
+
+
+@pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
+def test_no_part_of_the_key_is_told_wherever_it_is_cut(player: Player, how: str) -> None:
+    """The report shows 280 characters from the beginning of a long text and 100 from its end."""
+    keys, texts = set[str](), list[str]()
+    for before in range(255, 300):
+
+        def leak(call: dict[str, Any], before: int = before) -> dict[str, Any]:
+            keys.add(call["api_key"])
+            text = call["api_key"].join(["x" * before, "x" * 200, "x" * (before - 180)])
+            if how == "crash":
+                raise KeyError(text)
+            if how == "broken HTTP":
+                url = urlsplit(str(call["base_url"]))
+                with socket.create_connection((url.hostname, url.port), timeout=5) as client:
+                    client.sendall(text.encode() + b"\r\n\r\n")
+                    client.recv(100)
+            return {text: text} if how == "no outcome" else answer(text)
+
+        one = case()
+        verdict = run_case(one, Scripted(leak), player)
+        result = Result(one, Status.FAILED, verdict, 0.0)
+        texts.append(told(result) + json.dumps(as_document([DoorReport("d", EVERYTHING, [result])], 0, "1")))
+    [key] = keys
+    assert all("characters]" in text for text in texts)
+    assert not [text for text in texts if key[:6] in text or key[-6:] in text]
 
 
 def test_watched_tells_what_came_of_a_call() -> None:
