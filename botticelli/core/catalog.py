@@ -82,13 +82,16 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver has used since it was made; adding gives a new value.
 
     Attributes:
-        calls: Calls that sent at least one request.
+        calls: Calls that began at least one request, whether or not it reached the server. Answers from the
+            cache begin none, nor do lists of models count.
         retries: Requests beyond the first of each call.
-        prompt_tokens: As the servers counted.
-        completion_tokens: As the servers counted.
-        unknown: Answers that came without usage, so that the totals are too low by them.
-        cost: USD, of the answers whose price is known (see `priced`).
-        priced: Answers whose price was known.
+        prompt_tokens: As the servers counted, in answers that were left or broken off too.
+        completion_tokens: Likewise.
+        unknown: Answers of which the server didn't tell the whole usage, so that the totals are too low by
+            them. A stream tells it only if it is asked to (`GenerateRequest.stream_usage`).
+        cost: USD, of the answers whose price is known (see `priced`), at the full price of every prompt
+            token: discounts for cached ones aren't published.
+        priced: Answers whose usage and price were known.
     """
 
     calls: int = 0
@@ -110,7 +113,7 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
         """These totals and one call more.
 
         Args:
-            attempts: How many requests the call sent.
+            attempts: How many requests the call began, at least one.
             usage: What the server counted, or None.
             answered: Whether an answer came (a failed call has no usage to miss).
             price: USD per million tokens of the prompt and of the answer, if known.

@@ -193,7 +193,8 @@ class ModelsError(BotticelliError):
         provider: The driver's provider, such as ``huggingface``; None until a driver has filled it in.
         model: The model that was asked for.
         request_id: The server's id of the request, for its support desk.
-        attempts: How many requests were sent for this call, the first one included.
+        attempts: How many requests were begun for this call, the first one included and whether or not they
+            reached the server; 0 if the call's time was over before.
         partial: The answer as far as it was delivered, or None.
     """
 

@@ -1,11 +1,19 @@
-"""What a driver remembers between calls: totals, prices, the newest limits. No I/O; safe between threads."""
+"""What a driver remembers between calls: totals, prices, the newest limits. No I/O; safe between threads.
+
+A call counts once a request of it was begun, whether or not that reached the server: nobody can tell. Tokens
+count wherever the server told them, in a stream that was left or broken off and in a 2xx without an answer
+too, for they are billed. Money is added only where both counts and the price are known.
+"""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from botticelli.core.catalog import UsageTotals
+from botticelli.dialects.openai import parts, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +21,20 @@ if TYPE_CHECKING:
     from botticelli.core.catalog import Model
     from botticelli.core.response import RateLimits, Usage
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "usage_in"]
+
+
+class _Billed(msgspec.Struct):
+    usage: wire.Usage | None = None
+
+
+def usage_in(body: bytes) -> Usage | None:
+    """What the server counted, from a body that is no answer; None where that can't be read."""
+    try:
+        usage = msgspec.json.decode(body, type=_Billed).usage
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return parts.usage(usage) if usage is not None else None
 
 
 class Ledger:
@@ -51,7 +72,7 @@ class Ledger:
         """Add a call.
 
         Args:
-            attempts: Requests it sent.
+            attempts: Requests it began.
             usage: What the server counted, or None.
             answered: Whether an answer (or a part) came.
             model: What was asked for, with its suffix.
@@ -69,5 +90,6 @@ class Ledger:
         entry = self._catalog.get(name)
         if entry is None:
             return None
+        # who answered is told by the answer; who was asked to, only if the suffix names nobody's policy
         named = any(offer.provider == suffix for offer in entry.providers)
-        return entry.price(suffix if named else provider)
+        return entry.price(provider or (suffix if named else None))

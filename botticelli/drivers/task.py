@@ -22,6 +22,7 @@ from botticelli.protocol.call import Call
 
 from .cache import look_up, store
 from .coding import Body
+from .ledger import usage_in
 from .line import Line
 from .transport import PROXY_LOGIN, content, fault, hooked
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from botticelli.core.catalog import Model
     from botticelli.core.errors import ApiError, CallTimeoutError
-    from botticelli.core.response import GenerateResponse, RateLimits
+    from botticelli.core.response import GenerateResponse, RateLimits, Usage
 
     from .endpoint import Endpoint
 
@@ -58,7 +59,9 @@ class Task:
     """
 
     __slots__ = (
+        "_assembler",
         "_at",
+        "_billed",
         "_body",
         "_counted",
         "_endpoint",
@@ -104,6 +107,8 @@ class Task:
         self._body: Body | None = None
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
+        self._assembler: StreamAssembler | None = None
+        self._billed: Usage | None = None
         self._counted = False
         self.line = Line(self.call, url)
         self.abandoned = False
@@ -209,14 +214,18 @@ class Task:
             ResponseError: It isn't one.
             StreamError: It is an error in spite of its status.
         """
-        response = decode_response(
-            body,
-            status=self.status,
-            content_type=self.headers_told.get("content-type", ""),
-            failure=self.embedded,
-            n=self._n,
-            audit=self._endpoint.audit,
-        )
+        try:
+            response = decode_response(
+                body,
+                status=self.status,
+                content_type=self.headers_told.get("content-type", ""),
+                failure=self.embedded,
+                n=self._n,
+                audit=self._endpoint.audit,
+            )
+        except ModelsError:
+            self._billed = usage_in(body)
+            raise
         self.settle(response)
         return response
 
@@ -240,18 +249,20 @@ class Task:
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
             partial=partial,
+            request_id=endpoint.redact(told.request_id(self.headers_told) or "") or None,
         )
 
     def assembler(self) -> StreamAssembler:
         """What puts a stream together."""
         content_type = self.headers_told.get("content-type", "")
-        return StreamAssembler(
+        self._assembler = StreamAssembler(
             audit=self._endpoint.audit,
             status=self.status,
             content_type=content_type,
             failure=self.embedded,
             n=self._n,
         )
+        return self._assembler
 
     def stamp(self, response: GenerateResponse) -> GenerateResponse:
         """Add to an answer what its headers tell."""
@@ -323,7 +334,7 @@ class Task:
         """The error stands: complete it with what is known of the call."""
         _log.debug("attempt %d: %s; given up", self.call.attempts, error.kind)
         endpoint = self._endpoint
-        error.during(provider=endpoint.provider.name, model=self.model, attempts=max(self.call.attempts, 1))
+        error.during(provider=endpoint.provider.name, model=self.model, attempts=self.call.attempts)
         if error.request_id is None and (id_ := told.request_id(self.headers_told)):
             error.request_id = endpoint.redact(id_)
         if error.partial is not None:
@@ -335,15 +346,16 @@ class Task:
             error.body = redact_bytes(error.body[:MAX_BODY], endpoint.secrets)
 
     def count(self) -> None:
-        """The call is over, however it ended: it enters the totals, once."""
+        """The call is over, however it ended: it enters the totals, once, if a request was begun."""
         if self._counted or not self.call.attempts:
             return
         self._counted = True
-        response = self._response
+        # what was left or broken off has been billed as far as the server had counted
+        come = self._response or (self._assembler and self._assembler.response)
         self._endpoint.ledger.count(
             attempts=self.call.attempts,
-            usage=response.usage if response else None,
-            answered=response is not None or self.call.delivered,
+            usage=(come and come.usage) or self._billed,
+            answered=self._response is not None or self.call.delivered,
             model=self.model,
             provider=told.provider(self.headers_told),
         )
