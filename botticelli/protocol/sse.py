@@ -69,10 +69,8 @@ class EventTooLargeError(ValueError):
     """
 
     def __init__(self, limit: int, events: Sequence[Event] = ()) -> None:
-        super().__init__(
-            f"an event of the stream takes more than {limit} bytes; "
-            "if such events are expected, raise max_event_bytes"
-        )
+        # an end user reads this, who has no such option as max_event_bytes
+        super().__init__(f"an event of the stream takes more than {limit} bytes, which is the limit")
         self.limit = limit
         self.events = list(events)
 

@@ -171,11 +171,67 @@ def test_of_two_limits_that_passed_the_earlier_is_named() -> None:
     assert running.late("idle", 1009).phase == "progress"
 
 
-@pytest.mark.parametrize("phase", ["first_byte", "idle"])
+@pytest.mark.parametrize("phase", ["pool", "connect", "first_byte", "idle"])
 def test_a_timeout_says_what_to_change(phase: str) -> None:
     running = call()
     running.wait(1000)
     assert f"Timeouts({phase}=...)" in str(running.late(phase, 1004))
+
+
+# What the connection itself is told, below the HTTP client.
+
+
+def test_a_read_has_no_more_room_than_its_phase() -> None:
+    running = call()
+    running.begin(1000)
+    assert running.room(1000) == 100
+    running.tunnel(1001)
+    assert running.room(1002) == 1  # connect
+    running.send()
+    assert running.room(1003) == 97  # writing has no limit of its own
+    running.asked(1004)
+    assert running.room(1006) == 1  # first_byte
+    assert running.room(1008) == -1
+    running.head()
+    assert running.room(1008) == 92
+    running.wait(1009)
+    assert running.room(1010) == 9  # progress
+    assert running.room(1099.5) == -80.5
+
+
+def test_without_a_limit_there_is_room_for_ever() -> None:
+    running = call(Timeouts(connect=None, first_byte=None, idle=None, progress=None, total=None))
+    running.begin(1000)
+    running.tunnel(1000)
+    running.send()
+    running.asked(1000)
+    running.head()
+    running.wait(1000)
+    assert running.room(9999) == math.inf
+
+
+def test_reads_that_bring_nothing_whole_renew_the_idle_limit() -> None:
+    running = call()
+    running.begin(1000)
+    running.head()
+    running.wait(1000)
+    for now in (1003, 1006, 1009):
+        running.room(now)
+    assert running.late("idle", 1010).phase == "progress"
+
+
+def test_what_a_proxy_says_is_no_answer() -> None:
+    running = call()
+    running.begin(1000)
+    running.tunnel(1000)
+    running.hear()
+    assert (running.connecting, running.heard) == (True, False)
+    running.send()
+    running.hear()
+    assert (running.connecting, running.heard) == (False, True)
+    running.begin(1001)
+    assert (running.connecting, running.heard) == (False, False)
+    assert running.room(1001) == 99
 
 
 # Failures.
