@@ -304,6 +304,16 @@ def test_the_key_leaks_wherever_it_stands(got: dict[str, Any]) -> None:
     assert KEY not in repr(found)
 
 
+def test_a_key_leaks_that_is_no_bearer_token() -> None:
+    written = {"operation": "generate", "api_key": None, "expect": ERROR}
+    own = {"operation": "generate", "api_key": "another-key", "expect": ERROR}
+    play = case(written, own).fill(seed=0, port=1)
+    for told in ((error(code=play.key), error()), (error(), error(code=play.key))):
+        assert judge(play, told, NOTHING, frozenset()).fault is Fault.LEAK
+    assert judge(play, (error(), error(code="another-key")), NOTHING, frozenset()).fault is Fault.LEAK
+    assert judge(play, (error(code="another-key"), error()), NOTHING, frozenset()).passed
+
+
 def test_a_leak_is_a_fault_of_its_own() -> None:
     assert verdict(ERROR, error(code=KEY)).fault is Fault.LEAK
     assert verdict(ANSWER, answer(request_id=KEY)).fault is Fault.LEAK

@@ -177,6 +177,14 @@ def test_tool_calls(wanted: list[dict[str, Any]], path: str | None) -> None:
     assert paths({"response": {"text": "Hi", "tool_calls": wanted}}, got) == expected
 
 
+def test_arguments_that_no_reader_goes_down_to_are_not_the_value() -> None:
+    deep = {**CALLS[0], "arguments": "[" * 200_000 + "]" * 200_000}
+    wanted: dict[str, Any] = {"response": {"text": "Hi", "tool_calls": [{"arguments": {"json": [[]]}}]}}
+    assert paths(wanted, answer(choices=[{**CHOICE, "tool_calls": [deep]}])) == [
+        "/response/choices/0/tool_calls/0/arguments"
+    ]
+
+
 def test_an_id_that_must_be_there() -> None:
     got = answer(choices=[{**CHOICE, "tool_calls": [{**CALLS[0], "id": None}]}])
     wanted = {"response": {"text": "Hi", "tool_calls": [{"id": {"present": True}}]}}

@@ -71,12 +71,13 @@ def test_a_pointer_is_unescaped() -> None:
     assert paths({"all": {"body_absent": ["/a~1b/c~0d"]}}, one) == ["/requests/0/body/a~1b/c~0d"]
 
 
-DEEP = [b"[" * levels + b"]" * levels for levels in (102, 200_000)]
+DEEP = [b'{"a":' + b"[" * levels + b"]" * levels + b"}" for levels in (101, 200_000)]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a": "\xed\xa0\x80"}', *DEEP])
 def test_a_body_that_is_not_json_is_told_when_json_is_asked_for(body: bytes) -> None:
     assert paths({"all": {"body": {}}}, request(body)) == ["/requests/0/body"]
+    assert paths({"all": {"body_absent": ["/x"]}}, request(body)) == ["/requests/0/body"]
     assert paths({"all": {"method": "POST"}}, request(body)) == []
 
 
