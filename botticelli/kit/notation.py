@@ -81,7 +81,9 @@ def compile_exchange(exchange: Piece, defaults: Defaults, now: datetime) -> Scri
         raise CaseError("framing close needs an end of close, cut or reset")
     steps = _steps(exchange.get("body", []), defaults)
     whole = end in ("keep-alive", "close")
-    head = _head(exchange, framing, sum(len(step) for step in steps if isinstance(step, bytes)))
+    length = sum(len(step) for step in steps if isinstance(step, bytes))
+    # Of a body that is cut off, more is promised than comes, or nobody could see the cut.
+    head = _head(exchange, framing, length if whole else length + 1)
     body = _chunked(steps, whole=whole) if framing == "chunked" else steps
     return Script((fill_dates(head, now).encode("latin-1"), *body), end)
 

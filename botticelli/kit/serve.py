@@ -67,7 +67,7 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
     """
     with Player(host) as player:
         try:
-            stage = player.open(port=port)
+            stage = player.open(port=port, remembers=False)
         except OSError as error:
             raise KitError(f"cannot listen on {host}:{port}: {error}") from error
         stage.direct(_Programme(cases, stage.port))
@@ -98,11 +98,17 @@ def serve(
         KitError: The port is taken.
     """
     with serving(cases, port=port, host=host) as origin:
-        out.write(f"{origin}/v1  answers like a well-behaved server\n")
+        rows = [
+            ("base URL", "what answers there"),
+            (f"{origin}/v1", f"a well-behaved server with one model, {MODEL}"),
+        ]
         if len(cases) > _LISTED:
-            out.write(f"{origin}/CASE/v1  plays a case; botticelli list cases names {len(cases)}\n")
+            rows.append((f"{origin}/CASE/v1", f"one of {len(cases)} cases; botticelli list cases names them"))
         else:
-            out.writelines(f"{origin}/{case.id}/v1  {case.title}\n" for case in cases)
+            rows += [(f"{origin}/{case.id}/v1", case.title) for case in cases]
+        wide = max(len(address) for address, _ in rows)
+        out.writelines(f"{address:<{wide}}  {what}\n" for address, what in rows)
+        out.write("\nEvery API key will do, and every name of a model. Ctrl-C ends it.\n")
         out.flush()
         try:
             (until or threading.Event().wait)()

@@ -481,8 +481,7 @@ class TestProcess:
             text=True,
         )
         assert process.stdout is not None
-        first = process.stdout.readline()
-        second = process.stdout.readline()
+        _, first, second = (process.stdout.readline() for _ in range(3))
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert first.startswith("http://127.0.0.1:")

@@ -28,6 +28,15 @@ def script(exchange: dict[str, Any]) -> Script:
     return compile_exchange(exchange, Defaults("id-1", "org/m"), NOW)
 
 
+@pytest.mark.parametrize(("end", "promised"), [("keep-alive", 3), ("close", 3), ("cut", 4), ("reset", 4)])
+def test_a_body_of_known_length_that_is_cut_has_too_few_bytes(end: str, promised: int) -> None:
+    exchange = {"status": 200, "framing": "length", "body": [{"text": "abc"}], "end": end}
+    head, body = script(exchange).steps
+    assert isinstance(head, bytes)
+    assert f"Content-Length: {promised}\r\n".encode() in head
+    assert body == b"abc"
+
+
 def body(*pieces: dict[str, Any]) -> list[Step]:
     head, *steps = script({"status": 200, "framing": "none", "body": list(pieces)}).steps
     assert head == b"HTTP/1.1 200 OK\r\n\r\n"

@@ -14,6 +14,8 @@ import pytest
 from botticelli.kit.case import Case
 from botticelli.kit.errors import KitError
 from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.player import Stage
+from botticelli.kit.seen import Seen
 from botticelli.kit.serve import serve, serving
 
 CASE = Case(
@@ -110,17 +112,36 @@ def test_serve_says_where_and_ends_when_interrupted() -> None:
     out = io.StringIO()
 
     def interrupt() -> None:
-        origin = out.getvalue().partition("/v1")[0]
+        origin = out.getvalue().splitlines()[1].partition("/v1")[0]
         assert ask(origin, "GET", "/v1/models")[0] == 200
         raise KeyboardInterrupt
 
     serve([CASE], port=0, host="127.0.0.1", out=out, until=interrupt)
-    first, second = out.getvalue().splitlines()[:2]
-    assert first.endswith("/v1  answers like a well-behaved server")
-    assert second.endswith("/retry-then-answer/v1  Tries again")
+    head, echo, case, *_, last, _ = out.getvalue().split("\n")
+    column = head.index("what answers there")
+    assert (echo[:7], echo[column:]) == ("http://", "a well-behaved server with one model, botticelli/echo")
+    assert case[:column].rstrip().endswith("/retry-then-answer/v1")
+    assert case[column:] == "Tries again"
+    assert "API key" in out.getvalue()
+    assert last == ""
 
 
 def test_serve_does_not_list_hundreds() -> None:
     out = io.StringIO()
     serve([CASE] * 21, port=0, host="127.0.0.1", out=out, until=lambda: None)
-    assert out.getvalue().endswith("/CASE/v1  plays a case; botticelli list cases names 21\n")
+    assert "/CASE/v1  one of 21 cases; botticelli list cases names them\n" in out.getvalue()
+    assert "Tries again" not in out.getvalue()
+
+
+def test_serve_keeps_nothing_of_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = list[Seen]()
+    finish = Stage.finish
+
+    def noted(stage: Stage) -> Seen:
+        finished.append(finish(stage))
+        return finished[-1]
+
+    monkeypatch.setattr(Stage, "finish", noted)
+    with serving([]) as origin:
+        assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
+    assert finished == [Seen((), 1, ())]
