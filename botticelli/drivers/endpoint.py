@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import httpx
 
 import botticelli
 from botticelli.core.errors import ConfigurationError
-from botticelli.core.request import GenerateRequest
-from botticelli.dialects.openai.encode import encode_request
 from botticelli.dialects.openai.redaction import redact
-from botticelli.dialects.openai.rules import refuse
 from botticelli.protocol.call import Timeouts
 from botticelli.protocol.retry import RetryPolicy, check_number
 
 from . import settings
+from .asking import asked
 from .cache import cache_key
 from .coding import ACCEPTED
 from .headers import check_bill_to, check_headers, is_credential, secret_words
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
     from botticelli.core.catalog import Model
+    from botticelli.core.request import GenerateRequest
 
     from .provider import Provider
 
@@ -138,9 +136,6 @@ class Endpoint:
         Raises:
             RequestError: The format can't carry the request.
         """
-        given: Any = request
-        if not isinstance(given, GenerateRequest):
-            refuse("type", "$", f"the request must be a GenerateRequest, not {type(given).__name__}")
         body = self._encoded(request, stream=stream)
         key = None
         if self.cache is not None:
@@ -180,13 +175,8 @@ class Endpoint:
         return cache_key(str(url), headers.multi_items(), body)
 
     def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
-        return encode_request(
-            request,
-            model=self.model,
-            stream=stream,
-            max_tokens_field=self.provider.max_tokens_field,
-            read=_read_media,
-        )
+        field = self.provider.max_tokens_field
+        return asked(request, model=self.model, stream=stream, max_tokens_field=field)
 
     def summary(self) -> str:
         """What the driver's repr shows; a query may be somebody's secret."""
@@ -208,7 +198,3 @@ def _url(base: str, path: str) -> httpx.URL:
 def _policy(max_retries: int, backoff: float, max_retry_after: float) -> RetryPolicy:
     check_number("backoff", backoff)  # the policy has another word for it
     return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
-
-
-def _read_media(path: str) -> bytes:
-    return Path(path).read_bytes()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from botticelli.core.catalog import UsageTotals
 from botticelli.core.errors import BotticelliError, ConfigurationError, ModelsError
@@ -21,10 +21,11 @@ from botticelli.core.response import (
     ToolCalls,
 )
 
+from .asking import asked
 from .pieces import chunks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import Output
@@ -34,7 +35,8 @@ __all__ = ["Answer", "Piece", "Played", "Script"]
 Piece: TypeAlias = str | StreamChunk | BotticelliError
 Answer: TypeAlias = str | GenerateResponse | BotticelliError | Sequence[Piece]
 """One line of a script: a text, a whole answer, an error to raise, or the pieces of a stream (texts,
-chunks, and an error where it breaks off). Each of them can answer a whole call and a stream alike.
+chunks, and an error where it breaks off; an error or a final chunk is the last of them). Each of them can
+answer a whole call and a stream alike.
 """
 
 
@@ -43,21 +45,44 @@ class Script:
 
     Attributes:
         calls: The requests so far, each as it was when the call was made.
-        usage: The totals of the answers so far.
+        usage: The totals of the calls so far.
         model: The model's name.
     """
 
     def __init__(self, lines: Iterable[Answer], model: str) -> None:
+        """Check the lines.
+
+        Raises:
+            ConfigurationError: One of them can't be played; it says which.
+        """
         self.calls: list[GenerateRequest] = []
         self.usage = UsageTotals()
         self.model = model
-        self._lines = deque([lines] if isinstance(lines, str) else lines)
+        self._lines = deque(_checked(lines))
         self._closed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Refuse further calls."""
         self._closed = True
+
+    def check_open(self) -> None:
+        """Refuse what is asked of a closed driver.
+
+        Raises:
+            ConfigurationError: It is closed.
+        """
+        if self._closed:
+            raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
+
+    def take(self, request: GenerateRequest, *, stream: bool) -> GenerateRequest:
+        """The request as it is now, for `play`.
+
+        Raises:
+            RequestError: A driver that sends would refuse it.
+        """
+        asked(request, model=self.model, stream=stream)
+        return copy.deepcopy(request)
 
     def play(self, request: GenerateRequest) -> Played:
         """The answer to the next call.
@@ -66,8 +91,7 @@ class Script:
             ConfigurationError: The script is at its end, or closed.
         """
         with self._lock:
-            if self._closed:
-                raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
+            self.check_open()
             if not self._lines:
                 count = len(self.calls)
                 raise ConfigurationError(
@@ -75,36 +99,85 @@ class Script:
                     setting="script",
                     hint="add an answer",
                 )
-            self.calls.append(copy.deepcopy(request))
-            return Played(self._lines.popleft(), self.model)
+            self.calls.append(request)
+            return Played(self._lines.popleft(), request.model or self.model)
 
-    def follow(self, played: Played) -> Iterator[StreamChunk]:
-        """The chunks of an answer; once they have all come, it is counted.
-
-        Raises:
-            BotticelliError: The script holds it.
-        """
-        try:
-            yield from played.chunks()
-        except ModelsError as error:
-            error.during(provider="mock", model=self.model, attempts=1)
-            raise
+    def count(self, played: Played) -> None:
+        """A call is over, however it ended: it enters the totals."""
         with self._lock:
-            self.usage = self.usage.add(attempts=1, usage=played.response.usage)
+            self.usage = self.usage.add(
+                attempts=1, usage=played.response.usage, answered=bool(played.response.choices)
+            )
+
+
+_ANSWER = "a text, a GenerateResponse, an error, or a list of the pieces of a stream"
+_PIECE = "a text, a StreamChunk or an error"
+
+
+def _checked(lines: object) -> list[Answer]:
+    if isinstance(lines, str):
+        return [lines]
+    if not isinstance(lines, Iterable) or isinstance(lines, bytes | bytearray):
+        raise ConfigurationError.wrong("script", f"a text, or a list whose items are each {_ANSWER}", lines)
+    answers = list(cast("Iterable[object]", lines))
+    for place, answer in enumerate(answers):
+        _check_answer(answer, f"script[{place}]")
+    return cast("list[Answer]", answers)
+
+
+def _check_answer(answer: object, where: str) -> None:
+    if isinstance(answer, str | BotticelliError):
+        return
+    if isinstance(answer, GenerateResponse):
+        if not answer.choices:
+            raise ConfigurationError(
+                f"{where} is an answer without a choice, which no driver returns",
+                setting=where,
+                hint="give it one, or an EmptyResponseError instead",
+            )
+        return
+    if not isinstance(answer, Sequence) or isinstance(answer, bytes | bytearray):
+        raise ConfigurationError.wrong(where, _ANSWER, answer)
+    ended = False
+    for place, piece in enumerate(cast("Sequence[object]", answer)):
+        if not isinstance(piece, str | StreamChunk | BotticelliError):
+            raise ConfigurationError.wrong(f"{where}[{place}]", _PIECE, piece)
+        if ended:
+            raise ConfigurationError(
+                f"{where}[{place}] would never be played: the stream has ended before",
+                setting=f"{where}[{place}]",
+            )
+        ended = isinstance(piece, BotticelliError) or (isinstance(piece, StreamChunk) and piece.is_final)
 
 
 class Played:
     """One line of a script as chunks, and as the answer that they add up to.
 
+    The line isn't touched: an error or an answer that several lines share is a copy each time.
+
     Attributes:
+        model: Who was asked.
         response: The answer as far as `chunks` has been iterated.
     """
 
     def __init__(self, answer: Answer, model: str) -> None:
         self._answer = answer
-        self._model = model
+        self.model = model
         self._parts: dict[int, _Parts] = {}
         self.response = GenerateResponse(model=model)
+
+    @property
+    def refusal(self) -> BotticelliError | None:
+        """The error that stands in place of an answer, or None."""
+        return self._failed(self._answer) if isinstance(self._answer, BotticelliError) else None
+
+    def _failed(self, error: BotticelliError) -> BotticelliError:
+        error = copy.copy(error)
+        if self._parts and error.partial is None:
+            error.partial = self.response
+        if isinstance(error, ModelsError):
+            error.during(provider="mock", model=self.model, attempts=1)
+        return error
 
     def chunks(self) -> Iterator[StreamChunk]:
         """The chunks; exactly the last one is final.
@@ -114,21 +187,19 @@ class Played:
         """
         answer = self._answer
         if isinstance(answer, GenerateResponse):
-            self.response = answer
-            yield from chunks_of(answer)
+            self.response = copy.deepcopy(answer)
+            yield from chunks_of(self.response)
             return
         final = StreamChunk(is_final=True, finish_reason=FinishReason.STOP)
         for piece in [answer] if isinstance(answer, (str, BotticelliError)) else answer:
             if isinstance(piece, BotticelliError):
-                if self._parts and piece.partial is None:
-                    piece.partial = self.response
-                raise piece
+                raise self._failed(piece)
             chunk = StreamChunk(piece) if isinstance(piece, str) else piece
             self._parts.setdefault(chunk.choice, _Parts()).take(chunk)
-            self.response = self._built()
             if chunk.is_final:
                 final = chunk
                 break
+            self.response = self._built()
             yield chunk
         self._parts.setdefault(0, _Parts())
         self.response = self._built(final)
@@ -142,7 +213,7 @@ class Played:
             for choice in choices:
                 choice.finish_reason = final.finish_reason or FinishReason.STOP
                 choice.finish_reason_raw = str(choice.finish_reason)
-        return GenerateResponse(choices=choices, model=self._model, usage=final.usage if final else None)
+        return GenerateResponse(choices=choices, model=self.model, usage=final.usage if final else None)
 
 
 class _Parts:
