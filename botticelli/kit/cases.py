@@ -74,13 +74,17 @@ def check_folder(folder: Path) -> Iterator[str]:
 
 def _read(path: Path) -> tuple[Document, list[str]]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except (OSError, ValueError) as error:
         return {}, [f"cannot be read: {error}"]
     found = complaints("case", document)
     if found:
         return document if is_object(document) else {}, found
     return document, [*_misplaced(document, path), *_unplayable(document)]
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _misplaced(document: Document, path: Path) -> Iterator[str]:
