@@ -3,7 +3,7 @@
 The schemas are walked as they are, so a property test covers a new member the moment the contract
 has it. They use a part of JSON Schema only, and so does this: types, words, bounds, simple
 patterns, members, items, maps, references, `allOf`, and `if`/`then` that depend on the presence
-and values of members or on the type. Anything else is refused with a ContractDataError rather
+and values of members, on the number of items or on the type. Anything else is refused with a ContractDataError rather
 than passed over.
 
 May enter here: hypothesis and the contracts. Nothing of the driver: what it must read is drawn
@@ -131,6 +131,7 @@ class _Walk:
         least = max((part.schema.get("minItems", 0) for part in parts), default=0)
         most = min((part.schema.get("maxItems", least + 2) for part in parts), default=least + 2)
         size = self._draw(_sizes(least, least if depth > _DEEP else min(most, least + 2)))
+        parts = parts + self._flat(self._branches(parts, [None] * size))
         items = self._flat(part.inner("items") for part in parts if "items" in part.schema)
         # A contract that holds itself is at its deepest the second time.
         deeper = _DEEP + 1 if any(not part.pointer for part in items) else depth + 1
