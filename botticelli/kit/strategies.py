@@ -3,8 +3,8 @@
 The schemas are walked as they are, so a property test covers a new member the moment the contract
 has it. They use a part of JSON Schema only, and so does this: types, words, bounds, simple
 patterns, members, items, maps, references, `allOf`, and `if`/`then` that depend on the presence
-and values of members, on the number of items or on the type. Anything else is refused with a ContractDataError rather
-than passed over.
+and values of members, on the number of items or on the type. Anything else is refused with a
+ContractDataError rather than passed over.
 
 May enter here: hypothesis and the contracts. Nothing of the driver: what it must read is drawn
 from what is published, never from what it happens to accept.
