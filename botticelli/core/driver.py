@@ -1,8 +1,13 @@
-"""What a driver is: two protocols that a third party implements without inheriting. No wire, no I/O."""
+"""What a driver is: two protocols that a third party implements without inheriting. No wire, no I/O.
+
+They hold what every driver must have and nothing more; ours have `usage` and are context managers besides.
+A type checker holds a class to them. ``isinstance`` refuses to: it would look for names only, and those of a
+sync driver and an async one are the same.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 
@@ -10,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
-    from .catalog import Model, UsageTotals
+    from .catalog import Model
     from .request import GenerateRequest
     from .response import GenerateResponse, RateLimits, StreamChunk
 
@@ -24,7 +29,21 @@ __all__ = [
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a driver can carry; what a given model makes of it is the model's affair."""
+    """What a driver can carry; what a given model makes of it is the model's affair.
+
+    Attributes:
+        streaming: Answers in pieces as they are made, not only whole ones cut up.
+        tools: `GenerateRequest.tools`, and the model's calls of them.
+        structured_output: `ResponseFormat.json_schema`.
+        logprobs: Log probabilities of tokens.
+        multiple_choices: More than one answer (`GenerateRequest.n`).
+        images: `Image` in messages.
+        audio: `Audio` in messages.
+        documents: `Document` in messages.
+        video: `Video` in messages; the OpenAI format has no part for it.
+        reasoning: The model's thinking, apart from its answer.
+        models: A list of what the server serves.
+    """
 
     streaming: bool = True
     tools: bool = True
@@ -40,7 +59,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerateStream(Protocol):
-    """An answer that arrives in pieces: iterate it inside ``with``; leaving closes the connection."""
+    """An answer that arrives in pieces: iterate it inside ``with``; leaving closes the connection.
+
+    Entering and iterating raise errors of the tree in `botticelli.core.errors`, with what had come as their
+    `partial`. Exactly one chunk, the last, is final.
+    """
 
     @property
     def response(self) -> GenerateResponse:
@@ -77,9 +100,16 @@ class AsyncGenerateStream(Protocol):
         ...
 
 
-@runtime_checkable
 class BotticelliDriver(Protocol):
-    """A way to talk to a model. Safe to share between threads."""
+    """A way to talk to a model. Safe to share between threads.
+
+    Example:
+        >>> from botticelli import BotticelliDriver, GenerateRequest, Message, MockDriver
+        >>> def ask(driver: BotticelliDriver, question: str) -> str:
+        ...     return driver.generate(GenerateRequest(messages=[Message.user(question)])).text
+        >>> ask(MockDriver(["42"]), "What is six by seven?")
+        '42'
+    """
 
     @property
     def provider_name(self) -> str:
@@ -98,12 +128,7 @@ class BotticelliDriver(Protocol):
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the newest answer's headers said, or None."""
-        ...
-
-    @property
-    def usage(self) -> UsageTotals:
-        """What it has used so far."""
+        """What the newest answer's headers said; None before the first, or where they said nothing."""
         ...
 
     def generate(self, request: GenerateRequest) -> GenerateResponse:
@@ -115,11 +140,19 @@ class BotticelliDriver(Protocol):
         ...
 
     def generate_stream(self, request: GenerateRequest) -> GenerateStream:
-        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated."""
+        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+
+        Raises:
+            RequestError: The request can't be expressed; whatever else goes wrong, the stream raises.
+        """
         ...
 
     def models(self) -> list[Model]:
-        """What the server serves."""
+        """What the server serves, in its own order.
+
+        Raises:
+            BotticelliError: As above.
+        """
         ...
 
     def close(self) -> None:
@@ -127,7 +160,6 @@ class BotticelliDriver(Protocol):
         ...
 
 
-@runtime_checkable
 class AsyncBotticelliDriver(Protocol):
     """The same for asyncio and trio. Safe to share between the tasks of one event loop."""
 
@@ -148,12 +180,7 @@ class AsyncBotticelliDriver(Protocol):
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the newest answer's headers said, or None."""
-        ...
-
-    @property
-    def usage(self) -> UsageTotals:
-        """What it has used so far."""
+        """What the newest answer's headers said; None before the first, or where they said nothing."""
         ...
 
     async def generate(self, request: GenerateRequest) -> GenerateResponse:
@@ -165,11 +192,19 @@ class AsyncBotticelliDriver(Protocol):
         ...
 
     def generate_stream(self, request: GenerateRequest) -> AsyncGenerateStream:
-        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated."""
+        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+
+        Raises:
+            RequestError: The request can't be expressed; whatever else goes wrong, the stream raises.
+        """
         ...
 
     async def models(self) -> list[Model]:
-        """What the server serves."""
+        """What the server serves, in its own order.
+
+        Raises:
+            BotticelliError: As above.
+        """
         ...
 
     async def close(self) -> None:
