@@ -147,6 +147,8 @@ def _judge_call(
         findings.add(Fault.CRASH, Mismatch(place, "an outcome", got.message))
         return
     answer, invalid = _valid(got)
+    secrets = frozenset(filter(None, (play.key, call.neutral["api_key"])))
+    findings.add(Fault.LEAK, *_placed(laws.leaks(secrets, answer), place))
     if invalid:
         text = "; ".join(invalid[:5])
         findings.add(Fault.INVALID, Mismatch(place, "an outcome that keeps its schema", text))
@@ -177,8 +179,6 @@ def _judge_answer(
     found = min(best, key=lambda m: (any(not x.path for x in m), len(m)))
     findings.add(_fault(found, got), *_placed(found, place))
     findings.remarks += [] if found else _remarks(call, best, got, place)
-    secrets = frozenset(filter(None, (play.key, call.neutral["api_key"])))
-    findings.add(Fault.LEAK, *_placed(laws.leaks(secrets, got), place))
     operation = call.neutral["operation"]
     broken = laws.answer(operation, got, usage_sent=play.usage_sent)
     findings.add(Fault.SILENT, *_placed(broken, place))
@@ -208,4 +208,6 @@ def _remarks(call: Call, found: Sequence[Sequence[Mismatch]], got: Object, place
     if kinds and got["error"]["kind"] != kinds[0]:
         yield f"{where}{got['error']['kind']} is accepted, {kinds[0]} is more precise"
     if fits:
-        yield f"{where}accepted, though {next(iter(call.expect[0]))} is the better outcome"
+        better = next(iter(call.expect[0]))
+        more = "one that tells more" if better in got else better
+        yield f"{where}accepted, though {more} is the better outcome"

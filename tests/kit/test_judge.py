@@ -122,6 +122,10 @@ def test_what_is_right_but_could_be_better_is_remarked() -> None:
     assert verdict(ERROR, error("rate_limit")).remarks == ()
     [remark] = verdict(ERROR, error("server")).remarks
     assert remark == "server is accepted, rate_limit is more precise"
+    full = [{"error": {"kind": ["rate_limit"], "status": 429}}, *ERROR]
+    assert verdict(full, error("rate_limit", status=429)).remarks == ()
+    [remark] = verdict(full, error("rate_limit")).remarks
+    assert remark == "accepted, though one that tells more is the better outcome"
     [remark] = verdict([*ANSWER, *ERROR], error("rate_limit")).remarks
     assert remark == "accepted, though response is the better outcome"
 
@@ -294,6 +298,8 @@ def test_a_usage_is_the_servers_or_none(*, sent: bool) -> None:
         answer(finish_reason_raw={"a/b": [{f"x{KEY}": 1}]}),
         {**error(), "partial_chunks": ["", KEY]},
         {"models": [KEY]},
+        {"unsupported": f"no call with {KEY}"},
+        {"response": {"choices": [], "key": KEY}},
         {"cancelled": True, "partial_chunks": [KEY]},
     ],
 )
