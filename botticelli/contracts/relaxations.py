@@ -103,8 +103,9 @@ class Relaxations:
 
         Args:
             example: As `instance` takes it, or with `body` as text, or with `replace` (a piece of
-                the base's compact text and what stands in its place), or with `events` or `lines`
-                (each the name of a base, or an example, or `data` as text). `cut` takes so many
+                the base's compact text and what stands in its place), or with `nested` (the levels
+                of lists in a member that is put first), or with `events` or `lines` (each the name
+                of a base, or an example, or `data` as text). `cut` takes so many
                 characters off the end, `separator` stands between events, `encoding` is UTF-8
                 unless given.
         """
@@ -129,6 +130,9 @@ class Relaxations:
         if "body" in example:
             return str(example["body"])
         text = _compact(self.instance(example))
+        if "nested" in example:
+            levels: int = example["nested"]
+            text = f'{{"x":{"[" * levels}{"]" * levels},{text[1:]}'
         if "replace" in example:
             old, new = example["replace"]
             if old not in text:

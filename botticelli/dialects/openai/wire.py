@@ -323,6 +323,7 @@ class Model(msgspec.Struct):
     object: Literal["model"]
     created: int
     owned_by: str
+    shutdown_date: str | None | UnsetType = UNSET
 
 
 class ModelList(msgspec.Struct):
