@@ -298,6 +298,7 @@ def test_a_usage_is_the_servers_or_none(*, sent: bool) -> None:
         answer(finish_reason_raw={"a/b": [{f"x{KEY}": 1}]}),
         {**error(), "partial_chunks": ["", KEY]},
         {"models": [KEY]},
+        answer(logprobs={KEY: [KEY]}),
         {"unsupported": f"no call with {KEY}"},
         {"response": {"choices": [], "key": KEY}},
         {"cancelled": True, "partial_chunks": [KEY]},

@@ -36,6 +36,8 @@ def test_part_escapes_its_pointers_and_compares_lists_whole() -> None:
     assert [m.path for m in part([1], [1, 2], "/x")] == ["/x"]
     assert list(part({"a": {"b": 1}}, {"a": 1}, "")) == [Mismatch("/a", '{"b": 1}', "1")]
     assert list(part({"a": 1}, {}, "")) == [Mismatch("/a", "1", "nothing")]
+    assert list(part({"a": None}, {}, "")) == [Mismatch("/a", "null", "nothing")]
+    assert list(part({"a": None}, {"a": None}, "")) == []
 
 
 def test_within_says_its_bounds() -> None:
