@@ -19,7 +19,6 @@ from botticelli.core.response import (
 )
 from botticelli.dialects.openai.choices import ChoiceState
 from botticelli.dialects.openai.notes import Notes
-from botticelli.dialects.openai.repair import UnmendableError
 from botticelli.dialects.openai.wire import FastChoice, FastDelta
 
 CALL = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -167,7 +166,7 @@ def test_a_slip_of_a_call_is_noted_at_its_choice() -> None:
         (["length", ""], "length", ["finish-reason-empty"]),
         (["eos_token"], "eos_token", ["finish-reason-unknown"]),
         (["stop", "stop"], "stop", ["finish-reason-repeated"]),
-        (["tool_calls", "stop"], "tool_calls", ["finish-reason-repeated", "tool-calls-missing"]),
+        (["length", "stop"], "length", ["finish-reason-repeated"]),
         (["eos", "length"], "length", ["finish-reason-repeated", "finish-reason-unknown"]),
         (["length", "eos"], "length", ["finish-reason-repeated", "finish-reason-unknown"]),
         (["eos", "end_turn"], "eos", ["finish-reason-repeated", "finish-reason-unknown"]),
@@ -309,9 +308,11 @@ def test_an_empty_snapshot_is_none() -> None:
     assert (heard.choice.settle(), heard.codes()) == (None, [])
 
 
-def test_a_snapshot_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(UnmendableError):
-        settled({"content": "Hi", "tool_calls": "f()"})
+def test_a_snapshot_that_cannot_be_read_is_refused_and_the_rest_of_it_told() -> None:
+    heard, told = settled({"content": "Hi", "tool_calls": "f()"})
+    assert told == StreamChunk("Hi")
+    assert heard.notes.fault is not None
+    assert heard.notes.fault.path == "$.choices[0].message.tool_calls"
 
 
 # Pieces that are merged.

@@ -24,7 +24,13 @@ WHOLE = [
         and entry.inside.get("asked") != "stream"
     )
 ]
-OUTSIDE = [entry for entry in WHOLE if "kind" in entry.outside and entry.outside.get("asked") != "stream"]
+OUTSIDE = [
+    entry
+    for entry in WHOLE
+    if "kind" in entry.outside
+    and entry.outside.get("asked") != "stream"
+    and entry.outside.get("contract", "response") == "response"
+]
 
 
 def named(entries: list[Relaxation]) -> list[Any]:
@@ -68,7 +74,7 @@ def test_no_body_is_no_answer(body: bytes) -> None:
         decode_response(body, status=204)
 
 
-@pytest.mark.parametrize("choices", [[], None, [None]])
+@pytest.mark.parametrize("choices", [[], None])
 def test_an_answer_without_choices_is_empty(choices: Any) -> None:
     with pytest.raises(EmptyResponseError, match="no choices"):
         decode_response(changed(choices=choices))
@@ -128,6 +134,7 @@ def test_an_error_beside_nothing_hands_over_nothing() -> None:
         (b"[1]", "", "$", "not an object"),
         (b'"Hi"', "", "$", "not an object"),
         (b'{"choices":"Hi"}', "", "$.choices", "can't be read as the format"),
+        (b'{"choices":[{"message":5}]}', "", "$.choices[0].message", "can't be read as the format"),
     ],
 )
 def test_what_is_no_answer_is_malformed_and_says_where(
@@ -137,6 +144,46 @@ def test_what_is_no_answer_is_malformed_and_says_where(
         decode_response(body, content_type=label, status=201)
     assert words in str(caught.value)
     assert (caught.value.path, caught.value.status, caught.value.body) == (path, 201, body)
+
+
+def test_what_can_be_read_beside_what_cannot_is_carried() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "Hi", "refusal": None, "tool_calls": [call, 5]}
+    with pytest.raises(MalformedResponseError) as caught:
+        decode_response(changed(choices=[{**json.loads(ANSWER)["choices"][0], "message": message}]))
+    assert caught.value.path == "$.choices[0].message.tool_calls[1]"
+    partial = caught.value.partial
+    assert partial is not None
+    assert (partial.text, [call.name for call in partial.tool_calls], partial.id) == ("Hi", ["f"], "a1")
+    assert partial.usage is not None
+    assert partial.raw == caught.value.body
+
+
+def calling(**message: Any) -> bytes:
+    """A choice that stopped to call tools."""
+    held = {"role": "assistant", "content": None, "refusal": None, **message}
+    choice = {**json.loads(ANSWER)["choices"][0], "message": held, "finish_reason": "tool_calls"}
+    return changed(choices=[choice])
+
+
+@pytest.mark.parametrize("message", [{}, {"content": ""}, {"tool_calls": []}, {"reasoning": "I call f."}])
+def test_a_call_that_was_announced_and_got_lost_is_malformed(message: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponseError, match="neither call nor text") as caught:
+        decode_response(calling(**message))
+    assert caught.value.path == "$.choices[0].message.tool_calls"
+    partial = caught.value.partial
+    assert partial is not None
+    assert (partial.id, partial.reasoning) == ("a1", message.get("reasoning"))
+    assert partial.usage is not None
+
+
+@pytest.mark.parametrize("message", [{"content": "Hi"}, {"refusal": "No."}])
+def test_words_in_place_of_an_announced_call_are_the_answer(message: dict[str, Any]) -> None:
+    assert codes(calling(**message)) == ["tool-calls-missing"]
+
+
+def test_the_old_form_of_a_call_is_the_announced_call() -> None:
+    assert codes(calling(function_call={"name": "f", "arguments": "{}"})) == []
 
 
 @pytest.mark.parametrize("rest", [ANSWER, b'{"error":"x"}', b"data: " + ANSWER, b"1\n" + ANSWER])

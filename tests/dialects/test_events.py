@@ -114,7 +114,13 @@ def test_one_value_over_several_lines_is_one_event() -> None:
         (event() + b"DONE", "$", "more than one value"),
         (event() + b"\n{", "$", "more than one value"),
         (event(choices="Hi"), "$.choices", "can't be read"),
+        (event(choices=""), "$.choices", "can't be read"),
+        (event(choices=[None]), "$.choices[0]", "can't be read"),
         (speaking("Hi", index=0, delta=["Hi"]), "$.choices[0].delta", "can't be read"),
+        (speaking(["Hi", 5]), "$.choices[0].delta.content[1]", "can't be read"),
+        (speaking("", delta={"tool_calls": {}}), "$.choices[0].delta.tool_calls", "can't be read"),
+        (speaking("", delta={"tool_calls": [None]}), "$.choices[0].delta.tool_calls[0]", "can't be read"),
+        (speaking("", delta={"function_call": "f()"}), "$.choices[0].delta.function_call", "can't be read"),
     ],
 )
 def test_an_event_that_cannot_be_read_is_an_error_that_says_where(data: bytes, path: str, words: str) -> None:
@@ -280,7 +286,7 @@ def test_without_an_audit_only_what_has_to_be_mended_is_noted() -> None:
         (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}', 3, []),
         (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":"3"}', 3, ["usage-tokens-type"]),
         (b"[3]", None, ["usage-type"]),
-        (b'"3"', None, ["usage-type"]),
+        (b'"3"', None, ["field-type"]),
         (b"null", None, ["usage-null"]),
     ],
 )

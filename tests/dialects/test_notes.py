@@ -32,3 +32,12 @@ def test_they_come_in_the_order_of_first_sight() -> None:
         ("b", "$", 2),
         ("a", "$", 1),
     ]
+
+
+def test_the_first_that_cannot_be_read_is_the_fault() -> None:
+    notes = Notes()
+    assert notes.fault is None
+    notes.refuse("$.a", {"b": "é"})
+    notes.refuse("$.c", 5)
+    assert notes.fault == ("$.a", 'a part of the answer can\'t be read as the format: {"b":"é"}')
+    assert notes.deviations() == []

@@ -828,3 +828,68 @@ def test_an_audit_reads_the_same_answer() -> None:
     plain, audit = Heard(body), Heard(body, audit=True)
     assert (plain.chunks, plain.final) == (audit.chunks, audit.final)
     assert plain.answer.choices == audit.answer.choices
+
+
+# What can't be read, and what got lost.
+
+
+@pytest.mark.parametrize("audit", [False, True])
+@pytest.mark.parametrize(
+    ("odd", "path"),
+    [
+        (choice(0, content="Ho", tool_calls=[{"index": 0, "function": "f()"}]), "tool_calls[0].function"),
+        (choice(0, content="Ho", tool_calls=[{"index": 0, "function": False}]), "tool_calls[0].function"),
+        (choice(0, content="Ho", tool_calls=[{"index": 0}, 5]), "tool_calls[1]"),
+        (choice(0, content="Ho", function_call=[]), "function_call"),
+        (choice(0, content=["Ho", None]), "content[1]"),
+        (choice(0, content=[{"text": "Ho"}, {"text": {}}]), "content[1].text"),
+    ],
+)
+def test_of_an_event_that_cannot_be_read_as_a_whole_the_rest_is_delivered(
+    odd: dict[str, Any], path: str, audit: bool
+) -> None:
+    heard = Heard(HI + event(chunk(odd)) + HI + STOP + DONE, audit=audit)
+    assert type(heard.error) is MalformedResponseError
+    assert heard.error.path == f"$.choices[0].delta.{path}"
+    assert heard.error.body.startswith(b'{"id"')
+    assert heard.error.partial is not None
+    assert heard.error.partial.text.removesuffix("{}").removesuffix("null") == "HiHo"
+    assert "".join(chunk.text for chunk in heard.chunks) == heard.error.partial.text
+
+
+def test_an_error_in_an_event_that_cannot_be_read_is_told_first() -> None:
+    odd = choice(0, "error", tool_calls=[{"index": 0, "function": 5}])
+    assert type(Heard(event(chunk(odd))).error) is StreamError
+
+
+def test_a_call_that_was_announced_and_got_lost_is_malformed_at_the_end() -> None:
+    thought = event(chunk(choice(0, reasoning="I call f.")))
+    heard = Heard(thought + stops("tool_calls", usage=USAGE) + DONE)
+    assert type(heard.error) is MalformedResponseError
+    assert heard.error.path == "$.choices[0].message.tool_calls"
+    partial = heard.error.partial
+    assert partial is not None
+    assert (partial.reasoning, partial.usage, partial.id) == ("I call f.", COUNTED, "a")
+
+
+def test_without_a_word_it_carries_what_else_came() -> None:
+    error = Heard(stops("tool_calls", usage=USAGE) + DONE).error
+    assert error is not None
+    assert error.partial is not None
+    assert error.partial.usage == COUNTED
+
+
+def test_words_in_place_of_an_announced_call_are_the_answer() -> None:
+    heard = Heard(HI + stops("tool_calls") + DONE)
+    assert [(note.code, note.count) for note in heard.stream.response.deviations] == [
+        ("tool-calls-missing", 1)
+    ]
+
+
+def test_a_snapshot_that_cannot_be_read_is_malformed_at_the_end() -> None:
+    odd = {**choice(0, "stop"), "message": {"content": "Hi", "tool_calls": 5}}
+    heard = Heard(event(chunk(odd)) + DONE)
+    assert type(heard.error) is MalformedResponseError
+    assert heard.error.path == "$.choices[0].message.tool_calls"
+    assert heard.error.partial is not None
+    assert heard.error.partial.text == "Hi"

@@ -53,11 +53,7 @@ def build(answer: wire.Response, plain: list[dict[str, Any]] | None, notes: Note
 
 
 def mended(value: dict[str, Any], notes: Notes) -> GenerateResponse:
-    """The answer in an object that breaks the format, by the repair path.
-
-    Raises:
-        UnmendableError: If a part of the answer would be lost.
-    """
+    """The answer in an object that breaks the format, by the repair path."""
     from .repair import mend
 
     choices: Any = value.get("choices")
@@ -110,7 +106,8 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, notes: Notes
 
 
 def _calls(message: dict[str, Any]) -> list[ToolCall]:
-    calls = [parts.tool_call(call) for call in message.get("tool_calls") or () if is_object(call)]
+    told = message.get("tool_calls")
+    calls = [parts.tool_call(call) for call in told if is_object(call)] if is_array(told) else []
     legacy = message.get("function_call")
     if legacy and is_object(legacy):
         call = parts.tool_call({"function": legacy})

@@ -60,7 +60,7 @@ class Assembly:
             chunks: Where to put what it brings.
 
         Returns:
-            Whether a choice in it has failed.
+            Whether a choice in it has failed, or can't be read.
         """
         broken = False
         if not self._introduced:
@@ -99,6 +99,7 @@ class Assembly:
                             state.late()
                 else:
                     self._rich(state, delta, choice.logprobs, chunks)
+                    broken = broken or self._structural.fault is not None
             elif choice.logprobs is not None:
                 self._rich(state, _NO_DELTA, choice.logprobs, chunks)
             if choice.finish_reason is not None:
@@ -154,11 +155,7 @@ class Assembly:
         return [index for index, state in self.choices.items() if state.finish is None]
 
     def settle(self) -> list[StreamChunk]:
-        """At the end: let messages that came in the stream count for what no delta told.
-
-        Raises:
-            UnmendableError: If a part of one can't be read.
-        """
+        """At the end: let messages that came in the stream count for what no delta told."""
         if self._usages > 1:
             self._notes.add("usage-repeated", "$.usage", count=self._usages - 1)
         return [chunk for state in self.choices.values() if (chunk := state.settle())]

@@ -153,14 +153,14 @@ class ChoiceState:
 
         Returns:
             What it brings, or None.
-
-        Raises:
-            UnmendableError: If a part of it can't be read.
         """
         if self._message is None:
             return None
-        snapshot = {"index": self.index, "message": self._message}
-        whole = mended({"choices": [snapshot]}, Notes()).choices[0]
+        message = self._message if not isinstance(self._message, str) else {"content": self._message}
+        snapshot = {"index": self.index, "message": message}
+        told = Notes()
+        whole = mended({"choices": [snapshot]}, told).choices[0]
+        self._notes.fault = self._notes.fault or told.fault
         calls = [
             {"index": position, "id": call.id, "type": call.type, **_inner(call), **call.extra}
             for position, call in enumerate(whole.tool_calls)

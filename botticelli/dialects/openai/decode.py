@@ -18,7 +18,6 @@ from .embedded import is_error
 from .failure import MAX_BODY, embedded_failure
 from .jsontext import is_array, is_object
 from .notes import Notes
-from .repair import UnmendableError
 
 if TYPE_CHECKING:
     from botticelli.core.response import GenerateResponse
@@ -66,7 +65,8 @@ def decode_response(
 
     Raises:
         EmptyResponseError: If there is no choice in it.
-        MalformedResponseError: If it isn't JSON, or not an answer, or a part of the answer can't be read.
+        MalformedResponseError: If it isn't JSON, or not an answer, or a part of the answer can't be read;
+            `partial` has the rest.
         StreamError: If it is an error in spite of its status.
     """
     notes = Notes()
@@ -84,6 +84,17 @@ def decode_response(
             notes.add(code)
     response.deviations = notes.deviations()
     response.raw = body
+    if notes.fault is not None:
+        raise MalformedResponseError(
+            notes.fault.message,
+            path=notes.fault.path,
+            status=status,
+            body=body[:MAX_BODY],
+            partial=response if response.choices else None,
+        )
+    if not response.choices:
+        message = f"the answer has no choices: {jsontext.excerpt(body)!r}"
+        raise EmptyResponseError(message, status=status, body=body[:MAX_BODY])
     return response
 
 
@@ -141,21 +152,10 @@ class _Odd:
             raise self._failure(body[:MAX_BODY], partial=_delivered(value))
         if not is_object(value):
             raise self._malformed(f"the answer is JSON but not an object: {jsontext.excerpt(body)!r}")
-        response = self._mended(value, notes)
-        if isinstance(response, MalformedResponseError):
-            raise response
-        if not response.choices:
-            message = f"the answer has no choices: {jsontext.excerpt(body)!r}"
-            raise EmptyResponseError(message, status=self._status, body=body[:MAX_BODY])
+        response = _mended(value, notes)
+        if response is None:
+            raise self._malformed("the answer is nested too deeply to be read")
         return response
-
-    def _mended(self, value: dict[str, Any], notes: Notes) -> GenerateResponse | MalformedResponseError:
-        try:
-            return mended(value, notes)
-        except UnmendableError as error:
-            return self._malformed(str(error), error.path)
-        except RecursionError:
-            return self._malformed("the answer is nested too deeply to be read")
 
     def _value(self, notes: Notes) -> Any:
         found = jsontext.attempt(self._body)
@@ -193,8 +193,13 @@ def _delivered(value: Any) -> GenerateResponse | None:
     """What an error that came beside choices had delivered."""
     if not is_object(value) or not is_array(value.get("choices")):
         return None
+    response = _mended(value, Notes())
+    return response if response and any(choice.outputs for choice in response.choices) else None
+
+
+def _mended(value: dict[str, Any], notes: Notes) -> GenerateResponse | None:
+    """The answer, or None if it is nested too deeply to be read."""
     try:
-        response = mended(value, Notes())
-    except (UnmendableError, RecursionError):
+        return mended(value, notes)
+    except RecursionError:
         return None
-    return response if any(choice.outputs for choice in response.choices) else None

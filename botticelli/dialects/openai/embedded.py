@@ -27,8 +27,8 @@ def is_error(value: Any) -> bool:
     """Whether a JSON value that came with a 2xx is an error all the same.
 
     An ``error`` member decides wherever it stands, if it holds anything: servers send ``{}``, ``""`` and
-    ``{"code": 0}`` to say that there is none. Other words (``detail``, a ``message`` that is text) tell only
-    where there is nothing of an answer beside them.
+    ``{"code": 0, "message": ""}`` to say that there is none. Other words (``detail``, a ``message`` that is
+    text) tell only where there is nothing of an answer beside them.
     """
     if is_array(value):
         return bool(value) and is_object(value[0]) and _says(value[0].get("error"))
@@ -54,14 +54,5 @@ def _failed(choice: Any) -> bool:
 
 
 def _says(value: Any) -> bool:
-    """Whether there is anything in a value: some text, a number but zero, true."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if is_object(item):
-            pending.extend(item.values())
-        elif is_array(item):
-            pending.extend(item)
-        elif item:
-            return True
-    return False
+    """Whether a value, or a member of it, is neither empty nor zero."""
+    return any(value.values()) if is_object(value) else bool(value)

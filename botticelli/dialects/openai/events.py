@@ -17,7 +17,7 @@ from . import jsontext, wire
 from .embedded import is_error
 from .failure import MAX_BODY
 from .jsontext import is_array, is_object
-from .repair import UnmendableError, mend
+from .repair import mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class EventReader:
 
         Raises:
             StreamError: If it is an error.
-            MalformedResponseError: If it can't be read: to skip it would be to lose text.
+            MalformedResponseError: If it can't be read, after what can: to skip it would be to lose text.
         """
         data = event.data.strip()
         if is_done(data):
@@ -95,6 +95,7 @@ class EventReader:
 
         Raises:
             StreamError: If it is an error, after the chunk if that has choices.
+            MalformedResponseError: If it can't be read as a whole, after the chunk.
         """
         value, _ = self._value(event.data)
         if self._audit:
@@ -104,18 +105,21 @@ class EventReader:
             yield chunk
         if failed:
             raise self._failure(event.data)
+        self._check(event.data)
         if chunk.choices is None:
             code = "choices-null" if "choices" in value else "choices-missing"
             self._structural.add(code, "$.choices", "$.choices")
 
     def failed(self, event: Event) -> Iterator[wire.FastChunk]:
-        """Look at an event whose chunk has been taken and may tell of an error.
+        """Look at an event whose chunk has been taken, and told of an error or can't be read as a whole.
 
         Raises:
-            StreamError: If it does.
+            StreamError: If it is an error.
+            MalformedResponseError: If it can't be read.
         """
         if is_error(self._value(event.data)[0]):
             raise self._failure(event.data)
+        self._check(event.data)
         yield from ()
 
     def usage(self, value: Any, notes: Notes) -> wire.Usage | None:
@@ -166,15 +170,16 @@ class EventReader:
             yield None
 
     def _chunk(self, value: dict[str, Any], data: bytes) -> Iterator[wire.FirstChunk]:
-        fault: MalformedResponseError | None = None
-        try:
-            if self._audit:
-                self._hold_to_contract(value, data)
-            yield mend(value, wire.FirstChunk, self._structural)
-        except UnmendableError as error:
-            fault = self.malformed(str(error), data, error.path)
+        if self._audit:
+            self._hold_to_contract(value, data)
+        yield mend(value, wire.FirstChunk, self._structural)
+        self._check(data)
+
+    def _check(self, data: bytes) -> None:
+        """Raise for what couldn't be read of an event, once the rest of it has been taken."""
+        fault = self._structural.fault or self._notes.fault
         if fault is not None:
-            raise fault
+            raise self.malformed(fault.message, data, fault.path)
 
 
 def json_lines(data: bytes) -> list[bytes] | None:

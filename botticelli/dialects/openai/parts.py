@@ -23,6 +23,7 @@ from botticelli.core.response import (
 
 from . import jsontext, wire
 from .jsontext import is_array, is_object
+from .notes import Fault
 
 if TYPE_CHECKING:
     from .notes import Notes
@@ -163,7 +164,13 @@ def choice(
     if calls:
         outputs.append(ToolCalls(distinct(calls, index, notes, path)))
     elif finish == "tool_calls":
-        notes.add("tool-calls-missing", f"{path}.message.tool_calls", "$.choices[].message.tool_calls")
+        place = f"{path}.message.tool_calls"
+        if text or refusal:
+            notes.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
+        else:
+            # Whoever runs the tools and asks again would be asking the same for ever.
+            lost = Fault(place, "the finish reason is tool_calls, but there is neither call nor text")
+            notes.fault = notes.fault or lost
     return Choice(
         index=index,
         outputs=outputs,

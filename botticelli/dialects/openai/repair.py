@@ -1,9 +1,10 @@
 """The repair path: plain values that break the format -> wire structs, each liberty noted. No bytes, no I/O.
 
-One walk along the structs' own types mends or drops what doesn't fit. What may hold a part of the answer
-and can't be mended is refused, because to drop it would be to lose text in silence. The structs it builds
-hold None (in a required member) or UNSET where the server sent nothing usable, whatever their annotations
-say, so that a made-up default can't pass for an answer.
+One walk along the structs' own types mends or drops what doesn't fit. What may hold parts of the answer
+and isn't what the format says is refused: to drop it would be to lose them in silence. The walk goes on all
+the same, for the error to carry the rest. The structs it builds hold None (in a required member) or
+UNSET where the server sent nothing usable, whatever their annotations say, so that a made-up default can't
+pass for an answer.
 """
 
 from __future__ import annotations
@@ -26,29 +27,30 @@ if TYPE_CHECKING:
     from .codes import Problem
     from .notes import Notes
 
-__all__ = ["UnmendableError", "content_parts", "mend"]
+__all__ = ["content_parts", "mend"]
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 _DROP: Any = object()
 
-_BEARING = (".choices", "choices[]", ".message", ".delta", "tool_calls", "tool_calls[]")
-"""Where a value of another type than the format's may still be a part of the answer."""
+_BEARING = (
+    ".choices",
+    "choices[]",
+    ".message",
+    ".delta",
+    ".tool_calls",
+    "tool_calls[]",
+    ".function",
+    ".custom",
+    ".function_call",
+)
+"""Where a value of another type than the format's is refused: parts of the answer stand inside. A single text
+or number of another type is never worth an answer: the text is its JSON, the number unknown."""
+
+_NEVER_NULL = ("choices[]", "tool_calls[]", ".custom")
+"""Where null, too, is one of another type."""
 
 _TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
 """Where whatever isn't text is taken as its JSON text."""
-
-
-class UnmendableError(ValueError):
-    """Something that may hold a part of the answer can't be read.
-
-    Attributes:
-        path: Where it stands.
-    """
-
-    def __init__(self, path: str, value: Any) -> None:
-        shown = jsontext.excerpt(jsontext.write(value).encode(), limit=80)
-        super().__init__(f"a part of the answer can't be read as the format: {shown}")
-        self.path = path
 
 
 def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
@@ -57,13 +59,10 @@ def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
     Args:
         value: What `jsontext.read` gave.
         shape: One of the structs of `wire`.
-        notes: Where to note what was wrong.
+        notes: Where to note what was wrong, and what can't be read.
 
     Returns:
         The struct, as complete as can be.
-
-    Raises:
-        UnmendableError: If a part of the answer would be lost.
     """
     return cast("Shape", _Walk(notes).walk(value, _info(shape), "$", "$"))
 
@@ -99,16 +98,19 @@ class _Walk:
             self._notes.add(code, path, place)
 
     def _misfit(self, value: Any, path: str, place: str) -> Any:
-        """Note a value of the wrong type, and drop it if it can't be a part of the answer."""
-        if value and place.endswith(_BEARING):
-            raise UnmendableError(path, value)
-        self._note("type", path, place, value)
+        """Drop a value of the wrong type: note it, or refuse it."""
+        if place.endswith(_BEARING):
+            self._notes.refuse(path, value)
+        else:
+            self._note("type", path, place, value)
         return _DROP
 
     def walk(self, value: Any, info: shapes.Type, path: str, place: str) -> Any:
         if isinstance(info, shapes.UnionType):
             return self._union(value, info, path, place)
         if value is None and not isinstance(info, shapes.AnyType | shapes.NoneType):
+            if place.endswith(_NEVER_NULL):
+                return self._misfit(value, path, place)
             self._note("null", path, place)
             return _DROP
         return _READERS[type(info)](self, value, info, path, place)
@@ -128,15 +130,16 @@ class _Walk:
         tagged = cast("list[shapes.StructType]", kinds)
         members = value if is_object(value) else {}
         for kind in tagged:
-            if members.get("type") == kind.tag or (members.get("type") is None and kind.tag in members):
+            word = members.get("type")
+            if word == kind.tag or (word is None and is_object(members.get(str(kind.tag)))):
                 return self.walk(value, kind, path, place)
         return self.walk(value, tagged[0], path, place)
 
     def read_struct(self, value: Any, info: shapes.StructType, path: str, place: str) -> Any:
         if not is_object(value):
-            if not value or not isinstance(value, str) or not place.endswith((".message", ".delta")):
-                return self._misfit(value, path, place)
-            self._note("type", path, place, value)
+            dropped = self._misfit(value, path, place)
+            if not isinstance(value, str) or not place.endswith((".message", ".delta")):
+                return dropped
             value = {"content": value}
         members = value
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
@@ -162,6 +165,13 @@ class _Walk:
 
     def _without_parts(self, members: dict[str, Any], path: str, place: str) -> dict[str, Any]:
         self._notes.add("content-parts", f"{path}.content", f"{place}.content")
+        for position, part in enumerate(members["content"]):
+            where = f"{path}.content[{position}]"
+            if not is_object(part):
+                if not isinstance(part, str):
+                    self._notes.refuse(where, part)
+            elif not isinstance(part.get("text", ""), str):
+                self._notes.refuse(f"{where}.text", part["text"])
         text, thinking = content_parts(members["content"])
         if thinking and not members.get("reasoning_content"):
             members = {**members, "reasoning_content": thinking}

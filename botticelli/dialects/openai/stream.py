@@ -35,7 +35,6 @@ from .decode import decode_response, foreign_charset
 from .events import UNREADABLE, EventReader, is_done, is_json, json_lines
 from .failure import embedded_failure
 from .notes import Notes
-from .repair import UnmendableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,8 +173,6 @@ class StreamAssembler:
                 self._final = self._finish()
             except ModelsError as error:
                 self._fail(error)
-            except UnmendableError as error:
-                self._fail(self._reader.malformed(str(error), path=error.path))
             except RecursionError:
                 self._fail(self._reader.malformed("the answer is nested too deeply to be read"))
             self._end()
@@ -240,7 +237,7 @@ class StreamAssembler:
                 if chunk is None:
                     self._end()
                     return
-                self._assembly.take(chunk, chunks)
+                self._assembly.take(chunk, chunks)  # whether it failed, `found` sees itself
         except ModelsError as error:
             self._fail(error)
 
@@ -284,6 +281,11 @@ class StreamAssembler:
         self.late += self._assembly.settle()
         self._answer = self._assembly.build(self._reader, last=True)
         self._answer.deviations = self.notes.deviations()
+        fault = self.notes.fault
+        if fault is not None:
+            raise MalformedResponseError(
+                fault.message, path=fault.path, status=self._status, partial=self._answer
+            )
         return self._final_chunk(self._answer)
 
     def _finish_whole(self, body: bytes) -> StreamChunk:

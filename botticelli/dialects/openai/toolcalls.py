@@ -149,9 +149,13 @@ class ToolCallAssembler:
         if piece.extra:
             call.extra.update(piece.extra)
         function = raw.get("function")
-        if is_object(function) and not isinstance(function.get("arguments"), str | None):
-            code = "arguments-not-string" if is_object(function["arguments"]) else "field-type"
-            self._note(code, "function.arguments", position, structural=True)
+        if is_object(function):
+            written = function.get("arguments")
+            if not isinstance(written, str | None):
+                code = "arguments-not-string" if is_object(written) else "field-type"
+                self._note(code, "function.arguments", position, structural=True)
+        elif function is not None:
+            self._structural.refuse(f"{self._path}.tool_calls[{position}].function", function)
         arguments = piece.arguments_json
         if call.type == "function":
             arguments = self._new_arguments(call, arguments, position)
