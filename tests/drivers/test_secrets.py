@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 import pickle
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli import AsyncHuggingFaceDriver, BotticelliError, GenerateRequest, HuggingFaceDriver
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    BotticelliError,
+    ConfigurationError,
+    GenerateRequest,
+    HuggingFaceDriver,
+    Secret,
+)
 
 from .conftest import (
     END,
@@ -29,6 +39,8 @@ from .conftest import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
 
 Serve = Callable[..., Server]
@@ -206,3 +218,93 @@ def test_our_log_names_attempts_but_neither_texts_nor_messages(
     ]
     assert ": server; the next one in" in lines[1]
     assert not any("words" in line or "Hello" in line for line in lines)
+
+
+SOURCES = ("token", "argument", "secret", "environment", "file")
+
+
+def made(kind: Any, source: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
+    """A driver that has its key from there."""
+    match source:
+        case "token":
+            return kind.with_api_token(TOKEN, "m", **options)
+        case "argument":
+            return kind("m", api_key=TOKEN, **options)
+        case "secret":
+            return kind("m", api_key=Secret(TOKEN), **options)
+        case "environment":
+            monkeypatch.setenv("HF_TOKEN", TOKEN)
+        case _:
+            Path(".env").write_text(f"HUGGINGFACE_API_KEY={TOKEN}\n")
+    return kind("m", **options)
+
+
+def reachable(root: object) -> Iterator[object]:
+    """Whatever a driver holds, but for what `Secret` keeps. Code and its globals aren't held."""
+    waiting, met = [root], {id(root)}
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if isinstance(
+            current, Secret | type | ModuleType | FunctionType | BuiltinFunctionType | logging.Logger
+        ):
+            continue
+        for held in gc.get_referents(current):
+            if id(held) not in met:
+                met.add(id(held))
+                waiting.append(held)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_driver_holds_its_key_in_secrets_only(
+    serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    server = serve(error(401, TOKEN), stream("Hi"))
+    cache: dict[str, bytes] = {}
+    driver = made(HuggingFaceDriver, source, monkeypatch, base_url=server.url, cache=cache)
+    with pytest.raises(BotticelliError):
+        driver.generate(ask)
+    with driver.generate_stream(ask) as streamed:
+        list(streamed)
+    assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+    secrets = 0
+    for held in reachable([driver, streamed, driver.usage]):
+        secrets += isinstance(held, Secret) and CANARY in held.reveal()
+        if isinstance(held, str | bytes | bytearray):
+            assert CANARY not in str(held)
+        if isinstance(held, HuggingFaceDriver | Secret) or hasattr(held, "__dict__"):
+            assert CANARY not in repr(getattr(held, "__dict__", held))
+    assert secrets  # the walk did come by it
+    driver.close()
+
+
+@pytest.mark.parametrize("kind", [HuggingFaceDriver, AsyncHuggingFaceDriver])
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"base_url": "nonsense"},
+        {"headers": {"Authorization": "x"}},
+        {"catalog": [5]},
+        {"cache": 5},
+    ],
+)
+def test_no_refusal_of_a_setting_shows_the_key(
+    kind: Any, source: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made(kind, source, monkeypatch, **options)
+    assert chain(caught.value) == [caught.value]
+    assert CANARY not in shown(caught.value, local=False)
+    assert CANARY not in repr(pickle.dumps(caught.value))
+
+
+@pytest.mark.parametrize("kind", [HuggingFaceDriver, AsyncHuggingFaceDriver])
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_refusal_of_a_key_shows_it(kind: Any, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.TOKEN", f"{TOKEN} \u00e4")
+    with pytest.raises(ConfigurationError) as caught:
+        made(kind, source, monkeypatch)
+    assert CANARY not in shown(caught.value, local=False)
+    assert caught.value.setting in ("token", "api_key", "HF_TOKEN", "HUGGINGFACE_API_KEY")
