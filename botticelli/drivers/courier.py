@@ -11,12 +11,13 @@ import threading
 import time
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import httpx
 
 from botticelli.core.errors import BotticelliError, ConfigurationError
 
-from .line import Trace
+from .line import Line, Trace
 from .transport import KeyAuth, make_client
 
 if TYPE_CHECKING:
@@ -56,12 +57,17 @@ class Courier:
         self._auth = KeyAuth(endpoint.credentials) if endpoint.credentials else None
         self._closed = False
         self._news = threading.Condition()
+        self._lines: WeakSet[Line] = WeakSet()
 
     def close(self) -> None:
-        """Let the connections go, and wake whoever waits for a retry."""
+        """Let the connections go, and wake whoever waits, for an answer or for a retry."""
         self._closed = True
         self._wake()
         if self._owned:
+            with self._news:
+                lines = list(self._lines)
+            for line in lines:
+                line.abandon()
             self._client.close()
 
     def abandon(self, task: Task) -> None:
@@ -123,6 +129,8 @@ class Courier:
 
     def _send(self, task: Task) -> httpx.Response:
         limits = task.begin()
+        with self._news:
+            self._lines.add(task.line)
         client = self._client
         try:
             with task.line.sending():

@@ -166,7 +166,7 @@ class ChatDriver:
         return self._courier.run(task, lambda: task.models(self._courier.fetch(task)))
 
     def close(self) -> None:
-        """Let the connections go, and wake the calls that wait for a retry; harmless when repeated."""
+        """Let the connections go; harmless when repeated. Calls that wait in other threads fail at once."""
         self._courier.close()
 
     def __enter__(self) -> Self:

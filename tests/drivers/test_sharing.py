@@ -8,9 +8,9 @@ import json
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import httpx
@@ -19,6 +19,7 @@ import pytest
 from botticelli import (
     AsyncHuggingFaceDriver,
     ConfigurationError,
+    ConnectionLostError,
     GenerateRequest,
     HuggingFaceDriver,
     Message,
@@ -286,6 +287,25 @@ def test_closing_in_another_thread_wakes_who_reads(
             next(reading)
         assert driver.usage.calls == 1 + kept
     assert len(server.requests) == 1 + kept
+    server.stop()
+
+
+@pytest.mark.usefixtures("counted")
+def test_closing_the_driver_wakes_who_waits_for_an_answer(serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold", LATE), ("hold", answer()))
+    driver = HuggingFaceDriver.with_api_token(None, "m", base_url=server.url)
+    reading = driver.generate_stream(ask)
+    assert next(reading).text == "Hi"
+    with ThreadPoolExecutor(2) as pool:
+        calls: list[Future[Any]] = [pool.submit(next, reading), pool.submit(driver.generate, ask)]
+        while len(server.requests) < 2:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.05)
+        driver.close()
+        kinds = [type(call.exception()) for call in calls]
+    assert kinds == [ConnectionLostError, ConfigurationError]
+    assert reading.response.text == "Hi"
+    assert len(server.requests) == 2
     server.stop()
 
 
