@@ -27,22 +27,35 @@ __all__ = [
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """Who speaks; the values are the format's own words."""
 
     SYSTEM = "system"
+    """Who the model is and what it must keep to; not every server knows `DEVELOPER`, every one knows this."""
     DEVELOPER = "developer"
+    """The same, as OpenAI's reasoning models call it."""
     USER = "user"
     ASSISTANT = "assistant"
+    """The model, in an earlier turn."""
     TOOL = "tool"
+    """What came of a call that the model wanted made."""
 
 
 class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where the bytes of an image, a sound or a document are; made by one of the four constructors.
 
+    Nothing is read, decoded or checked here. What can't be sent is a `RequestError` when it is asked: a file
+    that can't be read (rule ``media-unreadable``), a type that the format can't name (``media-type``).
+
     Attributes:
         kind: Which of the four.
         value: The URL, the base64 text, the bytes, or the path.
         media_type: Such as ``image/png``; may be None for a URL, and is guessed from the name for a path.
+
+    Example:
+        >>> from botticelli import Image, MediaSource, Message
+        >>> source = MediaSource.from_bytes(bytes(8), "image/png")
+        >>> Message.user([Image(source), Image.of("https://example.org/cat.jpg")]).content[1].source.kind
+        'url'
     """
 
     kind: Literal["url", "base64", "bytes", "path"]
@@ -61,7 +74,7 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str) -> MediaSource:
-        """Raw bytes, encoded when they are sent."""
+        """Raw bytes, sent as base64: a third larger than they are."""
         return cls(kind="bytes", value=data, media_type=media_type)
 
     @classmethod
@@ -95,7 +108,8 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
 
     Attributes:
         source: Where it is. `Image.of` also takes a URL as a str and a path as a `pathlib.Path`.
-        detail: How closely the model should look, or None to leave it to the server.
+        detail: How closely the model should look, which is what it costs in tokens; None leaves it to the
+            server.
     """
 
     source: MediaSource
@@ -105,7 +119,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     def of(
         cls, source: MediaSource | str | Path, detail: Literal["auto", "low", "high"] | None = None
     ) -> Image:
-        """An image from a source, a URL or a path."""
+        """An image from a source, a URL (a str) or a path (a `pathlib.Path`)."""
         return cls(_source(source), detail)
 
 
@@ -156,7 +170,8 @@ class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """A call that a model wants made.
 
     Attributes:
-        id: To be repeated in the tool's message; never empty (one is made up where the server sent none).
+        id: To be repeated in the tool's message (`Message.tool`); never empty in an answer (one is made up
+            where the server sent none).
         name: The tool's name.
         arguments_json: The arguments' text exactly as the model wrote it: usually, but not surely, JSON.
         type: ``function``, or ``custom`` for a tool that takes free text.
@@ -199,10 +214,12 @@ def _inputs(content: str | Input | Sequence[Input] | None) -> list[Input]:
 class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """One turn of a conversation. The short forms are `system`, `developer`, `user`, `assistant` and `tool`.
 
+    Nothing is checked when it is made: what the format can't carry is a `RequestError` when it is asked.
+
     Attributes:
         role: Who speaks.
         content: What is said; a single `Text` is sent as a plain string, anything else as parts.
-        name: A name for the speaker, or None.
+        name: A name for the speaker, to tell several of one role apart, or None.
         tool_call_id: In a tool's message: the call it answers.
         tool_calls: In the assistant's message: the calls it made.
         refusal: In the assistant's message: its refusal.
@@ -254,7 +271,20 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @classmethod
     def tool(cls, call_id: str, content: str | Input | Sequence[Input]) -> Message:
-        """What a tool gave for the call with this id."""
+        """What a tool gave for the call with this id.
+
+        Args:
+            call_id: `ToolCall.id`.
+            content: The result, as the model should read it; JSON is customary, any text will do.
+
+        Example:
+            >>> from botticelli import Message, ToolCall
+            >>> call = ToolCall(id="call_1", name="add", arguments_json='{"a": 2, "b": 3}')
+            >>> result = sum(call.arguments.values())
+            >>> turns = [Message.assistant(tool_calls=[call]), Message.tool(call.id, str(result))]
+            >>> turns[1].text
+            '5'
+        """
         return cls(role=Role.TOOL, content=_inputs(content), tool_call_id=call_id)
 
     @property

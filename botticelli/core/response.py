@@ -41,15 +41,22 @@ class FinishReason(StrEnum):
     """Why a model stopped. The server's own word is kept as `Choice.finish_reason_raw`."""
 
     STOP = "stop"
+    """It had said what it wanted, or came to a text of `GenerateRequest.stop`."""
     LENGTH = "length"
+    """It was cut: `GenerateRequest.max_tokens` or the model's own limit was reached."""
     TOOL_USE = "tool_use"
+    """It wants calls made: the format's ``tool_calls`` and ``function_call``."""
     CONTENT_FILTER = "content_filter"
+    """The server held something back."""
     OTHER = "other"
     """A word outside the format, or none at all: the server never said that the answer is whole."""
 
 
 class ToolCalls(msgspec.Struct, frozen=True, tag="tool_calls"):
-    """The calls a model wants made, in the order in which it asked for them."""
+    """The calls a model wants made, in the order in which it asked for them.
+
+    Answer each with a `Message.tool`, after the assistant's turn (`GenerateResponse.to_message`).
+    """
 
     calls: list[ToolCall]
 
@@ -80,7 +87,7 @@ class AudioOutput(msgspec.Struct, frozen=True, tag="audio"):
 
     Attributes:
         id: To refer to it in a later turn.
-        data: Base64, in the format that was asked for.
+        data: Base64, in the format that was asked for (by way of `GenerateRequest.extra`).
         transcript: What is said.
         expires_at: When the server forgets it, in Unix seconds; None where it didn't say.
     """
@@ -113,7 +120,15 @@ class Deviation(msgspec.Struct, frozen=True):
 
 
 class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the prompt's tokens were; None where the server didn't say."""
+    """What the prompt's tokens were; None where the server didn't say. Parts of `Usage.prompt_tokens`.
+
+    Attributes:
+        cached_tokens: Read from the server's cache; usually cheaper.
+        audio_tokens: Heard.
+        cache_write_tokens: Written to the server's cache.
+        text_tokens: Read as text.
+        image_tokens: Seen.
+    """
 
     cached_tokens: int | None = None
     audio_tokens: int | None = None
@@ -123,7 +138,15 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answer's tokens were; None where the server didn't say."""
+    """What the answer's tokens were; None where the server didn't say. Parts of `Usage.completion_tokens`.
+
+    Attributes:
+        reasoning_tokens: Thought; billed like the rest, whether or not they are sent.
+        audio_tokens: Spoken.
+        accepted_prediction_tokens: Of a prediction that came true.
+        rejected_prediction_tokens: Of one that didn't; billed too.
+        text_tokens: Written.
+    """
 
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
@@ -136,6 +159,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How many tokens a call took, as the server counts them; None where it didn't say.
 
     Nothing is derived: a missing `completion_tokens` stays None even where the total would give it.
+
+    Attributes:
+        prompt_tokens: What was read: all messages, tools and schemas of the request.
+        completion_tokens: What was written, thinking included, over all choices.
+        total_tokens: Both, as the server adds them.
+        prompt_details: What the first were.
+        completion_details: What the second were.
     """
 
     prompt_tokens: int | None = None
