@@ -25,6 +25,7 @@ MAX_DEPTH = 128
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BLANK = " \t\r\n"
+_EVENTS = re.compile(r"\s*(data|event|id|retry)?:")
 _HUGE = sys.float_info.max
 _LONG = 4_000
 
@@ -75,12 +76,13 @@ def read(data: bytes) -> Reading:
     try:
         reading.value, end = _decode(text, start, reading.faults)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        return _unreadable(reading, f"not JSON: {error.msg.lower()} at {where}")
+        said = error.msg.lower().removesuffix(" at")
+        hint = "; of an event stream, the data of one event can be judged" if _EVENTS.match(text) else ""
+        return _unreadable(reading, f"not JSON: {said} at line {error.lineno} column {error.colno}{hint}")
     except RecursionError:
         return _unreadable(reading, f"nested deeper than {MAX_DEPTH} levels", "nesting-too-deep")
     if text[end:].strip(_BLANK):
-        said = f"something follows the JSON value at character {end}"
+        said = f"something follows the JSON value at character {end}; it is not judged"
         reading.faults.append(_fault("trailing-data", said))
     reading.value = mend(reading.value, reading.faults)
     return reading

@@ -33,7 +33,12 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
         (b'{"a":\n  nope}', "not JSON: expecting value at line 2 column 3"),
         (b"\xef\xbb\xbf", "it is empty"),
         (b"<html>", "not JSON: expecting value at line 1 column 1"),
-        (b'"\xff', "not JSON: unterminated string starting at at line 1 column 1"),
+        (
+            b"\r\ndata: {}\n\n",
+            "not JSON: expecting value at line 2 column 1; "
+            "of an event stream, the data of one event can be judged",
+        ),
+        (b'"\xff', "not JSON: unterminated string starting at line 1 column 1"),
     ],
 )
 def test_what_holds_no_json_says_why(data: bytes, said: str) -> None:

@@ -1,60 +1,14 @@
-"""`validate` and the chores: text, exit codes, and no traceback."""
+"""The chores: text, exit codes, and no traceback."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from botticelli.contracts import __main__ as chores
 from botticelli.contracts import data_root
-from botticelli.contracts.command import run_validate
 
 ROOT = data_root() / "contracts"
-ERROR = "openai/error#/$defs/error"
-GOOD = b'{"error": {"message": "No.", "type": "t", "param": null, "code": null}}'
-
-
-def test_what_keeps_the_contract_is_said_to() -> None:
-    assert run_validate("openai/error", GOOD, "a.json") == (0, "a.json keeps openai/error")
-    assert run_validate("openai/error", GOOD, "-") == (0, "standard input keeps openai/error")
-
-
-def test_every_breach_has_an_aligned_line() -> None:
-    code, text = run_validate("openai/error", b'{"error": {"message": 5, "type": "t"}}', "a.json")
-    assert code == 1
-    assert text.splitlines() == [
-        "a.json breaks openai/error in 3 places:",
-        "  $.error.code     is missing                          openai/error#/$defs/error/required/3",
-        f"  $.error.message  must be a string, not the number 5  {ERROR}/properties/message/type",
-        "  $.error.param    is missing                          openai/error#/$defs/error/required/2",
-    ]
-
-
-def test_bytes_that_are_no_json_are_one_breach() -> None:
-    code, text = run_validate("openai/error", b"<html>", "a.html")
-    assert code == 1
-    assert text == (
-        "a.html breaks openai/error in one place:\n"
-        "  $  not JSON: expecting value at line 1 column 1  json-invalid"
-    )
-
-
-def test_an_unknown_contract_lists_the_known() -> None:
-    code, text = run_validate("openai/answer", GOOD, "a.json")
-    assert code == 2
-    assert text.startswith("error: no contract is called 'openai/answer'; there are ")
-    assert "openai/response" in text
-
-
-def test_a_missing_validator_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
-    from botticelli.contracts import SchemaSet, command
-
-    fresh = SchemaSet.read(ROOT)
-    monkeypatch.setattr(command, "packaged", lambda: fresh)
-    code, text = run_validate("openai/error", GOOD, "a.json")
-    assert (code, text) == (2, "error: judging needs the validator: pip install 'botticelli[kit]'")
 
 
 def test_the_built_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
