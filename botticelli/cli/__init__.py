@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from .judging import add_check, add_list, add_serve, add_validate
 from .talking import add_chat, add_models
-from .terminal import UsageError
+from .terminal import UsageError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def _let_go_of_stdout() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"botticelli: {message}", file=sys.stderr)
+    print(f"botticelli: {in_one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING
 from .terminal import bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
-    import argparse
-
     from .terminal import Commands
 
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
@@ -89,12 +88,18 @@ def add_serve(commands: Commands) -> None:
         "--port", type=whole_number(0, 65535), default=8434, help="default: %(default)s; 0 for any free one"
     )
     serve.add_argument(
-        "--host", default="127.0.0.1", help="default: %(default)s, which only this machine sees"
+        "--host", type=_host, default="127.0.0.1", help="default: %(default)s, which only this machine sees"
     )
     serve.add_argument(
         "--case", action="append", default=[], metavar="WORD", help="a case, an area, or a pattern (sse-*)"
     )
     serve.set_defaults(run=_serve)
+
+
+def _host(text: str) -> str:
+    if not text.strip():  # which would mean all the world
+        raise argparse.ArgumentTypeError("must be an address, such as 127.0.0.1")
+    return text
 
 
 def _serve(options: argparse.Namespace) -> int:

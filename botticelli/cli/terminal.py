@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Commands", "UsageError", "bytes_of", "print_table", "whole_number"]
+__all__ = ["Commands", "UsageError", "bytes_of", "in_one_line", "print_table", "whole_number"]
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -43,7 +43,12 @@ def bytes_of(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror or error}") from None
+        raise UsageError(f"{file or repr(file)} can't be read: {error.strerror or error}") from None
+
+
+def in_one_line(text: str) -> str:
+    """The text without what could break the line or steer the terminal."""
+    return _UNPRINTABLE.sub("\ufffd", " ".join(text.splitlines()))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -64,9 +69,12 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     """What argparse takes for a whole number in a range."""
 
     def number(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be from {least} to {most}, not {value}")
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
         return value
 
     return number

@@ -62,7 +62,7 @@ def said(error: BaseException) -> str:
         message = str(error)
     except BaseException as another:  # noqa: BLE001 - a stranger's code, whatever it raises
         message = f"(its message cannot be read: {type(another).__name__})"
-    return f"{type(error).__name__}: {message}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def in_a_line(error: Exception) -> str:

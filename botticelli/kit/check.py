@@ -23,7 +23,7 @@ from botticelli.kit.runner import JOBS, read_baseline, run_cases
 from botticelli.kit.terminal import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from botticelli.kit.case import Case
@@ -87,7 +87,9 @@ def run_check(
     everything = load_cases()
     cases = select_cases(everything, select)
     known = read_baseline(baseline, everything) if baseline else {}
-    _check_writable(json_path, junit_path)
+    for path in filter(None, (json_path, junit_path)):
+        # What cannot be written is told before the run, not after it.
+        _write(path, lambda path: path.open("ab").close())
     told: list[reports.DoorReport] = []
     with straight():
         for spec in doors:
@@ -98,25 +100,21 @@ def run_check(
             told.append(report)
             if report.interrupted:
                 break
-    try:
-        if json_path:
-            written.write_json(json_path, written.as_document(told, seed, version("botticelli")))
-        if junit_path:
-            written.write_junit(junit_path, told)
-    except OSError as error:
-        raise KitError(f"cannot write the report: {error}") from error
+    if json_path:
+        document = written.as_document(told, seed, version("botticelli"))
+        _write(json_path, lambda path: written.write_json(path, document))
+    if junit_path:
+        _write(junit_path, lambda path: written.write_junit(path, told))
     if told and told[-1].interrupted:
         raise KeyboardInterrupt
     return 0 if all(report.passed for report in told) else 1
 
 
-def _check_writable(*paths: Path | None) -> None:
-    """Find out before the run that a report cannot be written, not after it."""
-    for path in filter(None, paths):
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise KitError(f"cannot write the report: {error}") from error
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise KitError(f"cannot write the report {path}: {error.strerror or error}") from error
 
 
 def _judged(
@@ -155,8 +153,7 @@ def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:
         KitError: A word of ``select`` chooses nothing.
     """
     cases = select_cases(load_cases(), select)
-    wide = max(len(case.id) for case in cases)
-    area = max(len(case.area) for case in cases)
-    out.writelines(
-        f"{case.id:<{wide}}  {case.area:<{area}}  {case.level:<6}  {case.title}\n" for case in cases
-    )
+    rows = [("case", "area", "level", "what a driver must do")]
+    rows += [(case.id, case.area, case.level, case.title) for case in cases]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    out.writelines("  ".join(map(str.ljust, row, wide)).rstrip() + "\n" for row in rows)

@@ -177,6 +177,8 @@ class CommandDoor:
             self._argv = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
             raise DoorError(f"cannot read the command line {command!r}: {error}") from error
+        if not self._argv:
+            raise DoorError("command: names no program")
         self._line = shlex.join(self._argv)
         self.limit = limit
         self._lock = threading.Lock()
@@ -247,8 +249,9 @@ class CommandDoor:
     def _start(self) -> _Program:
         try:
             program = _Program(self._argv)
-        except (OSError, IndexError, ValueError) as error:
-            raise DoorError(f"cannot start {self._line!r}: {error}") from error
+        except (OSError, ValueError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or error
+            raise DoorError(f"cannot start {self._line!r}: {why}") from error
         with self._lock:
             self._running.add(program)
         return program

@@ -102,6 +102,9 @@ def as_door(door: object, name: str) -> Door:
         words: object = getattr(door, "capabilities", None)
     except Exception as error:
         raise DoorError(f"{name}: capabilities cannot be read: {in_a_line(error)}") from error
+    if words is None:
+        kind = type(door).__name__
+        raise DoorError(f"{name}: a door has capabilities and exchange(call); this is a {kind} without")
     if not isinstance(words, frozenset):
         raise DoorError(f"{name}: capabilities is not a frozenset of words but {words!r}")
     capable(cast("frozenset[object]", words), name)

@@ -90,8 +90,10 @@ def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
     """
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BaselineError(f"{path}: {error}") from error
+    except OSError as error:
+        raise BaselineError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"{path}: not JSON: {error}") from error
     found = complaints("baseline", document)
     if found:
         raise BaselineError(f"{path}: {'; '.join(found)}")

@@ -69,10 +69,10 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
         try:
             stage = player.open(port=port, remembers=False)
         except OSError as error:
-            raise KitError(f"cannot listen on {host}:{port}: {error}") from error
+            raise KitError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         stage.direct(_Programme(cases, stage.port))
         try:
-            yield f"http://{host}:{stage.port}"
+            yield f"http://{f'[{host}]' if ':' in host else host}:{stage.port}"
         finally:
             stage.finish()
 

@@ -400,7 +400,8 @@ class TestCheck:
 class TestList:
     def test_lists_cases(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("list", "cases", "sse") == 0
-        lines = capsys.readouterr().out.splitlines()
+        head, *lines = capsys.readouterr().out.splitlines()
+        assert head.split()[:3] == ["case", "area", "level"]
         assert len(lines) > 10
         assert all(line.split()[1] == "sse" for line in lines)
 
@@ -427,6 +428,58 @@ class Door(NaiveDriver):
     def close(self):
         time.sleep(600)
 """
+
+
+DEEP = "[" * 100_000
+
+NONSENSE = [
+    ("check", "driver", "command: 'x"),
+    ("check", "driver", "command:"),
+    ("check", "driver", "command: /"),
+    ("check", "driver", "command: true"),
+    ("check", "driver", "command: cat"),
+    ("check", "driver", ""),
+    ("check", "driver", ":"),
+    ("check", "driver", "os:getcwd"),
+    ("check", "driver", "sys:exit"),
+    ("check", "driver", "a\nb\x1b[31m:c"),
+    ("check", "driver", "json:loads"),
+    ("check", "driver", "--case", ""),
+    ("check", "driver", "--case", "["),
+    ("check", "driver", "--baseline", "folder"),
+    ("check", "driver", "--baseline", "not-utf-8"),
+    ("check", "driver", "--baseline", "deep"),
+    ("check", "driver", "--json", "folder"),
+    ("check", "driver", "--junit", "none/x.xml"),
+    ("validate", "folder", "--contract", "openai/response"),
+    ("validate", "", "--contract", "openai/response"),
+    ("validate", "deep", "--contract", ""),
+    ("validate", "deep", "--contract", "../x"),
+    ("list", "cases", ""),
+    ("list", "cases", "xyzzy"),
+    ("serve", "--case", "nosuch"),
+    ("serve", "--host", "300.1.1.1"),
+    ("chat", "hi", "--base-url", "x"),
+    ("chat", "hi", "--base-url", "http://[::1"),
+    ("chat", "hi", "--model", "", "--base-url", "http://127.0.0.1:1"),
+    ("chat", "hi", "--timeout", "nan", "--base-url", "http://127.0.0.1:1"),
+    ("models", "--base-url", "ftp://x"),
+]
+
+
+@pytest.mark.parametrize("arguments", NONSENSE, ids=lambda arguments: " ".join(arguments)[:40])
+def test_nonsense_is_one_line_and_2(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "not-utf-8").write_bytes(b"\xff")
+    (tmp_path / "deep").write_text(DEEP)
+    assert run(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("botticelli: ")
+    assert printed.err.endswith("\n")
+    assert printed.err[:-1].isprintable()
 
 
 class TestProcess:
@@ -511,6 +564,11 @@ class TestProcess:
         [
             ("check", "driver", "--jobs", "0"),
             ("serve", "--port", "65536"),
+            ("serve", "--host", ""),
+            ("list", "contracts", "x"),
+            ("check", "endpoint"),
+            ("validate", "x"),
+            (),
             ("check", "driver", "--jobs", "x"),
         ],
     )

@@ -144,6 +144,7 @@ def test_the_list_is_a_table() -> None:
     out = io.StringIO()
     list_cases(out, ["usage-cumulative", "models-bare-array"])
     assert out.getvalue() == (
+        "case               area    level   what a driver must do\n"
         "models-bare-array  models  should  Reads a list of models that comes as a bare array\n"
         "usage-cumulative   usage   must    "
         "Takes the last usage when every chunk carries a running total\n"
