@@ -35,8 +35,8 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
         (b"<html>", "not JSON: expecting value at line 1 column 1"),
         (
             b"\r\ndata: {}\n\n",
-            "not JSON: expecting value at line 2 column 1; "
-            "of an event stream, the data of one event can be judged",
+            "not JSON: expecting value at line 2 column 1"
+            + "; of an event stream, the data of one event can be judged",
         ),
         (b'"\xff', "not JSON: unterminated string starting at line 1 column 1"),
     ],
