@@ -50,7 +50,7 @@ class DoorReport:
 
     def troubles(self) -> list[str]:
         """Return what makes the run worthless or unsound, whatever the cases say."""
-        if any(result.status is not Status.NOT_CLAIMED for result in self.results):
+        if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
             return self.mishaps
         claims = ", ".join(sorted(self.capabilities)) or "nothing"
         words = Counter(word for result in self.results for word in result.reason.split(", "))

@@ -62,7 +62,7 @@ def test_a_door_is_found_by_module_and_factory() -> None:
         (".:x", "cannot open"),
         (
             "command: /no/such/program --flag",
-            "cannot start '/no/such/program --flag': No such file or directory$",
+            "cannot start '/no/such/program --flag': No such file",
         ),
     ],
 )

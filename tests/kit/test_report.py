@@ -124,6 +124,14 @@ def test_a_run_in_which_nothing_was_judged_is_not_passed(tmp_path: Path) -> None
     assert (error.tag, error.attrib["message"]) == ("error", why)
 
 
+def test_an_interrupted_run_of_which_nothing_was_judged_says_so_once() -> None:
+    one = report()
+    one.interrupted = True
+    one.mishaps.append("interrupted")
+    assert one.troubles() == ["interrupted"]
+    assert not one.passed
+
+
 def test_what_is_wrong_with_the_run_itself_fails_it() -> None:
     one = report(result("sse-a", Status.PASSED))
     one.mishaps.append("the driver cannot be closed: RuntimeError: stuck")
