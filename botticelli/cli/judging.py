@@ -16,6 +16,16 @@ __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 
 OWN_DOORS = ("botticelli.drivers.door:HuggingFaceDoor", "botticelli.drivers.door:AsyncHuggingFaceDoor")
 
+_PROTOCOL = """\
+A program answers each line that it reads with one line, which repeats the id:
+  {"id": 0, "hello": 1}      {"id": 0, "hello": {"capabilities": ["generate", ...]}}
+  {"id": 1, "call": {...}}   {"id": 1, "outcome": {...}} or {"id": 1, "crash": "why"}
+`call`, `outcome` and the capabilities are described in contracts/kit.
+
+Exit codes: 0 nothing failed, 1 something did or nothing was judged, 2 the command
+cannot be carried out as given, 130 interrupted.
+"""
+
 
 def add_check(commands: Commands) -> None:
     """Register `check driver`."""
@@ -33,13 +43,19 @@ def add_check(commands: Commands) -> None:
         help="package.module:factory, or 'command: PROGRAM ARGS' for one that speaks JSON lines",
     )
     driver.add_argument(
-        "--case", action="append", default=[], metavar="WORD", help="a case, an area, or a pattern (sse-*)"
+        "--case",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a case, an area, or a pattern (sse-*); again for more",
     )
     driver.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
-    driver.add_argument("--baseline", type=Path, metavar="FILE", help="known failures, with reasons")
+    driver.add_argument("--baseline", type=Path, metavar="FILE", help="known failures: their reasons by case")
     driver.add_argument("--seed", type=int, default=0, help="decides the texts and ids that are played")
     driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
+    driver.epilog = _PROTOCOL
+    driver.formatter_class = argparse.RawDescriptionHelpFormatter
     driver.set_defaults(run=_check_driver)
 
 
@@ -91,7 +107,11 @@ def add_serve(commands: Commands) -> None:
         "--host", type=_host, default="127.0.0.1", help="default: %(default)s, which only this machine sees"
     )
     serve.add_argument(
-        "--case", action="append", default=[], metavar="WORD", help="a case, an area, or a pattern (sse-*)"
+        "--case",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a case, an area, or a pattern (sse-*); again for more",
     )
     serve.set_defaults(run=_serve)
 

@@ -47,6 +47,7 @@ _TAIL = 20  # lines of standard error that are told of a program that died
 _WIDE = 4096  # bytes of such a line that are kept
 _AHEAD = 4  # answers that are read before they are wanted; who says more is not listened to
 _PARTING = 2.0  # seconds that programs have to end once their input is closed
+_GREETING = 'it is to answer {"id": 0, "hello": 1} with {"id": 0, "hello": {"capabilities": [...]}}'
 
 
 class _Program:
@@ -260,8 +261,8 @@ class CommandDoor:
         try:
             hello = self._asked(program, {"hello": 1}).get("hello")
         except (HungError, CrashedError) as error:
-            raise DoorError(f"{self._line!r} does not greet: {error}") from error
+            raise DoorError(f"{self._line!r} does not greet: {error}; {_GREETING}") from error
         words = hello.get("capabilities") if is_object(hello) else None
         if not is_array(words):
-            raise DoorError(f"{self._line!r}: the greeting has no list of capabilities")
+            raise DoorError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
         return capable(words, self._line)

@@ -53,10 +53,14 @@ class DoorReport:
         if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
             return self.mishaps
         claims = ", ".join(sorted(self.capabilities)) or "nothing"
-        words = Counter(word for result in self.results for word in result.reason.split(", "))
-        needs = ", ".join(word for word, _ in words.most_common(3))
+        needs = ", ".join(word for word, _ in self.lacking().most_common(3))
         why = f": the driver claims {claims}; what the cases need most is {needs}" if needs else ""
         return [*self.mishaps, f"nothing was judged{why}"]
+
+    def lacking(self) -> Counter[str]:
+        """Count the cases that were not run by what the driver does not claim."""
+        skipped = (result for result in self.results if result.status is Status.NOT_CLAIMED)
+        return Counter(word for result in skipped for word in result.reason.split(", "))
 
     def counts(self, area: str | None = None) -> Counter[Status]:
         """Count results by status, in one area or in all."""
@@ -92,6 +96,9 @@ def write_terminal(report: DoorReport, out: TextIO) -> None:
         out.write(paint("  ".join(cells).rstrip(), style) + "\n")
     out.writelines("\n" + "\n".join(_told(result, paint)) + "\n" for result in report.failures())
     out.write(f"\n{_summary(report, paint)}\n")
+    if lacking := report.lacking():
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(lacking.items()))
+        out.write(f"  not claimed: {words}\n")
     out.writelines(f"  {cut(trouble)}\n" for trouble in report.troubles())
 
 

@@ -231,7 +231,7 @@ def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str)
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("raise SystemExit('no greeting')", "does not greet: .*no greeting"),
+        ("raise SystemExit('no greeting')", "does not greet: .*no greeting; it is to answer"),
         ("print('{\"id\":0}', flush=True); input()", "no list of capabilities"),
         ('print(\'{"id":0,"hello": {"capabilities": [1]}}\', flush=True); input()', "no capability '1'"),
         (

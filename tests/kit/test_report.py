@@ -77,7 +77,9 @@ def test_the_table_is_plain_and_aligned() -> None:
         "\n"
     )
     assert "\x1b" not in text
-    assert text.endswith("\nFAILED: 1 passed, 3 failed, 1 known, 1 stale, 1 not claimed in 1.3 s\n")
+    assert text.endswith(
+        "\nFAILED: 1 passed, 3 failed, 1 known, 1 stale, 1 not claimed in 1.3 s\n  not claimed: vision (1)\n"
+    )
 
 
 def test_failures_are_told_gravest_first_with_expected_got_and_source() -> None:
@@ -112,7 +114,8 @@ def test_a_run_in_which_nothing_was_judged_is_not_passed(tmp_path: Path) -> None
     skipped.capabilities = frozenset({"anonymous"})
     assert not skipped.passed
     why = "nothing was judged: the driver claims anonymous; what the cases need most is vision, models"
-    assert written(skipped).endswith(f"\nFAILED: 2 not claimed in 1.3 s\n  {why}\n")
+    end = f"\nFAILED: 2 not claimed in 1.3 s\n  not claimed: models (1), vision (2)\n  {why}\n"
+    assert written(skipped).endswith(end)
     document = as_document([skipped], 0, "1")
     assert complaints("report", document) == []
     assert not document["passed"]
