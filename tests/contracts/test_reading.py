@@ -11,6 +11,8 @@ from botticelli.contracts import InstanceError, read
 from botticelli.contracts.reading import MAX_DEPTH, mend
 from botticelli.contracts.violations import Violation
 
+OF_EVENTS = "; of an event stream, the data of one event can be judged"
+
 
 def found(data: bytes) -> list[tuple[str, str]]:
     return [(fault.keyword, fault.path) for fault in read(data).faults]
@@ -33,11 +35,7 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
         (b'{"a":\n  nope}', "not JSON: expecting value at line 2 column 3"),
         (b"\xef\xbb\xbf", "it is empty"),
         (b"<html>", "not JSON: expecting value at line 1 column 1"),
-        (
-            b"\r\ndata: {}\n\n",
-            "not JSON: expecting value at line 2 column 1"
-            + "; of an event stream, the data of one event can be judged",
-        ),
+        (b"\r\ndata: {}\n\n", "not JSON: expecting value at line 2 column 1" + OF_EVENTS),
         (b'"\xff', "not JSON: unterminated string starting at line 1 column 1"),
     ],
 )

@@ -18,6 +18,7 @@ from botticelli.contracts.relaxations import Relaxations
 from botticelli.contracts.values import is_array, is_object
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.failure import failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.notes import Notes
 from botticelli.dialects.openai.stream import StreamAssembler
@@ -37,7 +38,13 @@ OF_ANSWERS = [
     for relaxation in TOLERATED.listed
     if relaxation.inside.get("contract") != "error"
 ]
-"""The ways that show in an answer. Those of errors are read by `envelope`; an error has no deviations."""
+"""The ways that show in an answer."""
+OF_ERRORS = [
+    pytest.param(relaxation, id=relaxation.code)
+    for relaxation in TOLERATED.listed
+    if relaxation.inside.get("contract") == "error"
+]
+"""The ways that show in an error, which has no deviations."""
 
 
 def written(value: Any) -> bytes:
@@ -98,6 +105,16 @@ def test_each_tolerated_way_is_noted_by_its_code_and_no_other(relaxation: Relaxa
 @pytest.mark.parametrize("relaxation", OF_ANSWERS)
 def test_what_is_just_beyond_is_the_listed_error_or_noted_by_another_code(relaxation: Relaxation) -> None:
     assert noted_in(relaxation.outside) == [relaxation.outside.get("kind", "field-type")]
+
+
+@pytest.mark.parametrize("relaxation", OF_ERRORS)
+def test_a_tolerated_error_keeps_its_words_and_its_code(relaxation: Relaxation) -> None:
+    value = TOLERATED.instance(relaxation.inside)
+    error = failure(400, {}, written(value), now=0)
+    words = [word for word in ("No.", "Never.", "Not Found") if word in json.dumps(value)]
+    assert all(word in error.message for word in words)
+    assert bool(words) == (relaxation.code != "error-message-missing")
+    assert error.code == (429 if relaxation.code == "error-code-number" else None)
 
 
 @ours
@@ -183,6 +200,14 @@ def test_a_model_list_deviates_exactly_where_it_breaks_the_contract(models: Any)
     broken = violations("openai/model-list", models)
     noted = deviations(lambda: _list_deviations(models))
     assert bool(noted) == bool(broken), (broken, noted)
+
+
+@ours
+@given(instances("wire/model-list"))
+def test_every_model_of_a_tolerable_list_is_read(models: Any) -> None:
+    entries: list[Any] = models if is_array(models) else models.get("data") or []
+    found = decode_models(written(models))
+    assert [model.id for model in found] == [entry["id"] for entry in entries]
 
 
 @ours
