@@ -288,6 +288,17 @@ def test_an_error_may_be_scripted_twice() -> None:
     assert [error.retry_after for error in raised] == [3, 3, 3]
 
 
+def test_an_error_keeps_what_it_says_itself() -> None:
+    own = GenerateResponse(choices=[Choice(outputs=[Text("own")])])
+    driver = MockDriver([["a", StreamError("no", partial=own)], ConfigurationError("odd", setting="s")])
+    with pytest.raises(StreamError) as caught:
+        driver.generate(asking())
+    assert caught.value.partial == own
+    with pytest.raises(ConfigurationError, match="odd") as refused_:
+        driver.generate(asking())
+    assert refused_.value.setting == "s"
+
+
 def test_an_answer_may_be_scripted_twice() -> None:
     driver = MockDriver([WHOLE, WHOLE])
     driver.generate(asking()).choices.clear()
