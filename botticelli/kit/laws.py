@@ -53,7 +53,7 @@ def _parts(response: Object, path: str, *, usage_sent: bool) -> Iterator[Mismatc
         ids = [call["id"] for call in choice.get("tool_calls", []) if call["id"]]
         if len(ids) != len(set(ids)):
             yield Mismatch(f"{path}/choices/{number}/tool_calls", "ids that differ", show(ids))
-    usage = response.get("usage") or {}
+    usage: Object = response.get("usage") or {}
     if not usage_sent and any(count is not None for count in usage.values()):
         yield Mismatch(f"{path}/usage", "null, as none was sent", show(usage))
 
