@@ -42,7 +42,7 @@ from .conftest import (
 )
 
 if TYPE_CHECKING:
-    from botticelli.drivers.aio import AsyncChatStream
+    from botticelli.drivers.achatstream import AsyncChatStream
 
 Serve = Callable[..., Server]
 
