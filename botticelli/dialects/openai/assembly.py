@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from botticelli.core.response import Usage
 
     from .events import EventReader
+    from .loose import LooseDecoder
 
 __all__ = ["Assembly"]
 
@@ -144,6 +145,11 @@ class Assembly:
         if head.id and head.model:
             self.decode = _FAST.decode
             self._introduced = True
+
+    def loosen(self, loose: LooseDecoder) -> None:
+        """Read the next events by what is known of their server, once the answer's id and model are."""
+        if self._introduced and loose.known:
+            self.decode = loose.decode
 
     def compact(self) -> None:
         """Let go of memory that small pieces waste; to be called now and then."""

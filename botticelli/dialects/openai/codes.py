@@ -5,6 +5,7 @@ The codes are those of `contracts/wire/relaxations.json`. A place is a path with
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -150,9 +151,14 @@ def code_of(problem: Problem, place: str, value: Any = None) -> str | None:
         place: Where, with ``[]`` for every index.
         value: What stands there; only looked at when it is of the wrong type.
     """
+    code = _code_at(problem, place)
+    fits = _KINDS.get(code) if code else None
+    return code if fits is None or fits(value) else _GENERIC[problem]
+
+
+@cache  # there are as many places as the wire structs have members
+def _code_at(problem: Problem, place: str) -> str | None:
     if place.endswith(_OUTSIDE):
         return None
     key = ".".join(place.rsplit(".", 2)[-2:])
-    code = _CODES.get(key, {}).get(problem, _GENERIC[problem])
-    fits = _KINDS.get(code)
-    return code if fits is None or fits(value) else _GENERIC[problem]
+    return _CODES.get(key, {}).get(problem, _GENERIC[problem])

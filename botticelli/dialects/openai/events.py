@@ -17,6 +17,7 @@ from . import jsontext, wire
 from .embedded import is_error
 from .failure import MAX_BODY
 from .jsontext import is_array, is_object
+from .loose import LooseDecoder
 from .repair import mend
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def is_done(data: bytes) -> bool:
 class EventReader:
     """Reads the events that aren't plain.
 
+    Attributes:
+        loose: Knows what in them was of the wrong type.
+
     Args:
         notes: Where to note what only a stream can do wrong, and slips below JSON.
         structural: Where to note what the strict contract would reject too.
@@ -62,6 +66,7 @@ class EventReader:
         self._audit = audit
         self._failure = failure
         self._status = status
+        self.loose = LooseDecoder(structural)
 
     def refused(self, event: Event) -> Iterator[wire.FastChunk | None]:
         """Read an event that the fast struct refused.
@@ -97,7 +102,7 @@ class EventReader:
             StreamError: If it is an error, after the chunk if that has choices.
             MalformedResponseError: If it can't be read as a whole, after the chunk.
         """
-        value, _ = self._value(event.data)
+        value = self._value(event.data)[0]
         if self._audit:
             self._hold_to_contract(value, event.data)
         failed = event.event == "error" or is_error(value)
@@ -138,21 +143,21 @@ class EventReader:
         except UNREADABLE:
             mend(value, wire.Chunk, self._notes)
 
-    def _value(self, data: bytes) -> tuple[Any, str]:
-        """The JSON value in an event, and what follows it: nothing, or the end mark."""
+    def _value(self, data: bytes) -> jsontext.Reading:
+        """The JSON value in an event; what follows it is nothing, or the end mark."""
         found = jsontext.attempt(data)
         if isinstance(found, jsontext.NotJsonError):
             message = f"an event isn't JSON: {found}; it begins {jsontext.excerpt(data)!r}"
             raise self.malformed(message, data, f"character {found.position}")
-        value, codes, rest = found
+        _, codes, rest = found
         if rest and not is_done(rest.encode()):
             raise self.malformed(f"an event holds more than one value: {jsontext.excerpt(data)!r}", data)
         for code in codes:
             self._notes.add(code)
-        return value, rest
+        return found
 
     def _mended(self, data: bytes) -> Iterator[wire.FastChunk | None]:
-        value, rest = self._value(data)
+        value, codes, rest = self._value(data)
         if value is None:
             self._notes.add("event-null")
         elif isinstance(value, str) and is_done(value.encode()):
@@ -164,6 +169,8 @@ class EventReader:
             raise self._failure(data)
         elif is_object(value):
             yield from self._chunk(value, data)
+            if not codes and not self._audit:
+                self.loose.learn(value)
         else:
             raise self.malformed(f"an event is JSON but not an object: {jsontext.excerpt(data)!r}", data)
         if rest:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .codes import Problem
     from .notes import Notes
 
-__all__ = ["content_parts", "mend"]
+__all__ = ["content_parts", "mend", "mend_members", "narrowed"]
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 _DROP: Any = object()
@@ -65,6 +65,42 @@ def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
         The struct, as complete as can be.
     """
     return cast("Shape", _Walk(notes).walk(value, _info(shape), "$", "$"))
+
+
+def mend_members(
+    struct: msgspec.Struct, members: shapes.StructType, notes: Notes, path: str, place: str
+) -> None:
+    """Mend some members of a struct that were decoded as whatever they are.
+
+    Args:
+        struct: The struct, changed in place.
+        members: What `narrowed` gave.
+        notes: As for `mend`.
+        path: Where the struct stands.
+        place: The same for any index.
+    """
+    names = [field.name for field in members.fields]
+    odd = {name: value for name in names if (value := getattr(struct, name)) is not None}
+    if odd:
+        mended = _Walk(notes).read_struct(odd, members, path, place)
+        for name in names:
+            setattr(struct, name, getattr(mended, name))
+
+
+def narrowed(shape: type[msgspec.Struct], names: frozenset[str]) -> shapes.StructType:
+    """A shape with some of its members only, none of them null; none of them required either."""
+    whole = cast("shapes.StructType", _info(shape))
+    fields = [
+        msgspec.structs.replace(field, type=_but_null(field.type))
+        for field in whole.fields
+        if field.name in names
+    ]
+    return msgspec.structs.replace(whole, fields=tuple(fields))
+
+
+def _but_null(info: shapes.Type) -> shapes.Type:
+    kinds = [kind for kind in getattr(info, "types", ()) if not isinstance(kind, shapes.NoneType)]
+    return kinds[0] if kinds else info
 
 
 @cache

@@ -136,6 +136,7 @@ class StreamAssembler:
                     chunk = None
                 if chunk is None:
                     self._unusual(self._reader.refused(event), chunks)
+                    assembly.loosen(self._reader.loose)
                 elif chunk.choices and chunk.error is None and event.event != "error" and not self._audit:
                     if assembly.take(chunk, chunks):
                         self._unusual(self._reader.failed(event), chunks)
