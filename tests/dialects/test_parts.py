@@ -228,3 +228,20 @@ def test_a_usage_hands_every_count_on_under_its_name() -> None:
 def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     counted = wire.Usage(1, None, 3, prompt_tokens_details=wire.PromptTokensDetails())  # type: ignore[arg-type]  # a mended one
     assert parts.usage(counted) == Usage(prompt_tokens=1, total_tokens=3, prompt_details=PromptTokens())
+
+
+@pytest.mark.parametrize(
+    ("listed", "text", "thinking"),
+    [
+        ([], "", ""),
+        (["a", {"text": "b"}, None, 5], "ab5", ""),
+        ([{"type": "refusal", "refusal": "no"}], "no", ""),
+        ([{"type": "image"}], "", ""),
+        ([{"text": None}], "", ""),
+        ([{"text": {"value": "v"}}], '{"value":"v"}', ""),
+        ([{"thinking": [{"text": "a"}, {"text": "b"}]}, {"thinking": "c"}], "", "abc"),
+        ([{"thinking": "", "text": "t"}], "t", ""),
+    ],
+)
+def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str, thinking: str) -> None:
+    assert parts.content_parts(listed) == (text, thinking)

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from botticelli.contracts import violations
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.notes import Notes
-from botticelli.dialects.openai.repair import content_parts, mend
+from botticelli.dialects.openai.repair import mend
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}
@@ -301,23 +301,6 @@ def test_thinking_that_is_told_already_is_not_told_by_the_parts() -> None:
         ("choices.0.message.content", [{"thinking": "hm"}]), ("choices.0.message.reasoning_content", "so")
     )
     assert answer.choices[0].message.reasoning_content == "so"
-
-
-@pytest.mark.parametrize(
-    ("parts", "text", "thinking"),
-    [
-        ([], "", ""),
-        (["a", {"text": "b"}, None, 5], "ab5", ""),
-        ([{"type": "refusal", "refusal": "no"}], "no", ""),
-        ([{"type": "image"}], "", ""),
-        ([{"text": None}], "", ""),
-        ([{"text": {"value": "v"}}], '{"value":"v"}', ""),
-        ([{"thinking": [{"text": "a"}, {"text": "b"}]}, {"thinking": "c"}], "", "abc"),
-        ([{"thinking": "", "text": "t"}], "t", ""),
-    ],
-)
-def test_parts_of_every_shape_are_text_or_thinking(parts: list[Any], text: str, thinking: str) -> None:
-    assert content_parts(parts) == (text, thinking)
 
 
 def test_a_chunk_keeps_what_it_does_not_read_as_it_came() -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "as_text",
     "audio",
     "choice",
+    "content_parts",
     "distinct",
     "finish_reason",
     "reasoning_text",
@@ -118,6 +119,20 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) 
         seen.add(identity)
         result.append(call if identity == call.id else msgspec.structs.replace(call, id=identity))
     return result
+
+
+def content_parts(parts: list[Any]) -> tuple[str, str]:
+    """The text and the thinking of a content that came as a list of parts."""
+    text: list[str] = []
+    thinking: list[str] = []
+    for part in parts:
+        if not is_object(part):
+            text.append(as_text(part))
+        elif inner := part.get("thinking"):
+            thinking.append(content_parts(inner)[0] if is_array(inner) else as_text(inner))
+        else:
+            text.append(as_text(part.get("text", part.get("refusal"))))
+    return "".join(text), "".join(thinking)
 
 
 def reasoning_text(*spellings: Any) -> str:

@@ -19,7 +19,7 @@ from msgspec import inspect as shapes
 from . import jsontext
 from .codes import code_of, is_digits
 from .jsontext import is_array, is_object
-from .parts import as_text, whole
+from .parts import content_parts, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .codes import Problem
     from .notes import Notes
 
-__all__ = ["content_parts", "mend", "mend_members", "narrowed"]
+__all__ = ["mend", "mend_members", "narrowed"]
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 _DROP: Any = object()
@@ -106,20 +106,6 @@ def _but_null(info: shapes.Type) -> shapes.Type:
 @cache
 def _info(shape: type[msgspec.Struct]) -> shapes.Type:
     return shapes.type_info(shape)
-
-
-def content_parts(parts: list[Any]) -> tuple[str, str]:
-    """The text and the thinking of a content that came as a list of parts."""
-    text: list[str] = []
-    thinking: list[str] = []
-    for part in parts:
-        if not is_object(part):
-            text.append(as_text(part))
-        elif inner := part.get("thinking"):
-            thinking.append(content_parts(inner)[0] if is_array(inner) else as_text(inner))
-        else:
-            text.append(as_text(part.get("text", part.get("refusal"))))
-    return "".join(text), "".join(thinking)
 
 
 class _Walk:
