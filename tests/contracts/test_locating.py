@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from botticelli import contracts
 from botticelli.contracts import SchemaSet, Violation
+from botticelli.contracts.locating import located
 from botticelli.contracts.values import is_array, is_object, json_path, resolve
 from botticelli.kit.strategies import mutations
 
@@ -105,3 +107,35 @@ def test_names_that_break_a_rule_are_told_apart() -> None:
     schemas = SchemaSet({"t/one": {"$id": "urn:test:one", "propertyNames": {"maxLength": 1}}})
     paths = [it.path for it in schemas.violations("t/one", {"": 1, "10": 1, "010": 1})]
     assert paths == ["$['010']", "$['10']"]
+
+
+class Backwards:
+    """A validator whose evaluation is in another order than its errors, for nobody promises one order."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._validator = SchemaSet({"t/one": {"$id": "urn:test:one", **schema}}).validator("t/one")
+
+    def iter_errors(self, instance: Any) -> Any:
+        return self._validator.iter_errors(instance)
+
+    def evaluate(self, instance: Any) -> Any:
+        units = self._validator.evaluate(instance).errors()[::-1]
+        return SimpleNamespace(errors=lambda: units)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"additionalProperties": {"type": "string"}}, {"1": 0, "01": 1.5}),
+        (
+            {"properties": {"01": {"type": "string"}}, "additionalProperties": {"maximum": -1}},
+            {"1": 0, "01": 0},
+        ),
+    ],
+    ids=["value", "rule"],
+)
+def test_places_that_are_said_alike_are_told_apart(schema: dict[str, Any], value: dict[str, Any]) -> None:
+    validator: Any = Backwards(schema)
+    found = {(error.instance, error.kind.name, place) for error, place in located(validator, value)}
+    kind = {"01": "type", "1": "maximum" if "properties" in schema else "type"}
+    assert found == {(item, kind[name], (name,)) for name, item in value.items()}
