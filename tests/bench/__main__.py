@@ -23,13 +23,12 @@ WORKLOADS = {
     "a stream, one chunk per piece": Workload("steps", stream, CHUNKS, 1),
     "the same, deviating, 4-KiB pieces": Workload("keyless-lumps", stream, CHUNKS, 1),
     "the same, deviating, one per piece": Workload("keyless-steps", stream, CHUNKS, 1),
+    "the same, mistyped, 4-KiB pieces": Workload("mistyped-lumps", stream, CHUNKS, 1),
     "a single answer": Workload("single", single, 1, 50),
     "64 answers at once, async": Workload("single", together, 64, 3),
 }
-LUMPS, STEPS, KEYLESS_LUMPS, KEYLESS_STEPS, SINGLE, TOGETHER = WORKLOADS
-UNITS = dict.fromkeys((LUMPS, STEPS, KEYLESS_LUMPS, KEYLESS_STEPS), "µs per chunk") | dict.fromkeys(
-    (SINGLE, TOGETHER), "µs per answer"
-)
+LUMPS, STEPS, KEYLESS_LUMPS, KEYLESS_STEPS, MISTYPED, SINGLE, TOGETHER = WORKLOADS
+UNITS = dict.fromkeys(WORKLOADS, "µs per chunk") | dict.fromkeys((SINGLE, TOGETHER), "µs per answer")
 
 START = "start to first client"
 PROGRAMS = {
@@ -90,6 +89,7 @@ def targets(
         Target("stream, one per piece: openai / botticelli", 1 / ours(STEPS, OpenAi.name)),
         Target("stream, 4-KiB pieces: deviating / conforming", deviating(KEYLESS_LUMPS, LUMPS), most=2),
         Target("stream, one per piece: deviating / conforming", deviating(KEYLESS_STEPS, STEPS), most=2),
+        Target("stream, 4-KiB pieces: mistyped / conforming", deviating(MISTYPED, LUMPS), most=4),
         Target("single answer: botticelli / bare", ours(SINGLE), most=1.15),
         Target("64 answers at once, async: botticelli / bare", ours(TOGETHER), most=1.15),
         Target("start: botticelli / bare", started[Botticelli.name] / started[Bare.name], most=1.3),

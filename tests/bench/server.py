@@ -8,6 +8,7 @@ ends when its standard input does. The first part of a path names what is played
     /steps/...           the same, one HTTP chunk per event
     /keyless-lumps/...   the same in 4 KiB, without a `finish_reason` key but on the last chunk
     /keyless-steps/...
+    /mistyped-lumps/...  in 4 KiB, with an `index` that is text in every chunk
     /endless/...         a stream of a million chunks
 """
 
@@ -65,8 +66,7 @@ def framed(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def lumps(*, keyed: bool = True) -> bytes:
-    stream = b"".join(events(keyed=keyed))
+def lumps(stream: bytes) -> bytes:
     pieces = (stream[at : at + PIECE] for at in range(0, len(stream), PIECE))
     return _STREAM_HEAD + b"".join(map(framed, pieces)) + b"0\r\n\r\n"
 
@@ -77,9 +77,10 @@ def steps(*, keyed: bool = True) -> bytes:
 
 PLAYS = {
     b"single": whole_answer(),
-    b"lumps": lumps(),
+    b"lumps": lumps(b"".join(events())),
     b"steps": steps(),
-    b"keyless-lumps": lumps(keyed=False),
+    b"keyless-lumps": lumps(b"".join(events(keyed=False))),
+    b"mistyped-lumps": lumps(b"".join(events()).replace(b'"index":0', b'"index":"0"')),
     b"keyless-steps": steps(keyed=False),
 }
 
