@@ -249,7 +249,6 @@ class Task:
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
             partial=partial,
-            request_id=endpoint.redact(told.request_id(self.headers_told) or "") or None,
         )
 
     def assembler(self) -> StreamAssembler:

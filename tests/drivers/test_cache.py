@@ -135,6 +135,18 @@ def test_a_clients_parameters_as_they_are_now(
     rim.close(client)
 
 
+def test_a_base_urls_query_counts_beside_a_clients_parameters(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
+) -> None:
+    server = serve(answer())
+    client = rim.client(params={"v": "a"})
+    for version in ("1", "2"):
+        driver = rim.driver(f"{server.url}?api-version={version}", cache=cache, http_client=client)
+        rim.generate(driver, ask)
+    assert (len(server.requests), len(cache)) == (2, 2)
+    rim.close(client)
+
+
 def test_the_parts_of_a_key_dont_run_into_each_other() -> None:
     questions: list[tuple[str, list[tuple[str, str]], bytes]] = [
         ("http://h/v1", [("a", "bc")], b"d"),
