@@ -886,6 +886,21 @@ def test_words_in_place_of_an_announced_call_are_the_answer() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "body", [b"\n[DONE]", b"\n \r{", b"\xef\xbb\xbf\n" + b'{"choices":"Hi"}', b" \n<html>"]
+)
+def test_blank_lines_before_what_is_no_stream_say_nothing_however_they_are_cut(body: bytes) -> None:
+    whole, cut = StreamAssembler(), StreamAssembler()
+    whole.feed(body)
+    for position in range(len(body)):
+        cut.feed(body[position : position + 1])
+    with pytest.raises(ModelsError) as one:
+        whole.finish()
+    with pytest.raises(ModelsError) as other:
+        cut.finish()
+    assert repr(one.value) == repr(other.value)
+
+
 def test_a_snapshot_that_cannot_be_read_is_malformed_at_the_end() -> None:
     odd = {**choice(0, "stop"), "message": {"content": "Hi", "tool_calls": 5}}
     heard = Heard(event(chunk(odd)) + DONE)

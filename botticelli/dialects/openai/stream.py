@@ -223,7 +223,7 @@ class StreamAssembler:
                 self._start = piece[max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1 :]
             elif seen[:1] in (b"{", b"[", b"<"):
                 self._whole = bytearray()
-                self._before_or_after(piece)
+                self._before_or_after(seen)  # without what may have come, and gone, in pieces before it
             else:
                 self._start = b""
                 self._flowing = True
