@@ -42,7 +42,8 @@ class ChatDriver:
         max_retries: How often a call is tried again.
         max_retry_after: The longest ``Retry-After`` that is waited for, in seconds.
         backoff: The first wait before a retry that no server asked for, in seconds; doubled each time.
-        cache: Where answers are kept, by a hash of base URL and request; `drivers.cache` says which.
+        cache: Where answers are kept, by a hash of all that is asked but the key; `drivers.cache` says
+            which. One that fails costs a warning in the log, and a call.
         audit: Hold every event of a stream to the strict contract; see `GenerateResponse.deviations`.
         bill_to: Who pays, where the provider bills others.
         headers: Sent with every request. None may change the framing or replace the key.
