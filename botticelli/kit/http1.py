@@ -50,7 +50,7 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     method, target, minor = told.groups()
     request = Request(method, target, tuple(map(_field, lines)), b"")
     length = _length(request, minor)
-    if length != 0 and (request.header("expect") or "").lower() == "100-continue":
+    if (request.header("expect") or "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         body = await (_chunks(reader) if length is None else reader.readexactly(length))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
@@ -56,11 +55,12 @@ def watch(
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, console=Console(file=out), transient=True)
-    task, start, shown = progress.add_task(title, total=total), time.monotonic(), False
-    with ExitStack() as stack:
+    task, start = progress.add_task(title, total=total), time.monotonic()
+    try:
         for result in results:
             progress.advance(task)
-            if not shown and time.monotonic() - start >= after:
-                stack.enter_context(progress)
-                shown = True
+            if time.monotonic() - start >= after:
+                progress.start()  # again does nothing
             yield result
+    finally:
+        progress.stop()

@@ -39,6 +39,8 @@ for line in sys.stdin:
         sys.stderr.write("woe is me\\n" * 100_000)
     if todo == "long":
         sys.stdout.write("x" * int(asked["call"]["size"]))
+    while todo == "endless":
+        sys.stdout.write("x" * 65536)
     if todo == "offspring":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         print(told(outcome={"models": [str(child.pid)]}), flush=True)
@@ -203,6 +205,8 @@ def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatc
     door = CommandDoor(program)
     with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
         door.exchange({**call("long"), "size": 1_000_001})
+    with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
+        door.exchange(call("endless"))
     with pytest.raises(CrashedError, match="not a JSON object on a line"):
         door.exchange({**call("long"), "size": 999_000})
     door.close()

@@ -158,8 +158,11 @@ def test_a_driver_that_never_comes_back_is_left_behind(player: Player) -> None:
         released.wait(30)
         return answer("late")
 
-    verdict = run_case(case(), Scripted(wait), player, limit=0.1)
+    verdict = run_case(case("a-straggler"), Scripted(wait), player, limit=0.1)
+    [left] = [thread for thread in threading.enumerate() if thread.name == "botticelli-a-straggler"]
+    assert left.daemon, "it ends with the process"
     released.set()
+    left.join()
     assert verdict.fault is Fault.HANG
 
 
