@@ -245,3 +245,23 @@ def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
 )
 def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str, thinking: str) -> None:
     assert parts.content_parts(listed) == (text, thinking)
+
+
+@pytest.mark.parametrize(
+    ("members", "noted", "refused"),
+    [
+        ({}, False, True),
+        ({"reasoning": "hm"}, False, True),
+        ({"text": "Hi"}, True, False),
+        ({"refusal": "no"}, True, False),
+        ({"calls": [ToolCall("a", "f")]}, False, False),
+    ],
+)
+def test_a_call_that_was_announced_is_there_or_replaced_by_words_or_lost(
+    members: dict[str, Any], noted: bool, refused: bool
+) -> None:
+    notes = Notes()
+    built(**{"calls": [], **members}, finish="tool_calls", notes=notes, path="$.choices[1]")
+    path = "$.choices[1].message.tool_calls"
+    assert [(note.code, note.path) for note in notes.deviations()] == [("tool-calls-missing", path)] * noted
+    assert (notes.fault.path if notes.fault else None) == (path if refused else None)

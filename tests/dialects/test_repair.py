@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ from msgspec import UNSET
 from botticelli.contracts import violations
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.notes import Notes
-from botticelli.dialects.openai.repair import mend
+from botticelli.dialects.openai.repair import mend, mend_members, narrowed
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}
@@ -332,3 +332,22 @@ def test_an_empty_list_of_logprobs_says_nothing() -> None:
     assert chunk.choices is not None
     assert chunk.choices[0].logprobs is None
     assert [found.code for found in notes.deviations()] == ["logprobs-shape"]
+
+
+def test_members_of_a_struct_are_mended_in_place_and_the_others_left() -> None:
+    notes = Notes()
+    names = frozenset({"content", "reasoning_content", "thinking"})
+    delta: Any = wire.FastDelta(content=cast("Any", ["Hi", {"thinking": "Hm"}]), refusal="No.")
+    mend_members(delta, narrowed(wire.FastDelta, names), notes, "$.choices[1].delta", "$.choices[].delta")
+    assert delta == wire.FastDelta(content="Hi", reasoning_content="Hm", refusal="No.")
+    assert [(note.code, note.path) for note in notes.deviations()] == [
+        ("content-parts", "$.choices[1].delta.content")
+    ]
+
+
+def test_members_that_are_not_there_are_no_deviation() -> None:
+    notes = Notes()
+    choice = wire.FastChoice(delta=wire.FastDelta())
+    members = narrowed(wire.FastChoice, frozenset({"index", "error", "usage"}))
+    mend_members(choice, members, notes, "$", "$")
+    assert (choice, notes.deviations()) == (wire.FastChoice(delta=wire.FastDelta()), [])

@@ -441,3 +441,17 @@ def test_the_deprecated_call_stands_beside_the_others() -> None:
     heard.assembler.take_legacy({"arguments": {"y": 2}})
     assert heard.calls == [("a", "f", '{"x":1}'), ("", "g", '{"y":2}')]
     assert heard.codes == ["arguments-placeholder"]
+
+
+@pytest.mark.parametrize("function", ["f()", [], False, 0])
+def test_a_function_that_is_none_is_refused_and_the_rest_of_the_call_kept(function: Any) -> None:
+    heard = Heard([piece(0, "a", "f", "{}"), {"index": 1, "id": "b", "function": function}])
+    assert heard.structural.fault is not None
+    assert heard.structural.fault.path == "$.choices[0].delta.tool_calls[1].function"
+    assert heard.calls == [("a", "f", "{}"), ("b", "", "")]
+
+
+def test_a_function_of_null_adds_nothing() -> None:
+    heard = Heard([piece(0, "a", "f", "{}")], [{"index": 0, "function": None}])
+    assert heard.structural.fault is None
+    assert heard.calls == [("a", "f", "{}")]

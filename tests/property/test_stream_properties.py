@@ -67,6 +67,7 @@ def odd_streams(draw: st.DrawFn) -> bytes:
                 b"data:\n\n",
                 b": ping\n\n",
                 b"\r\n",
+                b"\n[",
                 b"\xef\xbb\xbf",
                 b'data: {"error":"No."}\n\n',
             ]
