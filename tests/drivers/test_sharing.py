@@ -25,9 +25,11 @@ from botticelli import (
     Message,
     UsageTotals,
 )
+from botticelli.drivers.streaming import StreamAnswer
 
 from .conftest import (
     END,
+    HOLD,
     STREAM_HEAD,
     Play,
     Rim,
@@ -42,6 +44,7 @@ from .conftest import (
 )
 
 if TYPE_CHECKING:
+    from botticelli import StreamChunk
     from botticelli.drivers.achatstream import AsyncChatStream
 
 Serve = Callable[..., Server]
@@ -104,9 +107,16 @@ def asking(text: str) -> GenerateRequest:
     return GenerateRequest(messages=[Message.user(text)])
 
 
+def descriptors() -> int:
+    """Where they are counted; elsewhere always none."""
+    folder = Path("/proc/self/fd")
+    return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+
+
 @pytest.mark.anyio
 async def test_five_hundred_calls_at_once() -> None:
     answers: dict[int, str] = {}
+    before = descriptors()
     with Echo(wait=1.5, together=500) as server:
         async with AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
 
@@ -122,6 +132,8 @@ async def test_five_hundred_calls_at_once() -> None:
                     group.start_soon(call, number)
             assert driver.usage.calls == 500
     assert answers == {number: f"q{number}!" for number in range(500)}
+    gc.collect()
+    assert descriptors() <= before
 
 
 def test_threads_share_a_driver() -> None:
@@ -190,10 +202,6 @@ def test_asyncios_own_cancelling_lets_a_connection_be_closed(ask: GenerateReques
     asyncio.run(main())
 
 
-def descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 @pytest.fixture
 def counted() -> Iterator[None]:
     if not Path("/proc/self/fd").exists():
@@ -204,14 +212,16 @@ def counted() -> Iterator[None]:
 
 
 LATE = framed(event("late")) + framed(event(finish="stop")) + END
+GUARD = 0.7 * HOLD
+"""Seconds after which nobody wakes any more."""
 UNFRAMED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 WAITS: dict[str, tuple[Play, list[str]]] = {
     "head": (("hold", STREAM_HEAD + LATE), []),
     "half a head": ((STREAM_HEAD[:20], "hold", STREAM_HEAD[20:] + LATE), []),
     "first": ((STREAM_HEAD, "hold", LATE), []),
     "next": ((STREAM_HEAD + framed(event("Hi")), "hold", LATE), ["Hi"]),
-    "unframed": ((UNFRAMED + event("Hi"), "hold", event(finish="stop")), ["Hi"]),
-    "retry": ((error(429, headers=(("Retry-After", "20"),)),), []),
+    "unframed": ((UNFRAMED + event("Hi") + event(finish="stop"), "hold"), ["Hi"]),
+    "retry": ((error(429, headers=(("Retry-After", "50"),)),), []),
 }
 
 
@@ -278,7 +288,7 @@ def test_closing_in_another_thread_wakes_who_reads(
                 threading.Event().wait(0.01)
             threading.Event().wait(0.05)
             reading.close()
-            result.result()
+            result.result(GUARD)
         assert got == texts
         assert reading.response.text == "".join(texts)
         if "hold" in play:
@@ -288,6 +298,25 @@ def test_closing_in_another_thread_wakes_who_reads(
         assert driver.usage.calls == 1 + kept
     assert len(server.requests) == 1 + kept
     server.stop()
+
+
+def test_closing_as_a_read_ends_closes_all_the_same(
+    serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
+    with HuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
+        reading = driver.generate_stream(ask)
+        feed = StreamAnswer.feed
+
+        def closed_meanwhile(answer: StreamAnswer, piece: bytes) -> list[StreamChunk]:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(reading.close).result(GUARD)
+            return feed(answer, piece)
+
+        monkeypatch.setattr(StreamAnswer, "feed", closed_meanwhile)
+        assert next(reading).text == "Hi"
+        assert driver.usage.calls == 1
+        assert server.left.wait(5)
 
 
 @pytest.mark.usefixtures("counted")
@@ -302,7 +331,7 @@ def test_closing_the_driver_wakes_who_waits_for_an_answer(serve: Serve, ask: Gen
             threading.Event().wait(0.01)
         threading.Event().wait(0.05)
         driver.close()
-        kinds = [type(call.exception()) for call in calls]
+        kinds = [type(call.exception(GUARD)) for call in calls]
     assert kinds == [ConnectionLostError, ConfigurationError]
     assert reading.response.text == "Hi"
     assert len(server.requests) == 2

@@ -224,7 +224,8 @@ def drip(piece: bytes) -> list[Any]:
 def test_a_head_that_drips(
     rim: Rim, serve: Serve, ask: GenerateRequest, phase: str, head: bytes, kept: bool
 ) -> None:
-    dripping: Any = (head, *([0.1, head] if head else []), b"HTTP/1.1 200 OK\r\n", *drip(b"x-a: b\r\n"))
+    first, line_end, rest = ANSWER.partition(b"\r\n")
+    dripping: Any = (head, *([0.1, head] if head else []), first + line_end, *drip(b"x-a: b\r\n"), rest)
     server = serve(*([answer()] if kept else []), dripping)
     driver = rim.driver(server, timeout=limits(**{phase: 0.3}))
     if kept:
