@@ -52,7 +52,7 @@ coverage:
 contracts:
     python -m botticelli.contracts build --check
     python -m botticelli.kit.cases
-    pytest -q -n auto tests/contracts tests/property/test_contract_properties.py
+    pytest -q -n auto tests/contracts tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
     @just _breaking
 
 # What has become stricter since the last release
@@ -61,6 +61,10 @@ _breaking:
     #!/usr/bin/env bash
     set -euo pipefail
     if ! release=$(git describe --tags --abbrev=0 2>/dev/null); then
+        if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
+            echo "this clone is shallow, so the last release can't be seen; git fetch --unshallow --tags" >&2
+            exit 1
+        fi
         echo "no release yet: nothing to compare the contracts with"
         exit 0
     fi
@@ -83,6 +87,11 @@ examples path:
 [group('measure')]
 bench *arguments:
     python -m tests.bench "$@"
+
+# Framing alone: nanoseconds per byte from 1 KiB to 64 MiB, which must stay flat, and per event
+[group('measure')]
+bench-framing *arguments:
+    python -m tests.bench.bench_sse "$@"
 
 # The live suite: just test-api huggingface [--model NAME]; billed where the server bills
 [group('live')]

@@ -1,4 +1,4 @@
-"""What event-stream framing costs: `python tests/bench/bench_sse.py [--largest MIB]`, CPU time.
+"""What event-stream framing costs: `just bench-framing [--largest MIB]`, CPU time.
 
 One table gives nanoseconds per byte over sizes, shapes and pieces: a row that grows to the
 right would be quadratic. (Long lines in large pieces cost next to nothing while they fit the cache;

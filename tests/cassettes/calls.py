@@ -101,7 +101,11 @@ MLX = [
     # cuts the stop word out, and goes on
     ("stop-word-cut-out", answer(LOST_STOP, "stop", (11, 21), *TWO), ask(COUNT, stop=["7"])),
     # takes the call that the model wrote out of the text, and loses it
-    ("tool-call-lost", answer("", "tool_calls", (141, 27), *TWO), ask(WEATHER, tools=TOOLS)),
+    (
+        "tool-call-lost",
+        error("malformed_response", 200, "the finish reason is tool_calls, but"),
+        ask(WEATHER, tools=TOOLS),
+    ),
     ("models", models(MODEL), None),
     (
         "unknown-model",

@@ -53,6 +53,15 @@ def test_a_server_that_isnt_there_is_a_failure(tmp_path: Path, canary: str) -> N
     assert canary not in text
 
 
+def test_a_server_that_isnt_there_departs_from_nothing(tmp_path: Path, canary: str) -> None:
+    topics = "json_schema or unknown_model or bad_token"
+    code, text = run(tmp_path, "huggingface", "--base-url", NOWHERE, "-k", topics, key=canary)
+    assert code == 1
+    assert "4 failed" in text
+    assert "ConnectError" in text
+    assert "departure" not in text
+
+
 def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: Path, canary: str) -> None:
     """The bench's server answers well, but always the same."""
     command = [sys.executable, "-m", "tests.bench.server"]
