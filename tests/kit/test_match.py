@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.kit.match import outcome
@@ -208,6 +208,7 @@ def test_tool_calls_in_any_order_are_each_used_once(wanted: list[dict[str, Any]]
     assert paths(free, got) == ([] if fits else ["/response/choices/0/tool_calls"])
 
 
+@settings(deadline=None, database=None)
 @given(st.permutations(range(5)), st.permutations(range(5)))
 def test_a_pairing_is_found_whenever_there_is_one(wanted: list[int], got: list[int]) -> None:
     # Call n fits whoever mentions the first n of five things or fewer: only one pairing is right.
