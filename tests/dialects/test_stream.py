@@ -887,6 +887,16 @@ def test_words_in_place_of_an_announced_call_are_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    "lead", [b"\n\n\xef\xbb\xbf", b"\xef\xbb\xbf\n\xef\xbb\xbf", b"\xef\xbb\xbf \r\n", b" \n\n"]
+)
+def test_what_begins_a_stream_is_the_same_however_it_is_cut(lead: bytes) -> None:
+    body = lead + HI + says("Ho") + STOP + DONE
+    cut = StreamAssembler()
+    told = [chunk for position in range(len(body)) for chunk in cut.feed(body[position : position + 1])]
+    assert told == StreamAssembler().feed(body)
+
+
+@pytest.mark.parametrize(
     "body", [b"\n[DONE]", b"\n \r{", b"\xef\xbb\xbf\n" + b'{"choices":"Hi"}', b" \n<html>"]
 )
 def test_blank_lines_before_what_is_no_stream_say_nothing_however_they_are_cut(body: bytes) -> None:

@@ -184,7 +184,7 @@ class EventReader:
 
     def _check(self, data: bytes) -> None:
         """Raise for what couldn't be read of an event, once the rest of it has been taken."""
-        fault = self._structural.fault or self._notes.fault
+        fault = self._notes.fault or self._structural.fault
         if fault is not None:
             raise self.malformed(fault.message, data, fault.path)
 

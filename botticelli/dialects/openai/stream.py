@@ -218,9 +218,12 @@ class StreamAssembler:
         else:
             piece = self._start + piece
             seen = piece.removeprefix(_BOM).lstrip(_SPACE)
+            blank = len(piece) - len(seen)
+            # Of blank lines the last one's end is kept: after it, a byte order mark is none.
+            piece = piece[max(piece.rfind(b"\n", 0, blank), piece.rfind(b"\r", 0, blank), 0) :]
             if _BOM.startswith(piece) or (not seen and len(piece) <= self._limit):
                 # Blank lines mean nothing to either reading; some servers send them as a sign of life.
-                self._start = piece[max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1 :]
+                self._start = piece
             elif seen[:1] in (b"{", b"[", b"<"):
                 self._whole = bytearray()
                 self._before_or_after(seen)  # without what may have come, and gone, in pieces before it
