@@ -155,7 +155,7 @@ def test_total_of_a_whole_answer(rim: Rim, serve: Serve, ask: GenerateRequest, s
 @pytest.mark.parametrize("came", ["", '{"error": "Half a sen'])
 def test_the_total_takes_no_error_away(rim: Rim, serve: Serve, ask: GenerateRequest, came: str) -> None:
     server = serve((http(came, status=400, length=500), "hold"))
-    driver = rim.driver(server, timeout=limits(total=0.3))
+    driver = rim.driver(server, timeout=limits(total=0.8))
     with pytest.raises(InvalidRequestError) as caught:
         rim.generate(driver, ask)
     assert (caught.value.status, caught.value.body, caught.value.attempts) == (400, came.encode(), 1)
