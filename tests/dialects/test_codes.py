@@ -16,6 +16,20 @@ from botticelli.dialects.openai.codes import Problem, code_of
 
 PUBLISHED = set(Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").codes())
 NOTING = {"add", "_note", "_note_structural", "append"}
+TYPED: list[tuple[str, str, list[Any]]] = [
+    ("$.id", "id-not-string", [7, -1]),
+    ("$.choices[].message.tool_calls[].id", "tool-id-not-string", [7]),
+    ("$.created", "created-not-integer", [1.5, "1"]),
+    ("$.choices[].index", "choice-index-not-integer", ["0", "9" * 18]),
+    ("$.choices[].delta.tool_calls[].index", "tool-index-not-integer", ["0"]),
+    ("$.choices[].finish_reason", "finish-reason-type", [{}]),
+    ("$.choices[].message.tool_calls[].function.arguments", "arguments-not-string", [{}]),
+    ("$.choices[].logprobs", "logprobs-shape", [[]]),
+    ("$.choices[].logprobs.content", "logprobs-shape", [{}]),
+    ("$.usage", "usage-type", [[]]),
+    ("$.usage.prompt_tokens", "usage-tokens-type", [0.5, "2"]),
+    ("$.usage.prompt_tokens_details", "usage-details-type", [[]]),
+]
 
 
 @pytest.mark.parametrize(
@@ -33,23 +47,7 @@ def test_a_place_has_codes_of_its_own(problem: Problem, place: str, code: str) -
     assert code_of(problem, place) == code
 
 
-@pytest.mark.parametrize(
-    ("place", "code", "fitting"),
-    [
-        ("$.id", "id-not-string", [7, -1]),
-        ("$.choices[].message.tool_calls[].id", "tool-id-not-string", [7]),
-        ("$.created", "created-not-integer", [1.5, "1"]),
-        ("$.choices[].index", "choice-index-not-integer", ["0", "9" * 18]),
-        ("$.choices[].delta.tool_calls[].index", "tool-index-not-integer", ["0"]),
-        ("$.choices[].finish_reason", "finish-reason-type", [{}]),
-        ("$.choices[].message.tool_calls[].function.arguments", "arguments-not-string", [{}]),
-        ("$.choices[].logprobs", "logprobs-shape", [[]]),
-        ("$.choices[].logprobs.content", "logprobs-shape", [{}]),
-        ("$.usage", "usage-type", [[]]),
-        ("$.usage.prompt_tokens", "usage-tokens-type", [0.5, "2"]),
-        ("$.usage.prompt_tokens_details", "usage-details-type", [[]]),
-    ],
-)
+@pytest.mark.parametrize(("place", "code", "fitting"), TYPED)
 def test_a_wrong_type_has_a_code_of_its_own_if_it_is_the_one_that_is_meant(
     place: str, code: str, fitting: list[Any]
 ) -> None:
