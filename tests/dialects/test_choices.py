@@ -375,3 +375,10 @@ def test_citations_of_several_deltas_are_all_kept() -> None:
     early = heard.choice.build()
     heard.choice.take(FastDelta(annotations=[2, 3]))
     assert (early.annotations, heard.choice.build().annotations) == ([1], [1, 2, 3])
+
+
+def test_spoken_output_is_not_lost_over_a_null() -> None:
+    heard = Heard()
+    for audio in ({"id": "s", "data": "AA", "transcript": "Hi"}, {"data": None, "transcript": None}):
+        heard.choice.take(FastDelta(audio=audio))
+    assert heard.choice.build().outputs == [AudioOutput(id="s", data="AA", transcript="Hi")]

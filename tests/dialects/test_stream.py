@@ -553,12 +553,11 @@ def test_a_body_beyond_the_limit_is_an_error() -> None:
     assert f"longer than {len(BODY)} bytes" in stream.failed.message
 
 
-def test_a_blank_line_without_an_end_is_not_gathered_for_ever() -> None:
-    stream = StreamAssembler(max_event_bytes=100)
-    stream.feed(b" " * 100)
-    assert not stream.ended
-    stream.feed(b" ")
-    assert isinstance(stream.failed, MalformedResponseError)
+def test_a_blank_line_before_a_stream_may_be_of_any_length_however_it_is_cut() -> None:
+    body = b" " * 300 + b"\n" + ANSWER
+    cuts = ([body], [body[:150], body[150:]], [bytes([byte]) for byte in body])
+    for heard in (Heard(*cut, max_event_bytes=200) for cut in cuts):
+        assert (heard.answer.text, heard.codes) == ("Hi", {})
 
 
 def test_blank_lines_before_a_stream_may_be_any_number() -> None:

@@ -25,6 +25,26 @@ __all__ = ["ChoiceState"]
 _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
+class _Spoken:
+    """Spoken output as far as it has come: its texts grow by pieces, of the rest the newest counts."""
+
+    __slots__ = ("_rest", "_texts")
+
+    def __init__(self) -> None:
+        self._rest: dict[str, Any] = {}
+        self._texts = {"data": TextBuffer(), "transcript": TextBuffer()}
+
+    def take(self, piece: dict[str, Any]) -> None:
+        for name, value in piece.items():
+            if name in self._texts:
+                self._texts[name].append(parts.as_text(value))
+            else:
+                self._rest[name] = value
+
+    def value(self) -> dict[str, Any]:
+        return self._rest | {name: text.value() for name, text in self._texts.items()}
+
+
 class ChoiceState:
     """One choice of a stream, as far as it has come.
 
@@ -68,7 +88,7 @@ class ChoiceState:
         self._logprobs: Any = None
         self._annotations: list[Any] = []
         self._message: Any = None
-        self._spoken: dict[str, Any] | None = None
+        self._spoken: _Spoken | None = None
 
     def take(self, delta: wire.FastDelta, logprobs: Any = None) -> StreamChunk | None:
         """Take a delta that has more than text; give its chunk, or None if nothing is new in it."""
@@ -86,7 +106,8 @@ class ChoiceState:
             self._refusal.append(delta.refusal)
         pieces = self._take_calls(delta)
         if is_object(delta.audio):
-            self._spoken = _merged_audio(self._spoken, delta.audio)
+            self._spoken = self._spoken or _Spoken()
+            self._spoken.take(delta.audio)
         if is_array(delta.annotations):
             self._annotations += delta.annotations
         if logprobs is not None:
@@ -193,7 +214,7 @@ class ChoiceState:
             text=self._text.take() if last else self._text.value(),
             reasoning=self._reasoning.value() if self._reasoning else "",
             refusal=self._refusal.value() if self._refusal else "",
-            spoken=parts.audio(self._spoken),
+            spoken=parts.audio(self._spoken.value()) if self._spoken else None,
             calls=self._calls.calls() if self._calls else [],
             finish=self.finish,
             logprobs=_copied(self._logprobs),
@@ -230,13 +251,3 @@ def _merged_logprobs(known: Any, new: Any) -> Any:
         elif value is not None or name not in known:
             known[name] = list(value) if is_array(value) else value
     return known
-
-
-def _merged_audio(known: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """The pieces of `data` and `transcript` one after the other; the rest is the newest."""
-    merged = dict(known or {})
-    for name, value in new.items():
-        before = merged.get(name)
-        pieces = name in ("data", "transcript") and isinstance(before, str) and isinstance(value, str)
-        merged[name] = f"{before}{value}" if pieces else value
-    return merged

@@ -105,10 +105,11 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) 
     """The calls with ids that are there and differ, so that each call's result finds its way back."""
     taken = {call.id for call in calls}
     seen: set[str] = set()
+    attempts: dict[str, int] = {}  # the next one by id: to start anew at each repeat would be quadratic
     result: list[ToolCall] = []
     for position, call in enumerate(calls):
         identity = call.id
-        attempt = 1
+        attempt = attempts.get(identity, 1) if identity else 1
         if identity and identity in seen:
             place = f"{path}.message.tool_calls[{position}].id"
             notes.add("tool-id-repeated", place, "$.choices[].message.tool_calls[].id")
@@ -117,6 +118,7 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) 
             identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
             attempt += 1
         seen.add(identity)
+        attempts[call.id] = attempt
         result.append(call if identity == call.id else msgspec.structs.replace(call, id=identity))
     return result
 

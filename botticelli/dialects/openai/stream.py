@@ -148,7 +148,8 @@ class StreamAssembler:
         except RecursionError:
             self._fail(self._reader.malformed("an event is nested too deeply to be read"))
         if self.events >= self._compact_at:
-            self._compact_at = self.events + _COMPACT_EVERY
+            # Each look is at every choice, of which each event may bring another.
+            self._compact_at = self.events + max(_COMPACT_EVERY, len(assembly.choices))
             assembly.compact()
         if too_large is not None:
             self._fail(self._reader.malformed(str(too_large)))
@@ -218,10 +219,12 @@ class StreamAssembler:
         else:
             piece = self._start + piece
             seen = piece.removeprefix(_BOM).lstrip(_SPACE)
-            blank = len(piece) - len(seen)
-            # Of blank lines the last one's end is kept: after it, a byte order mark is none.
-            piece = piece[max(piece.rfind(b"\n", 0, blank), piece.rfind(b"\r", 0, blank), 0) :]
-            if _BOM.startswith(piece) or (not seen and len(piece) <= self._limit):
+            blank = piece[: len(piece) - len(seen)]
+            # Of blank lines the last one's end is kept: after it, a byte order mark is none. Of a blank line
+            # that goes on, as much is kept as tells that it is there.
+            blank = blank[max(blank.rfind(b"\n"), blank.rfind(b"\r"), 0) :][: len(_BOM) + 1]
+            piece = blank + seen
+            if _BOM.startswith(piece) or not seen:
                 # Blank lines mean nothing to either reading; some servers send them as a sign of life.
                 self._start = piece
             elif seen[:1] in (b"{", b"[", b"<"):

@@ -63,6 +63,7 @@ class ToolCallAssembler:
         self._path = path
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
         self._legacy: _Call | None = None
 
     def take(self, deltas: Iterable[dict[str, Any]]) -> tuple[ToolCallDelta, ...]:
@@ -113,7 +114,7 @@ class ToolCallAssembler:
         """The call that a delta continues, or a new one."""
         index = self._index(raw, position)
         if index is None:
-            call = self._by_id(piece.id) or (self._calls[-1] if self._calls else None)
+            call = self._by_id.get(piece.id) or (self._calls[-1] if self._calls else None)
             return self._begin() if call is None or _is_another(call, piece, touched) else call
         call = self._by_index.get(index)
         if call is not None and _is_another(call, piece, touched, indexed=True):
@@ -122,9 +123,6 @@ class ToolCallAssembler:
         if call is None:
             call = self._by_index[index] = self._begin()
         return call
-
-    def _by_id(self, identity: str) -> _Call | None:
-        return next((call for call in self._calls if call.id == identity), None) if identity else None
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
@@ -142,7 +140,9 @@ class ToolCallAssembler:
         return int(index) if digits else None
 
     def _continue(self, call: _Call, raw: dict[str, Any], piece: ToolCall, position: int) -> ToolCallDelta:
-        call.id = call.id or piece.id
+        if piece.id and not call.id:
+            call.id = piece.id
+            self._by_id.setdefault(piece.id, call)
         call.name = piece.name or call.name
         if piece.type != "function" or raw.get("type"):
             call.type = piece.type
