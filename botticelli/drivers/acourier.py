@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,10 +14,10 @@ from botticelli.core.errors import BotticelliError, ConfigurationError
 from .courier import LINGER, LINGER_BYTES, finite
 from .line import AsyncTrace
 from .transport import KeyAuth, make_client
+from .undisturbed import persistent, undisturbed
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from .coding import Body
     from .endpoint import Endpoint
@@ -32,9 +31,6 @@ _T = TypeVar("_T")
 
 _CLOSING = 1.0
 """Seconds that closing may take; it doesn't wait for the peer, so it takes next to none."""
-
-_closings: set[asyncio.Task[None]] = set()
-"""asyncio itself refers to its tasks weakly."""
 
 
 class AsyncCourier:
@@ -104,7 +100,7 @@ class AsyncCourier:
             ApiError: Its status isn't a 2xx.
         """
         response = await self._send(task)
-        incoming = AsyncIncoming(response)
+        incoming = AsyncIncoming(response, ours=self._owned)
         task.received(response.status_code, response.headers.raw, decoded=response.is_stream_consumed)
         if not task.refused:
             return incoming
@@ -161,10 +157,12 @@ class AsyncCourier:
 class AsyncIncoming:
     """An answer's body on its way."""
 
-    __slots__ = ("_pieces", "_response")
+    __slots__ = ("_ours", "_over", "_pieces", "_response")
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, *, ours: bool) -> None:
         self._response = response
+        self._ours = ours  # and so httpcore's
+        self._over = False
         # a client's hook or a mock transport may have read it already
         read = response.is_stream_consumed
         # not aiter_raw(), which closes the response at its end: asyncio's cancelling would break that off,
@@ -180,9 +178,12 @@ class AsyncIncoming:
         # the client keeps the idle limit itself; a scope costs as much as a read, so it is for the others
         with nullcontext() if wait == idle else anyio.move_on_after(finite(wait)):
             try:
-                return await anext(self._pieces, None)
+                piece = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
                 problem = task.fault(error)
+            else:
+                self._over = piece is None
+                return piece
         raise problem or task.late("idle")
 
     async def linger(self) -> None:
@@ -194,15 +195,27 @@ class AsyncIncoming:
                     size += len(piece)
                     if size > LINGER_BYTES:
                         break
+                else:
+                    self._over = True
             except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
                 _log.debug("the connection is not kept: %s", type(error).__name__)
 
     async def close(self) -> None:
         """Close it, and its connection unless it was read to its end; in a cancelled task too."""
         with anyio.CancelScope(shield=True):
-            await _undisturbed(self._close())
+            if self._over and self._ours:
+                # only the connection is given back; a task for that would cost a fifth of a short call
+                await persistent(self._give_back())
+            else:
+                await undisturbed(self._break_off())
 
-    async def _close(self) -> None:
+    async def _give_back(self) -> None:
+        try:
+            await self._response.aclose()
+        except Exception as error:  # noqa: BLE001 -- the answer is whole
+            _log.debug("closing a connection: %s", type(error).__name__)
+
+    async def _break_off(self) -> None:
         with anyio.move_on_after(_CLOSING, shield=True):
             try:
                 await self._end()
@@ -244,31 +257,6 @@ class _Pieces:
         if not data:
             raise StopAsyncIteration
         return data
-
-
-async def _undisturbed(closing: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end, even if asyncio cancels this task: anyio's shield doesn't keep that off."""
-    if not _on_asyncio():
-        await closing
-        return
-    import asyncio
-
-    task = asyncio.ensure_future(closing)
-    _closings.add(task)
-    task.add_done_callback(_closings.discard)
-    await asyncio.shield(task)
-
-
-def _on_asyncio() -> bool:
-    if "asyncio" not in sys.modules:
-        return False
-    import asyncio
-
-    try:
-        # trio as a guest has asyncio's loop around it, but no task
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
 
 
 async def _only(content: bytes) -> AsyncIterator[bytes]:

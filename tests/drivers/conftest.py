@@ -172,7 +172,10 @@ def _request(connection: socket.socket, data: bytes, number: int) -> tuple[Seen 
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = int(headers.get("content-length", "0"))
     while len(rest) < length:
-        rest += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:
+            return None, b""
+        rest += more
     method, path, _ = first.split(" ")
     return Seen(method, path, headers, rest[:length], number, time.monotonic()), rest[length:]
 

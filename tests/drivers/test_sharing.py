@@ -7,9 +7,11 @@ import gc
 import json
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -31,6 +33,7 @@ from .conftest import (
     END,
     HOLD,
     STREAM_HEAD,
+    TOKEN,
     Play,
     Rim,
     Server,
@@ -200,6 +203,63 @@ def test_asyncios_own_cancelling_lets_a_connection_be_closed(ask: GenerateReques
             assert driver.usage.calls == 1
 
     asyncio.run(main())
+
+
+@coroutine
+def cancelled_at(step: int, calling: Coroutine[Any, Any, None]) -> Generator[Any, Any, bool]:
+    """Run a call, cancelled by asyncio as it lets others run for so many a time; whether it came to that."""
+    error: BaseException | None = None
+    for taken in count(1):
+        try:
+            awaited = calling.throw(error) if error is not None else calling.send(None)
+        except StopIteration:
+            return False
+        except asyncio.CancelledError:
+            return True
+        if taken == step:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        error = None
+        try:
+            yield awaited
+        except asyncio.CancelledError as caught:
+            error = caught
+    raise AssertionError
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_no_connection_is_left_behind_wherever_asyncio_cancels(
+    serve: Serve, ask: GenerateRequest, streaming: bool
+) -> None:
+    server = serve((stream("Hi") if streaming else answer(),))
+
+    async def call(driver: AsyncHuggingFaceDriver) -> None:
+        if not streaming:
+            await driver.generate(ask)
+            return
+        async for _ in driver.generate_stream(ask):
+            pass
+
+    async def attempt(step: int, driver: AsyncHuggingFaceDriver) -> bool:
+        return await cancelled_at(step, call(driver))
+
+    async def main() -> int:
+        step = 1
+        async with AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
+            await call(driver)  # so that there is a connection
+            while await asyncio.create_task(attempt(step, driver)):
+                await call(driver)
+                step += 1
+            await call(driver)
+            for _ in range(500):
+                if server.open_connections == 1:
+                    break
+                await asyncio.sleep(0.01)
+            assert server.open_connections == 1
+            return step
+
+    assert asyncio.run(main()) > 5
 
 
 @pytest.fixture
