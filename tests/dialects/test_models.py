@@ -134,3 +134,10 @@ def test_what_an_offer_says_oddly_is_unknown(odd: Any) -> None:
 @pytest.mark.parametrize("name", ["created", "owned_by", "architecture", "providers"])
 def test_what_an_entry_says_oddly_is_unknown(name: str) -> None:
     assert read([{"id": "a", name: -1}]) == [Model(id="a")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "created"), [(2**60 + 1, 2**60 + 1), (7.0, 7), (1.5, 1), (0, 0), (-1, None), (None, None)]
+)
+def test_a_date_is_exact_where_it_is_whole(sent: Any, created: int | None) -> None:
+    assert read([{"id": "a", "created": sent}]) == [Model(id="a", created=created)]

@@ -296,11 +296,12 @@ def test_a_content_in_parts_is_joined_and_its_thinking_kept_apart() -> None:
     assert found == [("content-parts", f"{M0}.content")]
 
 
-def test_thinking_that_is_told_already_is_not_told_by_the_parts() -> None:
+@pytest.mark.parametrize(("told", "kept"), [("hm", "hm"), ("so ", "so hm"), ("", "hm"), (None, "hm")])
+def test_thinking_in_the_parts_is_told_once_and_not_lost_over_another(told: str | None, kept: str) -> None:
     answer, _ = mended(
-        ("choices.0.message.content", [{"thinking": "hm"}]), ("choices.0.message.reasoning_content", "so")
+        ("choices.0.message.content", [{"thinking": "hm"}]), ("choices.0.message.reasoning_content", told)
     )
-    assert answer.choices[0].message.reasoning_content == "so"
+    assert answer.choices[0].message.reasoning_content == kept
 
 
 def test_a_chunk_keeps_what_it_does_not_read_as_it_came() -> None:

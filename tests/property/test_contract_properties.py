@@ -1,4 +1,4 @@
-"""The driver's reading, held to the contracts: what breaks them is noted, nothing else is, no text is lost.
+"""The driver's reading, held to the contracts: what breaks them is noted, and nothing else is.
 
 The instances are drawn from the schemas, which know nothing of the driver; and whether one breaks a contract
 is asked of the judge, which shares no code with it.
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from botticelli.contracts import data_root, packaged, violations
 from botticelli.contracts.relaxations import Relaxations
-from botticelli.contracts.values import is_array, is_object
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.failure import failure
@@ -25,10 +24,10 @@ from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import instances, mutations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from botticelli.contracts.relaxations import Example, Relaxation
-    from botticelli.core.response import Deviation, GenerateResponse
+    from botticelli.core.response import Deviation
 
 ours = settings(deadline=None)  # a deadline would judge the machine
 TOLERATED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
@@ -203,14 +202,6 @@ def test_a_model_list_deviates_exactly_where_it_breaks_the_contract(models: Any)
 
 
 @ours
-@given(instances("wire/model-list"))
-def test_every_model_of_a_tolerable_list_is_read(models: Any) -> None:
-    entries: list[Any] = models if is_array(models) else models.get("data") or []
-    found = decode_models(written(models))
-    assert [model.id for model in found] == [entry["id"] for entry in entries]
-
-
-@ours
 @pytest.mark.parametrize("contract", ["wire/response", "wire/chunk"])
 @given(data=st.data())
 def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
@@ -228,57 +219,3 @@ def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
     except BotticelliError:
         return
     assert response.deviations
-
-
-def _texts(said: dict[str, Any]) -> Iterator[str]:
-    """All the words in a message or a delta, in the raw."""
-    content = said.get("content")
-    if isinstance(content, str):
-        yield content
-    parts: list[Any] = content if is_array(content) else []
-    for part in parts:
-        yield part if isinstance(part, str) else part.get("text", "")
-    if isinstance(said.get("refusal"), str):
-        yield said["refusal"]
-    for call in [*(said.get("tool_calls") or ()), {"function": said.get("function_call")}]:
-        inner = call.get("function") if call.get("type") != "custom" else call.get("custom")
-        for member in ("arguments", "input"):
-            if is_object(inner) and isinstance(inner.get(member), str):
-                yield inner[member]
-
-
-def _kept(response: GenerateResponse) -> str:
-    return "\n".join(
-        text
-        for choice in response.choices
-        for text in (
-            choice.text,
-            choice.refusal or "",
-            choice.reasoning or "",
-            *(call.arguments_json for call in choice.tool_calls),
-        )
-    )
-
-
-@ours
-@given(instances("wire/response"))
-def test_no_text_of_a_tolerable_answer_is_lost(answer: Any) -> None:
-    kept = _kept(decode_response(written(answer)))
-    for choice in answer["choices"]:
-        for text in _texts(choice.get("message") or {}):
-            assert text in kept
-
-
-@ours
-@given(instances("wire/chunk"), st.booleans())
-def test_no_text_of_a_tolerable_chunk_is_lost(chunk: Any, audit: bool) -> None:
-    stream = StreamAssembler(audit=audit)
-    chunks = stream.feed(b"data: " + written(chunk) + b"\n\n")
-    assert stream.failed is None
-    kept = _kept(stream.response)
-    assert "".join(piece.text for piece in chunks if piece.choice == 0) == next(
-        (choice.text for choice in stream.response.choices if choice.index == 0), ""
-    )
-    for choice in chunk.get("choices") or ():
-        for text in _texts(choice.get("delta") or {}):
-            assert text in kept

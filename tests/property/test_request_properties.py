@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from botticelli.contracts import violations
+from botticelli.contracts import packaged, violations
 from botticelli.contracts.values import is_array
 from botticelli.core.errors import RequestError
 from botticelli.core.message import (
@@ -32,7 +32,7 @@ from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, 
 from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.decode_request import LOSSES as REQUEST_LOSSES
 from botticelli.dialects.openai.decode_request import decode_request
-from botticelli.dialects.openai.encode import LOSSES, encode_request, encode_response
+from botticelli.dialects.openai.encode import LOSSES, ONE_WAY, encode_request, encode_response
 from botticelli.dialects.openai.rules import RULES
 from botticelli.kit.strategies import instances, json_values, mutations
 
@@ -371,6 +371,12 @@ def test_an_answer_is_written_again_but_for_the_listed_losses(answer: dict[str, 
 def test_the_losses_of_an_answer_are_those_that_are_written_down() -> None:
     assert ANSWER_LOSSES.keys() == LOSSES.keys()
     assert all(LOSSES.values())
+
+
+def test_every_contract_is_written_again_or_the_reason_why_not_is_written_down() -> None:
+    published = {name for name in packaged().schemas if name.startswith("openai/")}
+    assert published - {"openai/request", "openai/response"} == ONE_WAY.keys()
+    assert all(ONE_WAY.values())
 
 
 # The way back: a request.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from botticelli.core.request import GenerateRequest, ResponseFormat, ToolDefinition
     from botticelli.core.response import Choice, GenerateResponse, Usage
 
-__all__ = ["LOSSES", "encode_request", "encode_response"]
+__all__ = ["LOSSES", "ONE_WAY", "encode_request", "encode_response"]
 
 _PLAIN = (
     "temperature",
@@ -197,6 +197,15 @@ LOSSES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What `encode_response(decode_response(body))` doesn't give back of a conforming body, and why not."""
+
+ONE_WAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "openai/chunk": "where a stream is cut isn't part of its answer, which is written again whole",
+        "openai/error": "it becomes an exception, which keeps message, type, param and code, and the body",
+        "openai/model-list": "it is only read; ids, dates and owners are kept, the rest are the router's own",
+    }
+)
+"""The contracts whose instances are read and not written again, and why not."""
 
 
 def encode_response(response: GenerateResponse) -> bytes:

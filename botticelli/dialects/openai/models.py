@@ -16,6 +16,7 @@ from . import jsontext
 from .embedded import is_error
 from .failure import MAX_BODY, embedded_failure
 from .jsontext import is_array, is_object
+from .parts import whole
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedFailure
@@ -169,4 +170,7 @@ def _number(value: Any) -> float | None:
 
 def _whole(value: Any) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    if number is None:
+        return None
+    exact = whole(value)  # which a double need not be
+    return int(number) if exact is None else exact

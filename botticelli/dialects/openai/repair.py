@@ -19,7 +19,7 @@ from msgspec import inspect as shapes
 from . import jsontext
 from .codes import code_of, is_digits
 from .jsontext import is_array, is_object
-from .parts import content_parts, whole
+from .parts import as_text, content_parts, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,8 +195,9 @@ class _Walk:
             elif not isinstance(part.get("text", ""), str):
                 self._notes.refuse(f"{where}.text", part["text"])
         text, thinking = content_parts(members["content"])
-        if thinking and not members.get("reasoning_content"):
-            members = {**members, "reasoning_content": thinking}
+        told = as_text(members.get("reasoning_content"))
+        if thinking and thinking != told:
+            members = {**members, "reasoning_content": told + thinking}
         return {**members, "content": text}
 
     def _tag(self, members: dict[str, Any], info: shapes.StructType, path: str, place: str) -> None:
