@@ -2,7 +2,8 @@
 
 httpx takes a limit for each read of the socket, tells nobody whether half a head had come, and can't be
 interrupted. So httpcore's ``trace`` extension, which a user's client has as well, tells of each connection
-made, and a tap is put on it. Without httpcore there is no tap, and all works as far as httpx takes it.
+made, and a tap is put on it. Which events it tells of may differ between its versions, and a user's client
+may have streams or a transport of its own: without a tap all works as far as httpx takes it.
 
 May enter: the clock, sockets. May not: what a request or an answer says.
 """
@@ -10,7 +11,9 @@ May enter: the clock, sockets. May not: what a request or an answer says.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
+import threading
 import time
 import weakref
 from contextvars import ContextVar
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from botticelli.protocol.call import Call
 
 __all__ = ["AsyncTrace", "Line", "Trace"]
+
+_log = logging.getLogger("botticelli")
 
 _current: ContextVar[Line | None] = ContextVar("line", default=None)
 
@@ -47,6 +52,8 @@ class Line:
         self._connected = False
         self._abandoned = False
         self._stream: Callable[[], Any] | None = None
+        # reentrant: a signal's handler may abandon what its own thread is writing
+        self._lock = threading.RLock()
 
     @contextlib.contextmanager
     def sending(self) -> Generator[None]:
@@ -55,17 +62,21 @@ class Line:
         try:
             yield
         finally:
-            _current.reset(token)
+            # a forgotten coroutine is ended by the collector, amid whatever that interrupts
+            with contextlib.suppress(ValueError):
+                _current.reset(token)
 
     def abandon(self) -> None:
         """From another thread: whoever waits for this connection wakes, and it carries nothing more."""
-        self._abandoned = True
-        stream = self._stream() if self._stream else None
-        if stream is not None:
-            # not closed: its descriptor might be another's by the time that the waiting thread looks;
-            # not by a TLS socket's own method, which would leave it without TLS
-            with contextlib.suppress(OSError):  # it is down already
-                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+        with self._lock:
+            self._abandoned = True
+            stream = self._stream() if self._stream else None
+            found = None if stream is None else stream.get_extra_info("socket")
+            if isinstance(found, socket.socket):
+                # not closed: its descriptor might be another's by the time that the waiting thread looks;
+                # not by a TLS socket's own method, which would leave it without TLS
+                with contextlib.suppress(OSError):  # it is down already
+                    socket.socket.shutdown(found, socket.SHUT_RDWR)
 
     def note(self, event: str, info: dict[str, Any]) -> Any:
         """Take what httpcore reports.
@@ -80,13 +91,13 @@ class Line:
                 peer = (info.get("host"), info.get("port"))
                 self.proxy = None if peer in (self._server, (None, None)) else f"{peer[0]}:{peer[1]}"
             case "connect_tcp.complete" | "connect_unix_socket.complete" | "start_tls.complete":
-                return info["return_value"]
+                return info.get("return_value")
             case "setup_socks5_connection.started":
                 self.call.tunnel(time.monotonic())
             case "start_tls.started" if part != "connection":
                 self.proxy = None  # it has done its part
             case "send_request_headers.started":
-                self._sends(tunnel=info["request"].method == b"CONNECT")
+                self._sends(tunnel=getattr(info.get("request"), "method", None) == b"CONNECT")
             case "receive_response_headers.started" if not self.call.connecting:
                 self.call.asked(time.monotonic())
             case _:
@@ -107,9 +118,15 @@ class Line:
         Raises:
             httpx.ReadError: The attempt is abandoned.
         """
-        self._stream = stream
-        if self._abandoned:
-            raise httpx.ReadError("abandoned")
+        with self._lock:
+            self._stream = stream
+            if self._abandoned:
+                raise httpx.ReadError("abandoned")
+
+    def leave(self) -> None:
+        """The connection serves another attempt, which whoever abandons this one must not break."""
+        with self._lock:
+            self._stream = None
 
     def limit(self, timeout: float | None) -> float | None:
         """The seconds that a read or write may take, of which the HTTP client would allow so many.
@@ -146,7 +163,10 @@ class _Tapped:
 
     def _writes(self, buffer: bytes, timeout: float | None) -> float | None:
         self._shared = self._shared or buffer.startswith(_HTTP2)
-        line = self._line = None if self._shared else _current.get()
+        before, line = self._line, None if self._shared else _current.get()
+        self._line = line
+        if before is not None and before is not line:
+            before.leave()
         if line is None:
             return timeout
         line.tap(self._stream)
@@ -170,9 +190,11 @@ class _AsyncTap(_Tapped):
 
 
 def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
-    if hasattr(stream, "__dict__"):
+    try:
         tap = kind(stream)
         stream.read, stream.write = tap.read, tap.write
+    except (AttributeError, TypeError) as error:
+        _log.debug("a connection of %s can't be looked into: %s", type(stream).__name__, error)
 
 
 class Trace:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
+import socket
 import time
 import weakref
 from typing import Any
@@ -31,13 +33,49 @@ class Stream:
 
 
 class Slotted:
-    __slots__ = ("__weakref__",)
+    __slots__ = ()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return b"x" * max_bytes
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         pass
+
+
+class Delegating:
+    """One whose class has none of it."""
+
+    def __init__(self) -> None:
+        self._stream = Slotted()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Frozen(Stream):
+    """One that nothing can be put on."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("read", "write"):
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Unreferable(Slotted):
+    """One that can't be referred to weakly."""
+
+    __slots__ = ("__dict__",)
+
+
+class Wired(Stream):
+    """One that has a socket, or says so."""
+
+    def __init__(self, wire: object) -> None:
+        super().__init__()
+        self._wire = wire
+
+    def get_extra_info(self, info: str) -> object:
+        return self._wire if info == "socket" else None
 
 
 def line(total: float | None = 30.0) -> Line:
@@ -90,8 +128,9 @@ def test_a_connection_that_serves_several_requests_at_once_is_let_be() -> None:
     assert not made.call.heard
 
 
-def test_a_connection_that_cannot_be_tapped_works() -> None:
-    stream = connected(line(), Slotted())
+@pytest.mark.parametrize("kind", [Slotted, Delegating, Frozen, Unreferable])
+def test_a_connection_that_cannot_be_tapped_works(kind: type[Any]) -> None:
+    stream = connected(line(), kind())
     stream.write(b"POST", 1.0)
     assert stream.read(2, 1.0) == b"xx"
 
@@ -117,3 +156,55 @@ def test_nothing_is_written_for_an_abandoned_attempt() -> None:
     with made.sending(), pytest.raises(httpx.ReadError):
         stream.write(b"POST")
     assert stream.timeouts == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "connection.connect_tcp.started",
+        "connection.connect_tcp.complete",
+        "http11.send_request_headers.started",
+    ],
+)
+def test_an_event_that_tells_nothing_does_no_harm(event: str) -> None:
+    Trace(line())(event, {})
+
+
+def test_abandoning_breaks_the_connection() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        made, stream = line(), connected(line(), Wired(ours))
+        with made.sending():
+            stream.write(b"POST")
+        made.abandon()
+        assert theirs.recv(1) == b""
+
+
+def test_abandoning_leaves_a_connection_that_serves_another_attempt_by_now() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        made, other, stream = line(), line(), connected(line(), Wired(ours))
+        for user in (made, other):
+            with user.sending():
+                stream.write(b"POST")
+        made.abandon()
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        other.abandon()
+        assert theirs.recv(1) == b""
+
+
+def test_abandoning_a_connection_without_a_socket_is_harmless() -> None:
+    made, stream = line(), connected(line(), Wired(None))
+    with made.sending():
+        stream.write(b"POST")
+    made.abandon()
+    with made.sending(), pytest.raises(httpx.ReadError):
+        stream.write(b"more")
+
+
+def test_a_coroutine_that_is_ended_elsewhere_ends_in_peace() -> None:
+    made = line().sending()
+    contextvars.copy_context().run(made.__enter__)
+    made.__exit__(None, None, None)
