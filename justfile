@@ -77,10 +77,11 @@ _breaking:
 build-contracts:
     python -m botticelli.contracts build
 
-# Hold our contracts to a copy of the published document and its examples, at the desk
+# Hold our contracts, and the driver's reading, to a copy of the published document and its examples, at the desk
 [group('contracts')]
 examples path:
     python -m botticelli.contracts published "{{ path }}"
+    python -m tests.published "{{ path }}"
 
 # Botticelli beside bare httpx, openai and huggingface_hub, in one run
 [group('measure')]

@@ -61,9 +61,8 @@ def compare(
         ContractError: As `SchemaSet.violations` does.
     """
     comparison = Comparison()
-    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-        document = _read(file)
-        if is_array(document) and document and is_object(document[0]) and "response" in document[0]:
+    for document in _documents(path):
+        if _are_examples(document):
             _examples(schemas, errata["examples"], document, comparison)
         elif is_object(document) and "schemas" in document.get("components", {}):
             _pointers(schemas, errata["errata"], document, comparison)
@@ -84,6 +83,28 @@ def instances_of_the_house(fixtures: Path) -> list[tuple[str, Any]]:
         document = _read(path)
         found += [(document["contract"], entry["instance"]) for entry in document["instances"]]
     return found
+
+
+def published_examples(path: Path) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """The published examples: the title of each, and its instances with the names of their contracts.
+
+    Args:
+        path: A JSON file, or a folder of them.
+
+    Raises:
+        ContractDataError: A file can't be read, or an example has no body in its command.
+    """
+    for document in filter(_are_examples, _documents(path)):
+        for example in document:
+            yield str(example["title"]), list(_instances(example))
+
+
+def _documents(path: Path) -> Iterator[Any]:
+    return map(_read, sorted(path.glob("*.json")) if path.is_dir() else [path])
+
+
+def _are_examples(document: Any) -> bool:
+    return is_array(document) and bool(document) and is_object(document[0]) and "response" in document[0]
 
 
 def _read(file: Path) -> Any:
