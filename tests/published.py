@@ -1,4 +1,4 @@
-"""The published examples, read by the driver, at the desk of whoever has them: `python -m tests.published PATH`.
+"""The published examples, read by the driver: `python -m tests.published PATH`, at the desk only.
 
 `python -m botticelli.contracts published` holds them to the contracts; here requests are read and written
 again, answers are read, and chunks are put together: with deviations where they break the contract, and only

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import UNSET
@@ -12,6 +13,9 @@ from botticelli.core.errors import RequestError
 from botticelli.core.message import Image, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
 from botticelli.dialects.openai.checks import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CALL = ToolCall("1", "f")
 FORM: Any = ResponseFormat
@@ -39,6 +43,10 @@ def call(**members: Any) -> GenerateRequest:
 
 def form(**members: Any) -> GenerateRequest:
     return asked(response_format=FORM(**{"type": "json_schema", "name": "f", **members}))
+
+
+def _with(name: str, value: Any) -> GenerateRequest:
+    return asked(**{name: value})
 
 
 NULLABLE = (
@@ -184,6 +192,38 @@ def test_each_member_is_refused_on_its_own_path(request_: GenerateRequest, rule:
     with pytest.raises(RequestError) as caught:
         check(request_, "m")
     assert (caught.value.rule, caught.value.path) == (rule, path)
+
+
+NEVER_NULL: dict[str, Callable[[Any], GenerateRequest]] = {
+    **{name: partial(_with, name) for name in (*NOT_NULLABLE, "messages", "extra")},
+    "tool description": lambda value: tool(description=value),
+    "tool parameters": lambda value: tool(parameters=value),
+    "tool name": lambda value: tool(name=value),
+    "tool": lambda value: asked(tools=[value]),
+    "format name": lambda value: form(name=value),
+    "format description": lambda value: form(description=value),
+    "schema": lambda value: form(schema=value),
+    "a text to stop at": lambda value: asked(stop=[value]),
+    "metadata": lambda value: asked(metadata={"a": value}),
+    "message": lambda value: asked(messages=[value]),
+    "content": lambda value: said(content=value),
+    "calls": lambda value: said(tool_calls=value),
+    "call id": lambda value: call(id=value),
+    "call extra": lambda value: call(extra=value),
+}
+
+
+@pytest.mark.parametrize("member", NEVER_NULL)
+def test_unset_is_advised_exactly_where_it_helps(member: str) -> None:
+    make = NEVER_NULL[member]
+    with pytest.raises(RequestError, match="can't be null; ") as caught:
+        check(make(None), "m")
+    try:
+        check(make(UNSET), "m")
+    except RequestError:
+        assert "can't be null; it must be " in caught.value.message
+    else:
+        assert caught.value.message.endswith("leave it UNSET")
 
 
 @pytest.mark.parametrize("model", ["", " ", None, 5])

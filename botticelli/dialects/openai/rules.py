@@ -21,7 +21,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "model-missing": "a request needs the name of a model",
         "messages-empty": "a request needs at least one message",
         "type": "a member must have its documented type",
-        "null": "a member that the format doesn't allow to be null must be left UNSET instead",
+        "null": "a member that the format doesn't allow to be null must be given, or left UNSET if it may",
         "number-range": "a number must be in its published range, a whole one within 64 bits",
         "number-not-finite": "NaN and infinities aren't JSON",
         "surrogate-lone": "a text must be encodable as UTF-8",
@@ -47,6 +47,11 @@ What no rule forbids is the server's to judge, published members that come by wa
 
 INT64: Final = (-(2**63), 2**63 - 1)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_MAY_BE_UNSET = re.compile(
+    r"\$\.(?:tools|tool_choice|parallel_tool_calls|response_format|user"
+    r"|tools\[\d+\]\.(?:description|parameters)|response_format\.(?:description|schema))"
+)
+"""Where UNSET is allowed and null is not."""
 _WIDEST = 2**64
 _DEEPEST = 512
 _SHOWN = 80
@@ -58,10 +63,12 @@ def refuse(rule: str, path: str, message: str) -> NoReturn:
 
 
 def wrong_type(path: str, value: object, wanted: str) -> NoReturn:
-    """Refuse a value for its type; null has a rule of its own, for UNSET is what was meant."""
+    """Refuse a value for its type; null has a rule of its own, for often UNSET is what was meant."""
+    name = path[2:] or "the request"
     if value is None:
-        refuse("null", path, f"{path[2:]} can't be null; leave it UNSET")
-    refuse("type", path, f"{path[2:]} must be {wanted}, not {type(value).__name__}")
+        advice = "leave it UNSET" if _MAY_BE_UNSET.fullmatch(path) else f"it must be {wanted}"
+        refuse("null", path, f"{name} can't be null; {advice}")
+    refuse("type", path, f"{name} must be {wanted}, not {type(value).__name__}")
 
 
 def check_text(value: object, path: str) -> None:
