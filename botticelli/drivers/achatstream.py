@@ -159,6 +159,9 @@ class AsyncChatStream:
             self._ready.extend(answer.finish())
             self._over = True
         except BaseException as error:
+            if self._incoming is None:
+                # another task has closed it, but couldn't end what this one was reading
+                await incoming.close()
             if isinstance(error, BotticelliError):
                 answer.failed(error)
             if (told := await self._failed(error)) is not error:

@@ -9,7 +9,8 @@ import json
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from types import AsyncGeneratorType
 from typing import Any
 
 import anyio
@@ -447,6 +448,49 @@ async def test_cancelling_lets_a_connection_be_closed_in_peace(ask: GenerateRequ
             async with driver.generate_stream(ask) as reading:
                 await anext(reading)
         assert transport.closed
+
+
+class Kept(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Says something when it is told to; what says it is kept."""
+
+    def __init__(self) -> None:
+        self.asked, self.say = anyio.Event(), anyio.Event()
+        self.saying: AsyncGeneratorType[bytes, None] | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=self, headers={"content-type": "text/event-stream"})
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        said = self._say()
+        assert isinstance(said, AsyncGeneratorType)
+        self.saying = said
+        return said
+
+    async def _say(self) -> AsyncGenerator[bytes, None]:
+        self.asked.set()
+        await self.say.wait()
+        yield event("Hi")
+        await anyio.sleep_forever()
+
+
+@pytest.mark.anyio
+async def test_closing_as_something_comes_leaves_no_generator_behind(ask: GenerateRequest) -> None:
+    transport = Kept()
+    async with httpx.AsyncClient(transport=transport) as client:
+        driver = AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url="http://h/v1", http_client=client)
+        reading = driver.generate_stream(ask)
+
+        async def read() -> None:
+            with pytest.raises(ConfigurationError, match="closed"):
+                await anext(reading)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await transport.asked.wait()
+            transport.say.set()
+            await reading.aclose()
+        assert transport.saying is not None
+        assert transport.saying.ag_frame is None
 
 
 @pytest.mark.parametrize("streaming", [False, True])
