@@ -168,7 +168,7 @@ def calling(**message: Any) -> bytes:
 
 @pytest.mark.parametrize("message", [{}, {"content": ""}, {"tool_calls": []}, {"reasoning": "I call f."}])
 def test_a_call_that_was_announced_and_got_lost_is_malformed(message: dict[str, Any]) -> None:
-    with pytest.raises(MalformedResponseError, match="neither call nor text") as caught:
+    with pytest.raises(MalformedResponseError, match="neither call nor answer") as caught:
         decode_response(calling(**message))
     assert caught.value.path == "$.choices[0].message.tool_calls"
     partial = caught.value.partial
@@ -177,7 +177,10 @@ def test_a_call_that_was_announced_and_got_lost_is_malformed(message: dict[str, 
     assert partial.usage is not None
 
 
-@pytest.mark.parametrize("message", [{"content": "Hi"}, {"refusal": "No."}])
+SPOKEN = {"id": "a", "data": "AA==", "transcript": "Hi", "expires_at": 7}
+
+
+@pytest.mark.parametrize("message", [{"content": "Hi"}, {"refusal": "No."}, {"audio": SPOKEN}])
 def test_words_in_place_of_an_announced_call_are_the_answer(message: dict[str, Any]) -> None:
     assert codes(calling(**message)) == ["tool-calls-missing"]
 

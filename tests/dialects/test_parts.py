@@ -91,6 +91,8 @@ FUNCTION = {"name": "f", "arguments": "{}"}
         ({"custom": {"name": "c", "input": 5}}, ToolCall("", "c", "5", "custom")),
         ({"type": "function", "function": None, "custom": {"name": "c"}}, ToolCall("", "c", "", "custom")),
         ({"type": "custom", "function": {"name": "c", "input": "x"}}, ToolCall("", "c", "x", "custom")),
+        ({"type": "custom", "function": {}, "custom": {"input": "x"}}, ToolCall("", "", "x", "custom")),
+        ({"type": "function", "function": FUNCTION, "custom": {"input": "x"}}, ToolCall("", "f", "{}")),
         ({"type": "mcp", "server": "s"}, ToolCall("", "", "", "mcp", {"server": "s"})),
         (
             {"index": 3, "id": "1", "function": FUNCTION, "sig": {"a": 1}},
@@ -254,6 +256,9 @@ def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str,
         ({"reasoning": "hm"}, False, True),
         ({"text": "Hi"}, True, False),
         ({"refusal": "no"}, True, False),
+        ({"spoken": AudioOutput("a", "AA==", "")}, True, False),
+        ({"spoken": AudioOutput("a", "", "Hi")}, True, False),
+        ({"spoken": AudioOutput("a", "", "", 7)}, False, True),
         ({"calls": [ToolCall("a", "f")]}, False, False),
     ],
 )

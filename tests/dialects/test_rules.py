@@ -96,7 +96,7 @@ def test_a_refusal_carries_the_rule_the_path_and_the_words() -> None:
 
 def test_null_is_a_fault_of_its_own() -> None:
     assert refusal(lambda: wrong_type("$.x", None, "a text")) == ("null", "$.x")
-    with pytest.raises(RequestError, match="^the request can't be null; it must be an object"):
+    with pytest.raises(RequestError, match=r"^the request can't be null; it must be an object"):
         wrong_type("$", None, "an object")
     with pytest.raises(RequestError, match="x must be a text, not int") as caught:
         wrong_type("$.x", 5, "a text")

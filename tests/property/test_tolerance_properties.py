@@ -126,3 +126,25 @@ def test_an_error_of_a_chunk_carries_what_can_be_read(value: Any) -> None:
         content = delta.get("content") if is_object(delta) else delta
         if isinstance(content, str):
             assert content in told
+
+
+@ours
+@given(
+    st.dictionaries(st.sampled_from(["content", "refusal"]), st.sampled_from([None, "", "Hi"])),
+    st.none()
+    | st.dictionaries(
+        st.sampled_from(["id", "data", "transcript", "expires_at"]),
+        st.none() | st.sampled_from(["", "Hi"]) | st.just(5) | st.builds(dict[str, Any]),
+    ),
+    st.sampled_from([{}, {"tool_calls": None}, {"tool_calls": []}]),
+)
+def test_an_announced_call_is_lost_exactly_where_the_tolerant_contract_says_so(
+    words: dict[str, Any], spoken: Any, calls: dict[str, Any]
+) -> None:
+    message = {"role": "assistant", "content": None, "refusal": None, "audio": spoken, **words, **calls}
+    choice: dict[str, Any] = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}
+    head = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+    answer = {**head, "choices": [choice]}
+    lost = [it.path for it in violations("wire/response", answer) if it.path.endswith(".tool_calls")]
+    error = read_whole(answer).error
+    assert (getattr(error, "path", None) == "$.choices[0].message.tool_calls") == bool(lost), lost

@@ -85,7 +85,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
     word, identity = raw.get("type"), raw.get("id")
     kind = word if isinstance(word, str) and word else "function"
     inner = raw.get("function")
-    if not is_object(inner) and is_object(raw.get("custom")):
+    if is_object(raw.get("custom")) and (kind == "custom" or not is_object(inner)):
         inner, kind = raw["custom"], "custom"
     if is_object(inner):
         kind = "custom" if kind == "custom" else "function"
@@ -182,11 +182,11 @@ def choice(
         outputs.append(ToolCalls(distinct(calls, index, notes, path)))
     elif finish == "tool_calls":
         place = f"{path}.message.tool_calls"
-        if text or refusal:
+        if text or refusal or (spoken and (spoken.data or spoken.transcript)):
             notes.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
         else:
             # Whoever runs the tools and asks again would be asking the same for ever.
-            lost = Fault(place, "the finish reason is tool_calls, but there is neither call nor text")
+            lost = Fault(place, "the finish reason is tool_calls, but there is neither call nor answer")
             notes.fault = notes.fault or lost
     return Choice(
         index=index,
