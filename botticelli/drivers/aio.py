@@ -9,6 +9,7 @@ from botticelli.core.driver import Capabilities
 from .achatstream import AsyncChatStream
 from .acourier import AsyncCourier
 from .endpoint import Endpoint
+from .provider import provider_of
 from .settings import Options, Secret, read_key
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class AsyncChatDriver:
         http_client: httpx.AsyncClient | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._endpoint = Endpoint(self.provider, model, api_key, http_client=http_client, **options)
+        self._endpoint = Endpoint(provider_of(type(self)), model, api_key, http_client=http_client, **options)
         self._courier = AsyncCourier(self._endpoint, http_client)
 
     @classmethod

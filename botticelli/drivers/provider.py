@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from botticelli.core.errors import ConfigurationError
 from botticelli.dialects.openai.refinements import Refinement
 
-__all__ = ["Provider"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Provider", "provider_of"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -34,6 +39,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         max_tokens_field: Under which name `max_tokens` is sent.
         refinements: Rows that make its errors more precise, tried before the format's.
         hints: What to do about its errors, by ``kind/status`` or ``kind``.
+
+    Raises:
+        ConfigurationError: A field isn't of its type, or `name` or `auth_header` is empty. What the headers
+            hold is checked when a driver is made.
     """
 
     name: str
@@ -49,3 +58,48 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     max_tokens_field: str = "max_tokens"
     refinements: tuple[Refinement, ...] = ()
     hints: Mapping[str, str] = _NONE
+
+    def __post_init__(self) -> None:
+        for name in ("name", "auth_header"):
+            self._hold(name, "a text that isn't empty", lambda value: isinstance(value, str) and bool(value))
+        for name in ("base_url", "auth_scheme", "key_prefix", "key_help", "max_tokens_field"):
+            self._hold(name, "a str", lambda value: isinstance(value, str))
+        for name in ("base_url_env", "bill_to_header"):
+            self._hold(name, "a str or None", lambda value: value is None or isinstance(value, str))
+        self._hold("key_env", "a tuple of str", lambda value: _is_tuple(value, str))
+        self._hold("refinements", "a tuple of Refinement", lambda value: _is_tuple(value, Refinement))
+        for name in ("headers", "hints"):
+            self._hold(name, "a mapping of str to str", _is_mapping)
+
+    def _hold(self, name: str, wanted: str, holds: Callable[[Any], bool]) -> None:
+        value = getattr(self, name)
+        if not holds(value):
+            raise ConfigurationError.wrong(f"provider.{name}", wanted, value)
+
+
+def _is_tuple(value: Any, kind: type) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(item, kind) for item in cast("tuple[object, ...]", value)
+    )
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(part, str) for pair in cast("Mapping[object, object]", value).items() for part in pair
+    )
+
+
+def provider_of(driver: type) -> Provider:
+    """The provider that a driver's class names.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    found = getattr(driver, "provider", None)
+    if isinstance(found, Provider):
+        return found
+    raise ConfigurationError(
+        f"{driver.__name__} has no Provider as its `provider`",
+        setting="provider",
+        hint="use a driver that has one, such as HuggingFaceDriver, or name it in a subclass",
+    )

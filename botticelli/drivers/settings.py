@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from botticelli.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
+    from botticelli.core.catalog import ModelProvider
     from botticelli.protocol.call import Timeouts
 
     from .provider import Provider
@@ -265,6 +267,10 @@ def check_cache(cache: Any) -> MutableMapping[str, bytes] | None:
     raise ConfigurationError.wrong("cache", "a mutable mapping of str to bytes", cache)
 
 
+def _has_finite_prices(offer: ModelProvider) -> bool:
+    return all(price is None or isfinite(price) for price in (offer.input_price, offer.output_price))
+
+
 def check_catalog(catalog: object, setting: str = "catalog") -> tuple[Model, ...]:
     """Models as their types say they are, so that adding up their prices can't fail later.
 
@@ -284,6 +290,9 @@ def check_catalog(catalog: object, setting: str = "catalog") -> tuple[Model, ...
         except (msgspec.ValidationError, TypeError, RecursionError) as error:
             problem = f"{setting}[{place}] isn't a Model as it should be: {error}"
         else:
-            continue
+            offer = next((offer for offer in model.providers if not _has_finite_prices(offer)), None)
+            if offer is None:
+                continue
+            problem = f"{setting}[{place}] has a price of {offer.provider} that is no finite number"
         raise ConfigurationError(problem, setting=f"{setting}[{place}]")
     return cast("tuple[Model, ...]", models)

@@ -9,6 +9,7 @@ from botticelli.core.driver import Capabilities
 from .chatstream import ChatStream
 from .courier import Courier
 from .endpoint import Endpoint
+from .provider import provider_of
 from .settings import Options, Secret, read_key
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ChatDriver:
         http_client: httpx.Client | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._endpoint = Endpoint(self.provider, model, api_key, http_client=http_client, **options)
+        self._endpoint = Endpoint(provider_of(type(self)), model, api_key, http_client=http_client, **options)
         self._courier = Courier(self._endpoint, http_client)
 
     @classmethod

@@ -17,11 +17,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botticelli import (
+    AsyncChatDriver,
     AsyncHuggingFaceDriver,
+    ChatDriver,
     ConfigurationError,
     HuggingFaceDriver,
     Model,
     ModelProvider,
+    Provider,
     Secret,
     Timeouts,
 )
@@ -301,6 +304,14 @@ def test_the_variable_is_named_when_its_url_is_none(monkeypatch: pytest.MonkeyPa
             },
             "catalog[0]",
         ),
+        (
+            {"catalog": [Model(id="m", providers=(ModelProvider(provider="p", output_price=float("nan")),))]},
+            "catalog[0]",
+        ),
+        (
+            {"catalog": [Model(id="m", providers=(ModelProvider(provider="p", input_price=float("inf")),))]},
+            "catalog[0]",
+        ),
     ],
 )
 def test_options_that_are_refused(kind: Any, options: dict[str, Any], setting: str) -> None:
@@ -423,3 +434,44 @@ def check_given(kind: Any, parameter: str, value: object, *, refused: bool = Fal
         assert "Canary" not in str(problem)
         assert str(problem).isprintable()
         assert problem.__context__ is None
+
+
+@pytest.mark.parametrize("kind", [ChatDriver, AsyncChatDriver])
+def test_a_driver_has_a_provider(kind: Any) -> None:
+    for driver in (kind, type("Mine", (kind,), {"provider": "huggingface"})):
+        with pytest.raises(ConfigurationError, match=f"^{driver.__name__} has no Provider") as caught:
+            driver("m", api_key="k")
+        assert caught.value.setting == "provider"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", 5),
+        ("base_url", None),
+        ("base_url_env", 5),
+        ("key_env", "MY_KEY"),
+        ("key_env", ["MY_KEY"]),
+        ("key_env", (5,)),
+        ("auth_header", None),
+        ("auth_header", ""),
+        ("auth_scheme", None),
+        ("key_prefix", None),
+        ("key_help", 5),
+        ("headers", [("a", "b")]),
+        ("headers", {"a": 5}),
+        ("headers", {5: "a"}),
+        ("bill_to_header", True),
+        ("max_tokens_field", None),
+        ("refinements", ("context_length",)),
+        ("refinements", []),
+        ("hints", {"server": None}),
+    ],
+)
+def test_a_providers_fields_are_of_their_types(field: str, value: Any) -> None:
+    fields: dict[str, Any] = {"name": "p", "base_url": "http://h", "key_env": ("K",)}
+    Provider(**fields)
+    with pytest.raises(ConfigurationError, match=f"^provider.{field} must be") as caught:
+        Provider(**(fields | {field: value}))
+    assert caught.value.setting == f"provider.{field}"
