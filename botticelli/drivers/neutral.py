@@ -28,7 +28,8 @@ CAPABILITIES = frozenset(
         *("generate", "stream", "models"),
         *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
         *("stream_usage", "extra", "headers", "bill_to", "anonymous"),
-        *("retry", "timeouts", "cancel", "deviations", "audit", "rate_limits"),
+        *("retry", "attempts", "timeouts", "total_timeout", "progress_timeout", "phase"),
+        *("cancel", "deviations", "audit", "rate_limits"),
     }
 )
 """The words of `contracts/kit/case.schema.json`; what they mean is said there."""

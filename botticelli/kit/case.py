@@ -44,11 +44,13 @@ _REQUEST_CAPABILITIES = {
 }
 _OPTION_CAPABILITIES = {
     "max_retries": "retry",
-    "timeouts": "timeouts",
     "headers": "headers",
     "bill_to": "bill_to",
     "audit": "audit",
 }
+
+
+_LIMIT_CAPABILITIES = {"total": "total_timeout", "progress": "progress_timeout"}
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,9 @@ def _needs(call: Mapping[str, Any]) -> Iterator[str]:
     yield call["operation"]
     yield from (need for name, need in _REQUEST_CAPABILITIES.items() if request.get(name))
     yield from (need for name, need in _OPTION_CAPABILITIES.items() if options.get(name))
+    for limit, seconds in options.get("timeouts", {}).items():
+        if seconds < _CALL["options"]["timeouts"][limit]:  # a longer one only makes room
+            yield _LIMIT_CAPABILITIES.get(limit, "timeouts")
     if (request.get("n") or 1) > 1:
         yield "n"
     if "cancel_after" in call:

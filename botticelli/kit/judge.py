@@ -174,8 +174,7 @@ def _valid(got: Object) -> tuple[Document, list[str]]:
 def _judge_answer(
     findings: _Findings, play: Play, call: Call, got: Document, claims: frozenset[str], place: str
 ) -> None:
-    strict = "deviations" in claims
-    best = [list(outcome(one, got, strict_deviations=strict)) for one in call.expect]
+    best = [list(outcome(one, got, claims=claims)) for one in call.expect]
     found = min(best, key=lambda m: (any(not x.path for x in m), len(m)))
     findings.add(_fault(found, got), *_placed(found, place))
     findings.remarks += [] if found else _remarks(call, best, got, place)

@@ -64,7 +64,7 @@ class NaiveDriver(Reader):
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
         | {"structured_output", "stream_usage", "extra", "headers", "bill_to", "anonymous"}
-        | {"retry", "timeouts", "cancel"}
+        | {"retry", "attempts", "timeouts", "phase", "cancel"}
     )
 
     def exchange(self, call: Document) -> Document:

@@ -180,6 +180,12 @@ NEEDS: list[tuple[dict[str, Any], set[str]]] = [
     ({"operation": "generate", "options": {"max_retries": 0}}, {"generate"}),
     ({"operation": "generate", "options": {"max_retries": 1}}, {"generate", "retry"}),
     ({"operation": "generate", "options": {"timeouts": {"idle": 1}}}, {"generate", "timeouts"}),
+    ({"operation": "generate", "options": {"timeouts": {"idle": 7, "total": 9}}}, {"generate"}),
+    ({"operation": "generate", "options": {"timeouts": {"total": 1}}}, {"generate", "total_timeout"}),
+    (
+        {"operation": "stream", "options": {"timeouts": {"progress": 1, "idle": 1}}},
+        {"stream", "progress_timeout", "timeouts"},
+    ),
     ({"operation": "generate", "api_key": None}, {"generate", "anonymous"}),
 ]
 
