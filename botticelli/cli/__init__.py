@@ -1,7 +1,8 @@
 """The command line: words to calls, results to text, errors to one line and an exit code. No judgement.
 
 Exit codes: 0 all is well; 1 something was found or a call failed; 2 the command can't be carried out as
-given (usage, configuration, a file that can't be read); 130 interrupted.
+given (usage, configuration, a file that can't be read); 130 interrupted; 141 the reader of the output
+has gone, as for any program in a pipe: what wasn't told to the end is no success.
 
 Each command imports what it needs when it runs, so that the driver's commands never load the kit and the
 kit's never load the driver.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 INTERRUPTED = 130
+UNREAD = 141  # 128 + SIGPIPE
 _PATIENCE = 2.0  # seconds that what still runs has to end by itself
 
 
@@ -57,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader has gone: `| head`
         _let_go_of_stdout()
-        return 0
+        return UNREAD
     except OSError as error:
         _let_go_of_stdout()
         return _complain(f"the output can't be written: {error.strerror or error}", 2)

@@ -17,13 +17,18 @@ __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 OWN_DOORS = ("botticelli.drivers.door:HuggingFaceDoor", "botticelli.drivers.door:AsyncHuggingFaceDoor")
 
 _PROTOCOL = """\
-A program answers each line that it reads with one line, which repeats the id:
+A factory takes nothing and returns an object with `capabilities` (a frozenset of words),
+`exchange(call)`, which may be async, and, if it wants, `close()`.
+
+A program answers each line that it reads with one line, which repeats the id, before the
+next is sent; several are started, for calls at once; each ends when its input does:
   {"id": 0, "hello": 1}      {"id": 0, "hello": {"capabilities": ["generate", ...]}}
   {"id": 1, "call": {...}}   {"id": 1, "outcome": {...}} or {"id": 1, "crash": "why"}
-`call`, `outcome` and the capabilities are described in contracts/kit.
+`call` and `outcome` are described in contracts/kit/call.schema.json and outcome.schema.json;
+the capabilities are the three operations and the words in case.schema.json.
 
 Exit codes: 0 nothing failed, 1 something did or nothing was judged, 2 the command
-cannot be carried out as given, 130 interrupted.
+cannot be carried out as given, 130 interrupted, 141 nobody reads the output (`| head`).
 """
 
 
@@ -40,7 +45,8 @@ def add_check(commands: Commands) -> None:
         "door",
         nargs="*",
         default=OWN_DOORS,
-        help="package.module:factory, or 'command: PROGRAM ARGS' for one that speaks JSON lines",
+        help="package.module:factory (the working directory is searched too), or 'command: PROGRAM ARGS' "
+        "for one that speaks JSON lines",
     )
     driver.add_argument(
         "--case",

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from botticelli.kit.bounded import LIMIT, bounded, in_a_line
@@ -33,7 +35,10 @@ class Door(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the driver can do: words of ``capability`` in case.schema.json, and operations."""
+        """What the driver can do: words of ``capability`` in case.schema.json, and operations.
+
+        A word that is not claimed costs the cases that need it; `unsupported` is a failure.
+        """
         ...
 
     def exchange(self, call: Document) -> Document:
@@ -64,8 +69,9 @@ def open_door(spec: str) -> Door:
     """Find the driver that a user means.
 
     Args:
-        spec: ``package.module:factory``, where the factory takes nothing and returns a door,
-            synchronous or not; or ``command:`` and a command line that speaks JSON lines.
+        spec: ``package.module:factory``, importable from here or from the working directory,
+            where the factory takes nothing and returns a door, synchronous or not; or
+            ``command:`` and a command line that speaks JSON lines.
 
     Raises:
         DoorError: There is no such thing, or it is not a door.
@@ -77,6 +83,11 @@ def open_door(spec: str) -> Door:
     module_name, colon, path = spec.partition(":")
     if not (module_name and colon and path):
         raise DoorError(f"{spec!r} is not a driver: write package.module:factory or command: ...")
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # A console script does not look where the user stands. Last, so that nothing is shadowed.
+        sys.path.append(here)
 
     def made() -> object:
         found: Any = importlib.import_module(module_name)

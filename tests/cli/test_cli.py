@@ -542,7 +542,7 @@ class TestProcess:
         assert errors == ""
         assert process.returncode in (0, 130)
 
-    def test_a_reader_that_leaves_is_no_error(self) -> None:
+    def test_a_reader_that_leaves_gets_no_traceback_and_no_success(self) -> None:
         code = "import subprocess,sys; sys.exit(0)"
         reader = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
         reader.wait()
@@ -557,7 +557,7 @@ class TestProcess:
         with contextlib.suppress(BrokenPipeError):
             reader.stdin.close()
         assert done.stderr == b""
-        assert done.returncode == 0
+        assert done.returncode == 141
 
     @pytest.mark.parametrize(
         "arguments",

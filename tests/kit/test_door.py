@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from botticelli.kit.bridge import AsyncBridge
 from botticelli.kit.door import as_door, close_door, open_door
 from botticelli.kit.errors import DoorError
 from botticelli.kit.naive import NaiveDriver
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Echo:
@@ -36,6 +40,16 @@ class Echo:
 
     async def close(self) -> None:
         self.closed = True
+
+
+def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from botticelli.kit.naive import NaiveDriver as Factory\n"
+    (tmp_path / "a_door_that_stands_here.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert open_door("a_door_that_stands_here:Factory").capabilities
+    assert sys.path == [*before, str(tmp_path)], "what was importable is not shadowed"
 
 
 def test_a_door_is_found_by_module_and_factory() -> None:
