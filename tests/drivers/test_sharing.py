@@ -205,6 +205,15 @@ def test_asyncios_own_cancelling_lets_a_connection_be_closed(ask: GenerateReques
     asyncio.run(main())
 
 
+async def whole(driver: AsyncHuggingFaceDriver, ask: GenerateRequest, *, streaming: bool) -> None:
+    """One answer, read to its end."""
+    if not streaming:
+        await driver.generate(ask)
+        return
+    async for _ in driver.generate_stream(ask):
+        pass
+
+
 @coroutine
 def cancelled_at(step: int, calling: Coroutine[Any, Any, None]) -> Generator[Any, Any, bool]:
     """Run a call, cancelled by asyncio as it lets others run for so many a time; whether it came to that."""
@@ -213,6 +222,7 @@ def cancelled_at(step: int, calling: Coroutine[Any, Any, None]) -> Generator[Any
         try:
             awaited = calling.throw(error) if error is not None else calling.send(None)
         except StopIteration:
+            assert taken <= step, "the cancellation is lost"
             return False
         except asyncio.CancelledError:
             return True
@@ -234,24 +244,17 @@ def test_no_connection_is_left_behind_wherever_asyncio_cancels(
 ) -> None:
     server = serve((stream("Hi") if streaming else answer(),))
 
-    async def call(driver: AsyncHuggingFaceDriver) -> None:
-        if not streaming:
-            await driver.generate(ask)
-            return
-        async for _ in driver.generate_stream(ask):
-            pass
-
     async def attempt(step: int, driver: AsyncHuggingFaceDriver) -> bool:
-        return await cancelled_at(step, call(driver))
+        return await cancelled_at(step, whole(driver, ask, streaming=streaming))
 
     async def main() -> int:
         step = 1
         async with AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
-            await call(driver)  # so that there is a connection
+            await whole(driver, ask, streaming=streaming)  # so that there is a connection
             while await asyncio.create_task(attempt(step, driver)):
-                await call(driver)
+                await whole(driver, ask, streaming=streaming)
                 step += 1
-            await call(driver)
+            await whole(driver, ask, streaming=streaming)
             for _ in range(500):
                 if server.open_connections == 1:
                     break
@@ -260,6 +263,29 @@ def test_no_connection_is_left_behind_wherever_asyncio_cancels(
             return step
 
     assert asyncio.run(main()) > 5
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_answer_that_is_read_to_its_end_costs_no_task(
+    serve: Serve, ask: GenerateRequest, streaming: bool
+) -> None:
+    server = serve((stream("Hi") if streaming else answer(),))
+    made: list[object] = []
+
+    def make(loop: asyncio.AbstractEventLoop, calling: Any, **options: Any) -> asyncio.Task[Any]:
+        made.append(calling)
+        return asyncio.Task(calling, loop=loop, **options)
+
+    async def main() -> None:
+        async with AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
+            await whole(driver, ask, streaming=streaming)
+            asyncio.get_running_loop().set_task_factory(make)
+            await whole(driver, ask, streaming=streaming)
+            asyncio.get_running_loop().set_task_factory(None)
+
+    asyncio.run(main())
+    assert made == []
+    assert server.connections == 1
 
 
 @pytest.fixture
