@@ -133,3 +133,10 @@ def test_a_chunk_without_a_head_still_counts() -> None:
     chunks: list[StreamChunk] = []
     assembly.take(wire.FastChunk(choices=[wire.FastChoice(wire.FastDelta("a"), 0)]), chunks)
     assert chunks == [StreamChunk("a", 0)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [(7, "7"), (7.0, "7"), (True, ""), (7.5, ""), ([], ""), ("a", "a")]
+)
+def test_an_id_is_a_text_or_a_whole_number(sent: Any, read: str) -> None:
+    assert assembled({**one({"content": "a"}, finish="stop"), "id": sent}).response.id == read

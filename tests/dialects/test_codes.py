@@ -17,8 +17,8 @@ from botticelli.dialects.openai.codes import Problem, code_of
 PUBLISHED = set(Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").codes())
 NOTING = {"add", "_note", "_note_structural", "append"}
 TYPED: list[tuple[str, str, list[Any]]] = [
-    ("$.id", "id-not-string", [7, -1]),
-    ("$.choices[].message.tool_calls[].id", "tool-id-not-string", [7]),
+    ("$.id", "id-not-string", [7, -1, 7.0]),
+    ("$.choices[].message.tool_calls[].id", "tool-id-not-string", [7, 7.0]),
     ("$.created", "created-not-integer", [1.5, "1"]),
     ("$.choices[].index", "choice-index-not-integer", ["0", "9" * 18]),
     ("$.choices[].delta.tool_calls[].index", "tool-index-not-integer", ["0"]),

@@ -81,6 +81,8 @@ FUNCTION = {"name": "f", "arguments": "{}"}
     [
         ({"id": "1", "type": "function", "function": FUNCTION}, ToolCall("1", "f", "{}")),
         ({"id": 0, "function": FUNCTION}, ToolCall("0", "f", "{}")),
+        ({"id": 7.0, "function": FUNCTION}, ToolCall("7", "f", "{}")),
+        ({"id": 7.5, "function": FUNCTION}, ToolCall("", "f", "{}")),
         ({"id": True, "function": FUNCTION}, ToolCall("", "f", "{}")),
         ({"id": None, "type": None, "function": FUNCTION}, ToolCall("", "f", "{}")),
         ({"type": "", "function": FUNCTION}, ToolCall("", "f", "{}")),

@@ -132,8 +132,7 @@ class Assembly:
         if not isinstance(chunk, wire.FirstChunk):
             return
         head = self._head
-        if isinstance(chunk.id, str | int) and not head.id:
-            head.id = str(chunk.id)
+        head.id = head.id or parts.id_text(chunk.id)
         if isinstance(chunk.model, str) and not head.model:
             head.model = chunk.model
         if isinstance(chunk.created, int | float) and not head.created:

@@ -35,6 +35,7 @@ __all__ = [
     "content_parts",
     "distinct",
     "finish_reason",
+    "id_text",
     "reasoning_text",
     "tool_call",
     "usage",
@@ -80,9 +81,17 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def id_text(value: Any) -> str:
+    """An id as a text, whole numbers included; empty for anything else."""
+    if isinstance(value, str):
+        return value
+    number = whole(value)
+    return "" if number is None else str(number)
+
+
 def tool_call(raw: dict[str, Any]) -> ToolCall:
     """A tool call in any observed shape; its id is empty where the server sent none."""
-    word, identity = raw.get("type"), raw.get("id")
+    word = raw.get("type")
     kind = word if isinstance(word, str) and word else "function"
     inner = raw.get("function")
     if is_object(raw.get("custom")) and (kind == "custom" or not is_object(inner)):
@@ -93,7 +102,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
         inner = {}
     written = inner.get("input") if kind == "custom" else inner.get("arguments")
     return ToolCall(
-        id=str(identity) if isinstance(identity, str | int) and not isinstance(identity, bool) else "",
+        id=id_text(raw.get("id")),
         name=as_text(inner.get("name")),
         arguments_json=as_text(written),
         type=kind,

@@ -19,7 +19,7 @@ from msgspec import inspect as shapes
 from . import jsontext
 from .codes import code_of, is_digits
 from .jsontext import is_array, is_object
-from .parts import as_text, content_parts, whole
+from .parts import as_text, content_parts, id_text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,7 +282,7 @@ def _as_text(value: Any, place: str) -> Any:
     if place.endswith("finish_reason"):
         return value
     if place in ("$.id", "$.model") or place.endswith("tool_calls[].id"):
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else _DROP
+        return id_text(value) or _DROP
     return jsontext.write(value) if place.endswith(_TEXTS) else _DROP
 
 
