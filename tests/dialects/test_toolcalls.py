@@ -77,6 +77,15 @@ READINGS: dict[str, tuple[list[list[Delta]], list[tuple[str, str, str]], list[st
         TWO_CALLS,
         [],
     ),
+    "an id that two calls have, without an index, is the first one's": (
+        [
+            [piece(0, "a", "f", '{"x"')],
+            [piece(1, "a", "g", '{"y":2}')],
+            [piece(identity="a", arguments=":1}")],
+        ],
+        [("a", "f", '{"x":1}'), ("a", "g", '{"y":2}')],
+        ["tool-index-missing"],
+    ),
     "a whole float as the index": (
         [[piece(0.0, "a", "f", '{"x"')], [piece(0, arguments=":1}")]],
         ONE_CALL,

@@ -145,6 +145,8 @@ def spoken_to(draw: st.DrawFn, contract: str, member: str) -> Any:
         said = choice.get(member)
         if not is_object(said):
             continue
+        for name in ("content", "refusal"):
+            said[name] = said.get(name) or draw(short)
         for name in draw(st.lists(st.sampled_from(THOUGHTS), max_size=3, unique=True)):
             said[name] = draw(short)
         if not said.get("audio") and draw(st.booleans()):
