@@ -35,7 +35,7 @@ cannot be carried out as given, 130 interrupted, 141 nobody reads the output (`|
 def add_check(commands: Commands) -> None:
     """Register `check driver`."""
     check = commands.add_parser("check", help="judge drivers against the contract")
-    kinds = check.add_subparsers(title="what to judge", required=True, metavar="KIND")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="driver")
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",
@@ -141,7 +141,7 @@ def _serve(options: argparse.Namespace) -> int:
 def add_list(commands: Commands) -> None:
     """Register `list cases` and `list contracts`."""
     listing = commands.add_parser("list", help="list the cases or the contracts")
-    kinds = listing.add_subparsers(title="what to list", required=True, metavar="KIND")
+    kinds = listing.add_subparsers(title="what to list", required=True, metavar="{cases,contracts}")
     cases = kinds.add_parser("cases", help="id, area, level and title of each")
     cases.add_argument("select", nargs="*", metavar="WORD", help="a case, an area, or a pattern (sse-*)")
     cases.set_defaults(run=_list_cases)

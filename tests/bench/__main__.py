@@ -25,7 +25,7 @@ WORKLOADS = {
     "the same, deviating, one per piece": Workload("keyless-steps", stream, CHUNKS, 1),
     "the same, mistyped, 4-KiB pieces": Workload("mistyped-lumps", stream, CHUNKS, 1),
     "a single answer": Workload("single", single, 1, 50),
-    "64 answers at once, async": Workload("single", together, 64, 3),
+    "64 answers at once, async": Workload("single", together, 64, 10),
 }
 LUMPS, STEPS, KEYLESS_LUMPS, KEYLESS_STEPS, MISTYPED, SINGLE, TOGETHER = WORKLOADS
 UNITS = dict.fromkeys(WORKLOADS, "µs per chunk") | dict.fromkeys((SINGLE, TOGETHER), "µs per answer")
