@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from botticelli.core.errors import BotticelliError
+from botticelli.core.pieces import chunks_of
 from botticelli.core.response import GenerateResponse
 
 from .chatstream import closed
-from .pieces import chunks_of
 from .streaming import StreamAnswer
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class AsyncChatStream:
         incoming = await self._courier.open(self._task)
         try:
             return incoming, StreamAnswer(self._task)
-        except BaseException:
+        except BaseException:  # raised again: whatever it is, nobody else could close the connection
             await incoming.close()
             raise
 

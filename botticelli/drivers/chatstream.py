@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from botticelli.core.errors import BotticelliError, ConfigurationError
+from botticelli.core.pieces import chunks_of
 from botticelli.core.response import GenerateResponse
 
-from .pieces import chunks_of
 from .streaming import StreamAnswer
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class ChatStream:
         incoming = self._courier.open(self._task)
         try:
             return incoming, StreamAnswer(self._task)
-        except BaseException:
+        except BaseException:  # raised again: whatever it is, nobody else could close the connection
             incoming.close()
             raise
 

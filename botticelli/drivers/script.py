@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from botticelli.core.catalog import UsageTotals
 from botticelli.core.errors import BotticelliError, ConfigurationError, ModelsError
 from botticelli.core.message import Text, ToolCall
+from botticelli.core.pieces import chunks_of
 from botticelli.core.response import (
     Choice,
     FinishReason,
@@ -22,7 +23,6 @@ from botticelli.core.response import (
 )
 
 from .asking import asked
-from .pieces import chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -519,6 +519,20 @@ def test_json_lines_are_events_without_frames(end: bytes) -> None:
     assert heard.final.text == "Hi"
 
 
+def test_the_log_probabilities_of_every_json_line_are_delivered() -> None:
+    def of(token: str) -> dict[str, Any]:
+        logprob: dict[str, Any] = {"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []}
+        return {**choice(content=token), "logprobs": {"content": [logprob], "refusal": None}}
+
+    heard = Heard(line(chunk(of("a"))) + line(chunk(of("b"))) + line(chunk(choice(0, "stop"))))
+    assert heard.final is not None
+    told = [*heard.stream.late, heard.final]
+    assert [(piece.text, piece.logprobs and piece.logprobs["content"][0]["token"]) for piece in told] == [
+        ("a", "a"),
+        ("b", "b"),
+    ]
+
+
 def test_json_lines_break_off_like_a_stream() -> None:
     heard = Heard(LINES[: LINES.index(b"\n") + 1] * 2)
     assert type(heard.error) is StreamTruncatedError

@@ -14,6 +14,44 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
+class Pieces:
+    """A stream of a third party's."""
+
+    response = b.GenerateResponse()
+
+    def __iter__(self) -> Iterator[b.StreamChunk]:
+        return self
+
+    def __next__(self) -> b.StreamChunk:
+        raise StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncPieces:
+    """An async one."""
+
+    response = b.GenerateResponse()
+
+    def __aiter__(self) -> AsyncIterator[b.StreamChunk]:
+        return self
+
+    async def __anext__(self) -> b.StreamChunk:
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *problem: object) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Named:
     """What both have."""
 
@@ -36,7 +74,7 @@ class Mine(Named):
         return b.GenerateResponse()
 
     def generate_stream(self, request: b.GenerateRequest) -> b.GenerateStream:
-        raise NotImplementedError
+        return Pieces()
 
     def models(self) -> list[b.Model]:
         return []
@@ -51,31 +89,12 @@ class AsyncMine(Named):
         return b.GenerateResponse()
 
     def generate_stream(self, request: b.GenerateRequest) -> b.AsyncGenerateStream:
-        raise NotImplementedError
+        return AsyncPieces()
 
     async def models(self) -> list[b.Model]:
         return []
 
     async def close(self) -> None: ...
-
-
-class Pieces:
-    """A stream of a third party's."""
-
-    response = b.GenerateResponse()
-
-    def __iter__(self) -> Iterator[b.StreamChunk]:
-        return self
-
-    def __next__(self) -> b.StreamChunk:
-        raise StopIteration
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *problem: object) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Unclosed(Named):
@@ -85,7 +104,7 @@ class Unclosed(Named):
         return b.GenerateResponse()
 
     def generate_stream(self, request: b.GenerateRequest) -> b.GenerateStream:
-        raise NotImplementedError
+        return Pieces()
 
     def models(self) -> list[b.Model]:
         return []
@@ -101,6 +120,7 @@ class Texts(Mine):
 SYNC: b.BotticelliDriver = Mine()
 ASYNC: b.AsyncBotticelliDriver = AsyncMine()
 STREAM: b.GenerateStream = Pieces()
+ASYNC_STREAM: b.AsyncGenerateStream = AsyncPieces()
 
 NOT_SYNC: b.BotticelliDriver = AsyncMine()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] -- it is async
 NOT_ASYNC: b.AsyncBotticelliDriver = Mine()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] -- it is sync

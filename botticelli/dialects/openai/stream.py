@@ -26,7 +26,7 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.response import StreamChunk, ToolCallDelta
+from botticelli.core.pieces import chunks_of, ended
 from botticelli.protocol.sse import DEFAULT_MAX_EVENT_BYTES, Event, EventTooLargeError, SSEDecoder
 
 from . import jsontext
@@ -39,7 +39,7 @@ from .notes import Notes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botticelli.core.response import Choice, GenerateResponse
+    from botticelli.core.response import GenerateResponse, StreamChunk
 
     from . import wire
     from .embedded import EmbeddedFailure
@@ -61,7 +61,7 @@ class StreamAssembler:
         ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still notes
             that there was something).
         failed: Why the stream broke, or None; raise it after delivering what `feed` returned.
-        late: What only `finish` brought: of the answers but the first, or before it failed. Deliver it before
+        late: What only `finish` brought, but the last of the first answer's. Deliver it before
             the final chunk, or the error.
         notes: Where the server broke the format.
 
@@ -159,9 +159,9 @@ class StreamAssembler:
         """End the stream: after ``[DONE]``, or at the end of the input. Harmless when repeated.
 
         Returns:
-            The final chunk, with the finish reason and the usage. Its text is empty unless the text came
-            only now: with the last event, which lacked its end, or with a whole answer in place of a stream.
-            What came so late of other answers than the first is in `late`.
+            The final chunk, with the finish reason and the usage. Its text is empty unless text came only
+            now: with the last event, which lacked its end, or with a whole answer in place of a stream.
+            What else came so late is in `late`.
 
         Raises:
             ModelsError: What `failed` holds, from now on if not before: one of the following.
@@ -293,7 +293,7 @@ class StreamAssembler:
             raise MalformedResponseError(
                 fault.message, path=fault.path, status=self._status, partial=self._answer
             )
-        return self._final_chunk(self._answer)
+        return self._last(ended(self.late, self._answer))
 
     def _finish_whole(self, body: bytes) -> StreamChunk:
         response = decode_response(
@@ -307,8 +307,11 @@ class StreamAssembler:
         self.notes.add("json-in-sse")
         response.deviations = [*response.deviations, *self.notes.deviations()]
         self._answer = response
-        self.late = [_at_once(choice) for choice in response.choices]
-        return self._final_chunk(response)
+        return self._last(chunks_of(response))
+
+    def _last(self, chunks: list[StreamChunk]) -> StreamChunk:
+        *self.late, final = chunks
+        return final
 
     def _take_lines(self, lines: list[bytes]) -> None:
         """Read JSON lines that came in place of events."""
@@ -368,35 +371,3 @@ class StreamAssembler:
         junk = self._sse.finish().junk
         known = junk.startswith(_FIELDS) or any(field.startswith(junk.strip(_SPACE)) for field in _FIELDS)
         return self._sse.foreign or (b"" if known else junk)
-
-    def _final_chunk(self, response: GenerateResponse) -> StreamChunk:
-        """The final chunk, with what came late of the first answer."""
-        first = response.choices[0]
-        mine = [chunk for chunk in self.late if chunk.choice == first.index]
-        self.late = [chunk for chunk in self.late if chunk.choice != first.index]
-        return StreamChunk(
-            text="".join(chunk.text for chunk in mine),
-            choice=first.index,
-            is_final=True,
-            reasoning="".join(chunk.reasoning for chunk in mine),
-            refusal="".join(chunk.refusal for chunk in mine),
-            tool_calls=tuple(piece for chunk in mine for piece in chunk.tool_calls),
-            logprobs=next((chunk.logprobs for chunk in mine if chunk.logprobs is not None), None),
-            finish_reason=first.finish_reason,
-            usage=response.usage,
-        )
-
-
-def _at_once(choice: Choice) -> StreamChunk:
-    """A whole answer as one chunk."""
-    return StreamChunk(
-        choice.text,
-        choice.index,
-        reasoning=choice.reasoning or "",
-        refusal=choice.refusal or "",
-        tool_calls=tuple(
-            ToolCallDelta(index=position, id=call.id, name=call.name, arguments=call.arguments_json)
-            for position, call in enumerate(choice.tool_calls)
-        ),
-        logprobs=choice.logprobs,
-    )
