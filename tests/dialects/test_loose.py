@@ -154,3 +154,11 @@ def test_a_stream_reads_the_same_whether_it_has_learnt_or_not(values: list[dict[
     assert learnt.response.choices == taught.response.choices
     if learnt.failed is None:
         assert learnt.notes.deviations() == taught.notes.deviations()
+
+
+def test_what_is_read_again_for_an_error_notes_nothing_yet() -> None:
+    learnt = Learnt(chunk(index="0"))
+    value = chunk(index="0")
+    value["choices"].append({"index": 1, "delta": {}, "error": {"message": "no"}})
+    assert learnt.decoder.decode(written(value)) is None
+    assert learnt.notes.deviations() == []

@@ -71,9 +71,10 @@ class LooseDecoder:
             msgspec.MsgspecError: It has something odd that is new. (Or what else msgspec raises.)
         """
         chunk: wire.FastChunk = self._read(data)
-        for position, choice in enumerate(chunk.choices or ()):
-            if choice.error:
-                return None
+        choices = chunk.choices or ()
+        if any(choice.error for choice in choices):
+            return None  # before anything is noted, for it is read again
+        for position, choice in enumerate(choices):
             path = f"$.choices[{position}]"
             if self._of_choice:
                 mend_members(choice, self._choice, self._notes, path, "$.choices[]")
