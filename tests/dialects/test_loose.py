@@ -157,7 +157,7 @@ def test_a_stream_reads_the_same_whether_it_has_learnt_or_not(values: list[dict[
 
 
 def test_what_is_read_again_for_an_error_notes_nothing_yet() -> None:
-    learnt = Learnt(chunk(index="0"))
+    learnt = Learnt(chunk(index="0", error={"code": 0, "message": ""}))
     value = chunk(index="0")
     value["choices"].append({"index": 1, "delta": {}, "error": {"message": "no"}})
     assert learnt.decoder.decode(written(value)) is None
