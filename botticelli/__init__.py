@@ -7,15 +7,14 @@ to nothing, and the judge (`botticelli.kit`) never loads the driver.
 TYPE_CHECKING = False  # typing's own would cost more than all the rest of this module
 
 if TYPE_CHECKING:
-    from .core.catalog import Model, ModelProvider, UsageTotals
-    from .core.driver import (
+    from botticelli.core.driver import (
         AsyncBotticelliDriver,
         AsyncGenerateStream,
         BotticelliDriver,
         Capabilities,
         GenerateStream,
     )
-    from .core.errors import (
+    from botticelli.core.errors import (
         ApiError,
         AuthenticationError,
         BotticelliError,
@@ -42,9 +41,21 @@ if TYPE_CHECKING:
         StreamTruncatedError,
         TransportError,
     )
-    from .core.message import Audio, Document, Image, Input, MediaSource, Message, Role, Text, ToolCall, Video
-    from .core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-    from .core.response import (
+    from botticelli.core.message import (
+        Audio,
+        Document,
+        Image,
+        Input,
+        MediaSource,
+        Message,
+        Role,
+        Text,
+        ToolCall,
+        Video,
+    )
+    from botticelli.core.models import Model, ModelProvider, UsageTotals
+    from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
+    from botticelli.core.response import (
         AudioOutput,
         Choice,
         CompletionTokens,
@@ -62,13 +73,13 @@ if TYPE_CHECKING:
         ToolCalls,
         Usage,
     )
-    from .drivers.aio import AsyncChatDriver
-    from .drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
-    from .drivers.mock import AsyncMockDriver, MockDriver
-    from .drivers.provider import Provider
-    from .drivers.settings import Secret
-    from .drivers.sync import ChatDriver
-    from .protocol.call import Timeouts
+    from botticelli.drivers.aio import AsyncChatDriver
+    from botticelli.drivers.driver import ChatDriver
+    from botticelli.drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
+    from botticelli.drivers.mock import AsyncMockDriver, MockDriver
+    from botticelli.drivers.provider import Provider
+    from botticelli.drivers.settings import Secret
+    from botticelli.protocol.deadlines import Timeouts
 
 __version__ = "0.1.0"
 
@@ -149,7 +160,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "core.catalog": ("Model", "ModelProvider", "UsageTotals"),
+    "core.models": ("Model", "ModelProvider", "UsageTotals"),
     "core.driver": (
         "AsyncBotticelliDriver",
         "AsyncGenerateStream",
@@ -193,8 +204,8 @@ _HOMES = {
     "drivers.mock": ("AsyncMockDriver", "MockDriver"),
     "drivers.provider": ("Provider",),
     "drivers.settings": ("Secret",),
-    "drivers.sync": ("ChatDriver",),
-    "protocol.call": ("Timeouts",),
+    "drivers.driver": ("ChatDriver",),
+    "protocol.deadlines": ("Timeouts",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

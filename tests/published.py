@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from botticelli.contracts import ContractError, violations
 from botticelli.contracts.published import published_examples
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.decode_request import decode_request
-from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.request import encode_request
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 
 if TYPE_CHECKING:

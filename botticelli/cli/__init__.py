@@ -18,9 +18,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .judging import add_check, add_list, add_serve, add_validate
-from .talking import add_chat, add_models
-from .terminal import UsageError, in_one_line
+from botticelli.cli.judging import add_check, add_list, add_serve, add_validate
+from botticelli.cli.talking import add_chat, add_models
+from botticelli.cli.terminal import UsageError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .terminal import bytes_of, print_table, whole_number
+from botticelli.cli.terminal import bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
-    from .terminal import Commands
+    from botticelli.cli.terminal import Commands
 
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 
-OWN_DOORS = ("botticelli.drivers.door:HuggingFaceDoor", "botticelli.drivers.door:AsyncHuggingFaceDoor")
+OWN_DOORS = (
+    "botticelli.drivers.conformance:HuggingFaceDoor",
+    "botticelli.drivers.conformance:AsyncHuggingFaceDoor",
+)
 
 _PROTOCOL = """\
 A factory takes nothing and returns an object with `capabilities` (a frozenset of words),
@@ -129,9 +132,9 @@ def _host(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from botticelli.kit.cases import load_cases
+    from botticelli.kit.cases.load import load_cases
     from botticelli.kit.check import select_cases
-    from botticelli.kit.serve import serve
+    from botticelli.kit.server.demo import serve
 
     cases = select_cases(load_cases(), options.case)
     serve(cases, port=options.port, host=options.host, out=sys.stdout)

@@ -6,15 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .terminal import bytes_of, print_table
+from botticelli.cli.terminal import bytes_of, print_table
 
 if TYPE_CHECKING:
-    from botticelli.core.catalog import Model
+    from botticelli.cli.terminal import Commands
+    from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse
     from botticelli.drivers.huggingface import HuggingFaceDriver
-
-    from .terminal import Commands
 
 __all__ = ["add_chat", "add_models"]
 

@@ -27,9 +27,9 @@ from botticelli.contracts.errors import (
     MissingExtraError,
     UnknownContractError,
 )
-from botticelli.contracts.reading import Reading, read
+from botticelli.contracts.json_reader import Reading, read
+from botticelli.contracts.jsonvalue import json_path, json_pointer
 from botticelli.contracts.schemas import Schema, SchemaSet, data_root
-from botticelli.contracts.values import json_path, json_pointer
 from botticelli.contracts.violations import Violation
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from botticelli.contracts.breaking import compare_folders
+from botticelli.contracts.build import build, stale
 from botticelli.contracts.errors import ContractError
 from botticelli.contracts.published import compare, instances_of_the_house
-from botticelli.contracts.relaxed import build, stale
 from botticelli.contracts.schemas import SchemaSet, data_root
 
 

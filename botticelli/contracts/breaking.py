@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botticelli.contracts.jsonvalue import excerpt, is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.contracts.schemas import SchemaSet
-from botticelli.contracts.values import excerpt, is_array, is_object
 
 _ALL_TYPES = ("array", "boolean", "null", "number", "object", "string")
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")

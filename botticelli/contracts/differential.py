@@ -12,8 +12,8 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from botticelli.contracts.jsonvalue import excerpt, is_array, is_object, resolve
 from botticelli.contracts.schemas import SchemaSet
-from botticelli.contracts.values import excerpt, is_array, is_object, resolve
 from botticelli.contracts.violations import Violation
 
 _PUBLISHED = "published"

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botticelli.contracts.values import Token, is_array, is_object
+from botticelli.contracts.jsonvalue import Token, is_array, is_object
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError

@@ -22,8 +22,8 @@ from typing import Any
 
 from botticelli.contracts.differential import differences
 from botticelli.contracts.errors import ContractDataError
+from botticelli.contracts.jsonvalue import is_array, is_object, resolve
 from botticelli.contracts.schemas import SchemaSet
-from botticelli.contracts.values import is_array, is_object, resolve
 
 _STRICT = "openai/"
 _BODY = re.compile(r"-d '(.*)'\s*$", re.DOTALL)

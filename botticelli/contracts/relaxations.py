@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from botticelli.contracts.errors import ContractDataError
-from botticelli.contracts.values import is_array, resolve
+from botticelli.contracts.jsonvalue import is_array, resolve
 
 Example = Mapping[str, Any]
 """An example as `relaxations.json` has it."""

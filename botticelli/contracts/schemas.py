@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts.errors import ContractDataError, MissingExtraError, UnknownContractError
-from botticelli.contracts.reading import mend, read
-from botticelli.contracts.values import is_object
+from botticelli.contracts.json_reader import mend, read
+from botticelli.contracts.jsonvalue import is_object
 from botticelli.contracts.violations import Violation
 from botticelli.contracts.wording import Rules
 

@@ -6,7 +6,7 @@ May enter here: nothing but the standard library.
 import json
 from typing import Any
 
-from botticelli.contracts.values import is_array, is_object
+from botticelli.contracts.jsonvalue import is_array, is_object
 
 _WIDTH = 118
 

@@ -7,7 +7,7 @@ read without one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from botticelli.contracts.values import Token, json_path, json_pointer
+from botticelli.contracts.jsonvalue import Token, json_path, json_pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ argument, so that it need not be imported.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import Token, excerpt, is_array, kind_of, place, resolve
 from botticelli.contracts.locating import located
-from botticelli.contracts.values import Token, excerpt, is_array, kind_of, place, resolve
 from botticelli.contracts.violations import Violation
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
-    from .catalog import Model
-    from .request import GenerateRequest
-    from .response import GenerateResponse, RateLimits, StreamChunk
+    from botticelli.core.models import Model
+    from botticelli.core.request import GenerateRequest
+    from botticelli.core.response import GenerateResponse, RateLimits, StreamChunk
 
 __all__ = [
     "AsyncBotticelliDriver",

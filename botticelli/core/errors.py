@@ -37,7 +37,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from .response import GenerateResponse, RateLimits
+    from botticelli.core.response import GenerateResponse, RateLimits
 
 __all__ = [
     "KINDS",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from .response import StreamChunk, ToolCallDelta
+from botticelli.core.response import StreamChunk, ToolCallDelta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .response import Choice, GenerateResponse
+    from botticelli.core.response import Choice, GenerateResponse
 
 __all__ = ["chunks_of", "ended"]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .message import Message
+from botticelli.core.message import Message
 
 __all__ = ["GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"]
 

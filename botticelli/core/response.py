@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .message import Message, Text, ToolCall
+from botticelli.core.message import Message, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

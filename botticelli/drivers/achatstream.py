@@ -11,17 +11,15 @@ import anyio
 from botticelli.core.errors import BotticelliError
 from botticelli.core.pieces import chunks_of
 from botticelli.core.response import GenerateResponse
-
-from .chatstream import closed
-from .streaming import StreamAnswer
+from botticelli.drivers.stream import closed
+from botticelli.drivers.streaming import StreamAnswer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from botticelli.core.response import StreamChunk
-
-    from .acourier import AsyncCourier, AsyncIncoming
-    from .task import Task
+    from botticelli.drivers.http_async import AsyncCourier, AsyncIncoming
+    from botticelli.drivers.task import Task
 
 __all__ = ["AsyncChatStream"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from botticelli.core.driver import Capabilities
-
-from .achatstream import AsyncChatStream
-from .acourier import AsyncCourier
-from .endpoint import Endpoint
-from .provider import provider_of
-from .settings import Options, Secret, read_key
+from botticelli.drivers.achatstream import AsyncChatStream
+from botticelli.drivers.config import Endpoint
+from botticelli.drivers.http_async import AsyncCourier
+from botticelli.drivers.provider import provider_of
+from botticelli.drivers.settings import Options, Secret, read_key
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from botticelli.core.catalog import Model, UsageTotals
+    from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
-
-    from .provider import Provider
+    from botticelli.drivers.provider import Provider
 
 __all__ = ["AsyncChatDriver"]
 

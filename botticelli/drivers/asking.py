@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from botticelli.core.request import GenerateRequest
-from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.request import encode_request
 from botticelli.dialects.openai.rules import refuse
 
 __all__ = ["asked"]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from botticelli.core.errors import ConfigurationError
-from botticelli.dialects.openai.redaction import redact
+from botticelli.protocol.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .provider import Provider
-    from .settings import Secret
+    from botticelli.drivers.provider import Provider
+    from botticelli.drivers.settings import Secret
 
 __all__ = ["check_bill_to", "check_headers", "is_credential", "secret_words"]
 

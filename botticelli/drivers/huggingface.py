@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .aio import AsyncChatDriver
-from .huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
-from .provider import Provider
-from .sync import ChatDriver
+from botticelli.drivers.aio import AsyncChatDriver
+from botticelli.drivers.driver import ChatDriver
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.drivers.provider import Provider
 
 __all__ = ["HUGGINGFACE", "AsyncHuggingFaceDriver", "HuggingFaceDriver"]
 

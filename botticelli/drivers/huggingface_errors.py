@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from botticelli.dialects.openai.refinements import Refinement
+from botticelli.protocol.error_rules import Refinement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ConfigurationError
 from botticelli.core.response import GenerateResponse, RateLimits
-
-from .script import Script
-from .settings import check_catalog, check_model
+from botticelli.drivers.script import Script
+from botticelli.drivers.settings import check_catalog, check_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from botticelli.core.catalog import Model, UsageTotals
+    from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import StreamChunk
-
-    from .script import Answer, Played
+    from botticelli.drivers.script import Answer, Played
 
 __all__ = ["AsyncMockDriver", "AsyncMockStream", "MockDriver", "MockStream"]
 

@@ -9,15 +9,14 @@ import msgspec
 from botticelli.core.errors import BotticelliError, CallTimeoutError, ModelsError, StreamError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.protocol.call import Timeouts
+from botticelli.protocol.deadlines import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botticelli.core.message import Input
     from botticelli.core.response import Choice, GenerateResponse, StreamChunk
-
-    from .settings import Options
+    from botticelli.drivers.settings import Options
 
 __all__ = ["CAPABILITIES", "Inexpressible", "error_of", "options_of", "request_of", "response_of"]
 

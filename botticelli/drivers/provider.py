@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
-from botticelli.dialects.openai.refinements import Refinement
+from botticelli.protocol.error_rules import Refinement
 
 if TYPE_CHECKING:
     from collections.abc import Callable

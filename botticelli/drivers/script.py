@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from botticelli.core.catalog import UsageTotals
 from botticelli.core.errors import BotticelliError, ConfigurationError, ModelsError
 from botticelli.core.message import Text, ToolCall
+from botticelli.core.models import UsageTotals
 from botticelli.core.pieces import chunks_of
 from botticelli.core.response import (
     Choice,
@@ -21,8 +21,7 @@ from botticelli.core.response import (
     StreamChunk,
     ToolCalls,
 )
-
-from .asking import asked
+from botticelli.drivers.asking import asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,16 +15,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from botticelli.core.catalog import Model
 from botticelli.core.errors import ConfigurationError
+from botticelli.core.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    from botticelli.core.catalog import ModelProvider
-    from botticelli.protocol.call import Timeouts
-
-    from .provider import Provider
+    from botticelli.core.models import ModelProvider
+    from botticelli.drivers.provider import Provider
+    from botticelli.protocol.deadlines import Timeouts
 
 __all__ = [
     "ANONYMOUS",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botticelli.core.errors import ModelsError
-
-from .coding import decoder
+from botticelli.protocol.content_encoding import decoder
 
 if TYPE_CHECKING:
     from botticelli.core.errors import BotticelliError
     from botticelli.core.response import GenerateResponse, StreamChunk
-
-    from .task import Task
+    from botticelli.drivers.task import Task
 
 __all__ = ["StreamAnswer"]
 

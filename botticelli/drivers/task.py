@@ -12,30 +12,28 @@ from random import random
 from typing import TYPE_CHECKING
 
 from botticelli.core.errors import BotticelliError, ModelsError, ResponseError, StreamError
-from botticelli.dialects.openai import headers as told
-from botticelli.dialects.openai.decode import decode_response
-from botticelli.dialects.openai.failure import MAX_BODY, embedded_failure, failure
+from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.redaction import redact_bytes
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
-from botticelli.protocol.call import Call
-
-from .cache import look_up, store
-from .coding import Body
-from .ledger import usage_in
-from .line import Line
-from .transport import PROXY_LOGIN, content, fault, hooked
+from botticelli.drivers.cache import look_up, store
+from botticelli.drivers.connection import Line
+from botticelli.drivers.httpx_errors import PROXY_LOGIN, content, fault, hooked
+from botticelli.drivers.usage import usage_in
+from botticelli.protocol import response_headers as told
+from botticelli.protocol.content_encoding import Body
+from botticelli.protocol.deadlines import Call
+from botticelli.protocol.redaction import redact_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx
 
-    from botticelli.core.catalog import Model
     from botticelli.core.errors import ApiError, CallTimeoutError
+    from botticelli.core.models import Model
     from botticelli.core.response import GenerateResponse, RateLimits, Usage
-
-    from .endpoint import Endpoint
+    from botticelli.drivers.config import Endpoint
 
 __all__ = ["MAX_ANSWER", "Task"]
 

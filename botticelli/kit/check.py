@@ -12,21 +12,21 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit import report as reports
-from botticelli.kit import written
-from botticelli.kit.bounded import LIMIT
-from botticelli.kit.cases import load_cases
-from botticelli.kit.door import close_door, open_door
+from botticelli.kit.adapters.adapter import close_door, open_door
+from botticelli.kit.adapters.limits import LIMIT
+from botticelli.kit.adapters.proxies import straight
+from botticelli.kit.cases.load import load_cases
 from botticelli.kit.errors import DoorError, KitError, nearest
-from botticelli.kit.proxies import straight
+from botticelli.kit.report import machine
+from botticelli.kit.report import text as reports
+from botticelli.kit.report.terminal import watch
 from botticelli.kit.runner import JOBS, read_baseline, run_cases
-from botticelli.kit.terminal import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from botticelli.kit.case import Case
+    from botticelli.kit.cases.case import Case
 
 _HURRY = 1.0  # seconds that a driver has to close when the run was interrupted
 
@@ -101,10 +101,10 @@ def run_check(
             if report.interrupted:
                 break
     if json_path:
-        document = written.as_document(told, seed, version("botticelli"))
-        _write(json_path, lambda path: written.write_json(path, document))
+        document = machine.as_document(told, seed, version("botticelli"))
+        _write(json_path, lambda path: machine.write_json(path, document))
     if junit_path:
-        _write(junit_path, lambda path: written.write_junit(path, told))
+        _write(junit_path, lambda path: machine.write_junit(path, told))
     if told and told[-1].interrupted:
         raise KeyboardInterrupt
     return 0 if all(report.passed for report in told) else 1

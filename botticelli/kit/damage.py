@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from botticelli.contracts.values import is_array, is_object, kind_of
+from botticelli.contracts.jsonvalue import is_array, is_object, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from botticelli.contracts.values import Token
+    from botticelli.contracts.jsonvalue import Token
 
 __all__ = ["KINDS", "damaged", "json_values"]
 

@@ -13,7 +13,7 @@ import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botticelli.contracts import ContractDataError, SchemaSet
-from botticelli.contracts.values import is_object, resolve
+from botticelli.contracts.jsonvalue import is_object, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,20 +16,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botticelli.kit.bounded import LIMIT, CrashedError, HungError, bounded, said
+from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, bounded, said
+from botticelli.kit.cases.script import Script, compile_exchange
 from botticelli.kit.crew import Crew
 from botticelli.kit.errors import BaselineError, KitError
-from botticelli.kit.judge import Crash, Hang, Told, Verdict, judge
-from botticelli.kit.notation import Script, compile_exchange
-from botticelli.kit.player import Director, Player
+from botticelli.kit.judge.verdict import Crash, Hang, Told, Verdict, judge
 from botticelli.kit.schemas import complaints
+from botticelli.kit.server.server import Director, Player
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from botticelli.kit.case import Case, Play
-    from botticelli.kit.door import Door
-    from botticelli.kit.seen import Request
+    from botticelli.kit.adapters.adapter import Door
+    from botticelli.kit.cases.case import Case, Play
+    from botticelli.kit.server.recording import Request
     from botticelli.kit.values import Document
 
 JOBS = 16

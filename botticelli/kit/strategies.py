@@ -19,7 +19,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from botticelli.contracts import SchemaSet, packaged
-from botticelli.contracts.values import kind_of, resolve
+from botticelli.contracts.jsonvalue import kind_of, resolve
 from botticelli.kit.damage import damaged, json_values
 from botticelli.kit.parts import (
     Part,

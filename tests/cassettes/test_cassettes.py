@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli import (
-    AsyncHuggingFaceDriver,
-    BotticelliError,
-    GenerateResponse,
-    HuggingFaceDriver,
-    contracts,
-)
+from botticelli import AsyncHuggingFaceDriver, BotticelliError, GenerateResponse, HuggingFaceDriver, contracts
 
 from .calls import CALLS, Call
 from .recorded import FOLDER, MODEL, SERVERS, suspicions

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from botticelli.cli import main
-from botticelli.kit.cases import load_cases
-from botticelli.kit.serve import serving
+from botticelli.kit.cases.load import load_cases
+from botticelli.kit.server.demo import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -361,7 +361,16 @@ class TestValidate:
 
 class TestCheck:
     def test_passes_a_driver_that_is_right(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("check", "driver", "botticelli.kit.naive:NaiveDriver", "--case", "sse-cr-only") == 0
+        assert (
+            run(
+                "check",
+                "driver",
+                "botticelli.kit.selftest.reference_client:NaiveDriver",
+                "--case",
+                "sse-cr-only",
+            )
+            == 0
+        )
         printed = capsys.readouterr()
         assert "1 passed" in printed.out
         assert "\x1b" not in printed.out + printed.err
@@ -374,7 +383,7 @@ class TestCheck:
             run(
                 "check",
                 "driver",
-                "botticelli.kit.broken:SplitsLikeText",
+                "botticelli.kit.selftest.mutants:SplitsLikeText",
                 "--case",
                 "sse",
                 "--jobs",
@@ -412,7 +421,7 @@ class TestList:
 
 HANGING = """
 import concurrent.futures, pathlib, threading, time
-from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.selftest.reference_client import NaiveDriver
 
 for_ever = concurrent.futures.ThreadPoolExecutor(1)  # its threads are waited for at the end of a process
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botticelli.kit import unjust
-from botticelli.kit.broken import BROKEN
-from botticelli.kit.cases import load_cases
-from botticelli.kit.door import close_door
-from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.adapters.adapter import close_door
+from botticelli.kit.cases.load import load_cases
 from botticelli.kit.runner import Status, run_cases
+from botticelli.kit.selftest import unjust
+from botticelli.kit.selftest.mutants import BROKEN
+from botticelli.kit.selftest.reference_client import NaiveDriver
 
 if TYPE_CHECKING:
-    from botticelli.kit.case import Case
+    from botticelli.kit.cases.case import Case
 
 CASES = {case.id: case for case in load_cases()}
 MEANT = {next(iter(meant)) for meant in BROKEN.values()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botticelli.kit.cases import case_files, cases_folder, check_folder, load_cases
+from botticelli.kit.cases.load import case_files, cases_folder, check_folder, load_cases
 from botticelli.kit.values import is_array, is_object
 
 if TYPE_CHECKING:

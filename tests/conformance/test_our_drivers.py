@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.cases import load_cases
-from botticelli.kit.door import close_door, open_door
-from botticelli.kit.report import told
+from botticelli.kit.adapters.adapter import close_door, open_door
+from botticelli.kit.cases.load import load_cases
+from botticelli.kit.report.text import told
 from botticelli.kit.runner import Status, run_cases
 
 # A blocking call cannot be cancelled from outside: that is the one thing the sync driver does not claim.
 DOORS = {
-    "botticelli.drivers.door:HuggingFaceDoor": {"cancel_any_time"},
-    "botticelli.drivers.door:AsyncHuggingFaceDoor": set[str](),
+    "botticelli.drivers.conformance:HuggingFaceDoor": {"cancel_any_time"},
+    "botticelli.drivers.conformance:AsyncHuggingFaceDoor": set[str](),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from botticelli import contracts
-from botticelli.contracts.values import is_object
+from botticelli.contracts.jsonvalue import is_object
 
 ROOT = contracts.data_root() / "fixtures"
 OURS = [name for name in contracts.names() if not name.startswith("kit/")]

@@ -21,7 +21,7 @@ from botticelli.contracts import (
     json_path,
     json_pointer,
 )
-from botticelli.contracts.values import excerpt, kind_of, resolve
+from botticelli.contracts.jsonvalue import excerpt, kind_of, resolve
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from botticelli import contracts
 from botticelli.contracts import SchemaSet, Violation
+from botticelli.contracts.jsonvalue import is_array, is_object, json_path, resolve
 from botticelli.contracts.locating import located
-from botticelli.contracts.values import is_array, is_object, json_path, resolve
 from botticelli.kit.strategies import mutations
 
 ours = settings(deadline=None)  # a deadline would judge the machine

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.contracts import InstanceError, read
-from botticelli.contracts.reading import MAX_DEPTH, mend
+from botticelli.contracts.json_reader import MAX_DEPTH, mend
 from botticelli.contracts.violations import Violation
 
 OF_EVENTS = "; of an event stream, the data of one event can be judged"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from botticelli.contracts import ContractDataError, SchemaSet, data_root, read
+from botticelli.contracts.build import build, relax, stale
 from botticelli.contracts.relaxations import Relaxation, Relaxations
-from botticelli.contracts.relaxed import build, relax, stale
 
 ROOT = data_root() / "contracts"
 STRICT = SchemaSet.read(ROOT)

@@ -10,9 +10,9 @@ import pytest
 
 from botticelli import contracts
 from botticelli.contracts import Schema
+from botticelli.contracts.jsonvalue import is_object
 from botticelli.contracts.schemas import identify
 from botticelli.contracts.text import layout
-from botticelli.contracts.values import is_object
 
 ROOT = contracts.data_root() / "contracts"
 OURS = [name for name in contracts.names() if not name.startswith("kit/")]

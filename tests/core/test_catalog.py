@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.core.catalog import Model, ModelProvider, UsageTotals
+from botticelli.core.models import Model, ModelProvider, UsageTotals
 from botticelli.core.response import Usage
 
 

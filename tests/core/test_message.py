@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.core.message import (
-    Audio,
-    Document,
-    Image,
-    MediaSource,
-    Message,
-    Role,
-    Text,
-    ToolCall,
-    Video,
-)
+from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall, Video
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from botticelli.core.message import Text, ToolCall
 from botticelli.core.response import AudioOutput, GenerateResponse, Reasoning, Refusal, ToolCalls
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.answers import build, is_rich, mended
-from botticelli.dialects.openai.notes import Notes
+from botticelli.protocol.deviations import Notes
 
 HEAD = {"id": "a1", "object": "chat.completion", "created": 1, "model": "m"}
 

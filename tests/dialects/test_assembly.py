@@ -11,9 +11,9 @@ from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.response import StreamChunk, Usage
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.assembly import Assembly
-from botticelli.dialects.openai.notes import Notes
+from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.protocol.deviations import Notes
 
 LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "chunk"]

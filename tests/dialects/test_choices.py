@@ -18,8 +18,8 @@ from botticelli.core.response import (
     ToolCalls,
 )
 from botticelli.dialects.openai.choices import ChoiceState
-from botticelli.dialects.openai.notes import Notes
 from botticelli.dialects.openai.wire import FastChoice, FastDelta
+from botticelli.protocol.deviations import Notes
 
 CALL = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 LEGACY = {"name": "f", "arguments": "{}"}

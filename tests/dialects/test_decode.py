@@ -10,7 +10,7 @@ import pytest
 from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.dialects.openai.decode import decode_response, foreign_charset
+from botticelli.dialects.openai.response import decode_response, foreign_charset
 
 LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
 ANSWER = LISTED.body({"base": "response"})
@@ -247,6 +247,6 @@ def test_an_answer_too_deep_to_mend_is_malformed(monkeypatch: pytest.MonkeyPatch
     def too_deep(*_: object) -> None:  # how deep that is differs from one Python to the next
         raise RecursionError
 
-    monkeypatch.setattr("botticelli.dialects.openai.decode.mended", too_deep)
+    monkeypatch.setattr("botticelli.dialects.openai.response.mended", too_deep)
     with pytest.raises(MalformedResponseError, match="nested too deeply"):
         decode_response(changed(id=None))

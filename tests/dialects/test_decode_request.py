@@ -12,7 +12,7 @@ from botticelli.core.errors import RequestError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
 from botticelli.dialects.openai.decode_request import LOSSES, decode_request
-from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.request import encode_request
 
 HELLO = {"role": "user", "content": "Hello!"}
 

@@ -24,8 +24,8 @@ from botticelli.core.response import (
     ToolCalls,
     Usage,
 )
-from botticelli.dialects.openai.decode import decode_response
-from botticelli.dialects.openai.encode import encode_request, encode_response
+from botticelli.dialects.openai.request import encode_request, encode_response
+from botticelli.dialects.openai.response import decode_response
 
 if TYPE_CHECKING:
     from botticelli.core.response import Output

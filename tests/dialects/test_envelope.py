@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from botticelli.dialects.openai.envelope import Said, clean, read
+from botticelli.protocol.error_body import Said, clean, read
 
 
 def say(value: object) -> Said:

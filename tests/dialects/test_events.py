@@ -10,9 +10,9 @@ import pytest
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
 from botticelli.dialects.openai.events import EventReader, is_done, is_json, json_lines
-from botticelli.dialects.openai.failure import MAX_BODY, embedded_failure
-from botticelli.dialects.openai.notes import Notes
+from botticelli.protocol.deviations import Notes
 from botticelli.protocol.sse import Event
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 
 from botticelli.core.errors import ApiError, StreamError
 from botticelli.core.response import GenerateResponse, RateLimit, RateLimits
-from botticelli.dialects.openai import failure as module
-from botticelli.dialects.openai.envelope import MAX_MESSAGE
-from botticelli.dialects.openai.failure import MAX_BODY, Refinement, embedded_failure, failure
+from botticelli.dialects.openai import errors as module
+from botticelli.dialects.openai.errors import MAX_BODY, Refinement, embedded_failure, failure
 from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.protocol.error_body import MAX_MESSAGE
 
 NOW = 1_700_000_000.0
 TABLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())

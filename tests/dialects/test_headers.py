@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from botticelli.core.response import RateLimit, RateLimits
-from botticelli.dialects.openai.headers import (
+from botticelli.protocol.response_headers import (
     duration,
     provider,
     rate_limits,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from botticelli.dialects.openai import jsontext
-from botticelli.dialects.openai.jsontext import NotJsonError
+from botticelli.protocol import lenient_json
+from botticelli.protocol.lenient_json import NotJsonError
 
 LARGEST = sys.float_info.max
 
@@ -25,7 +25,7 @@ LARGEST = sys.float_info.max
     ],
 )
 def test_json_is_read_as_it_is_and_takes_no_liberty(data: bytes, value: Any) -> None:
-    assert jsontext.read(data) == (value, [], "")
+    assert lenient_json.read(data) == (value, [], "")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_json_is_read_as_it_is_and_takes_no_liberty(data: bytes, value: Any) -> 
     ],
 )
 def test_each_liberty_has_its_name(data: bytes, value: Any, codes: list[str]) -> None:
-    found, named, rest = jsontext.read(data)
+    found, named, rest = lenient_json.read(data)
     assert (found, sorted(named), rest) == (value, sorted(codes), "")
 
 
@@ -61,24 +61,24 @@ def test_each_liberty_has_its_name(data: bytes, value: Any, codes: list[str]) ->
     ],
 )
 def test_what_follows_the_value_is_handed_back_stripped(data: bytes, value: Any, rest: str) -> None:
-    assert jsontext.read(data) == (value, ["trailing-data"], rest)
+    assert lenient_json.read(data) == (value, ["trailing-data"], rest)
 
 
 @pytest.mark.parametrize("sign", [b"", b"-"])
 @pytest.mark.parametrize("number", [b"1e999", b"9" * 700])
 def test_a_number_beyond_a_double_is_the_largest_double_with_its_sign(sign: bytes, number: bytes) -> None:
-    value, codes, _ = jsontext.read(b'{"a":' + sign + number + b',"b":NaN}')
+    value, codes, _ = lenient_json.read(b'{"a":' + sign + number + b',"b":NaN}')
     assert value["a"] == (-LARGEST if sign else LARGEST)
     assert codes == ["number-not-finite"]
 
 
 def test_an_integer_that_every_python_reads_stays_exact() -> None:
     digits = "9" * 640
-    assert jsontext.read(f"[{digits},NaN]".encode())[0] == [int(digits), None]
+    assert lenient_json.read(f"[{digits},NaN]".encode())[0] == [int(digits), None]
 
 
 def test_a_fraction_stays_itself_on_the_lenient_path() -> None:
-    assert jsontext.read(b"[0.5,NaN]")[0] == [0.5, None]
+    assert lenient_json.read(b"[0.5,NaN]")[0] == [0.5, None]
 
 
 @pytest.mark.parametrize(
@@ -96,19 +96,19 @@ def test_a_fraction_stays_itself_on_the_lenient_path() -> None:
 )
 def test_what_no_liberty_covers_is_refused_with_its_place(data: bytes, position: int) -> None:
     with pytest.raises(NotJsonError) as caught:
-        jsontext.read(data)
+        lenient_json.read(data)
     assert caught.value.position == position
 
 
 def test_nesting_that_no_reader_survives_is_refused() -> None:
     depth = 200_000
-    found = jsontext.attempt(b"[" * depth + b"]" * depth)
+    found = lenient_json.attempt(b"[" * depth + b"]" * depth)
     assert isinstance(found, NotJsonError)
     assert str(found) == "nested too deeply to be read"
 
 
 def test_trying_returns_the_refusal_so_that_no_context_holds_the_body() -> None:
-    found = jsontext.attempt(b"nope")
+    found = lenient_json.attempt(b"nope")
     assert isinstance(found, NotJsonError)
     assert found.__context__ is None
 
@@ -133,12 +133,12 @@ def deep(levels: int) -> bytes:
     ],
 )
 def test_a_closer_look_tells_what_a_reader_need_not_notice(data: bytes, codes: list[str]) -> None:
-    assert jsontext.scrutinise(data) == codes
+    assert lenient_json.scrutinise(data) == codes
 
 
 @pytest.mark.parametrize("value", [{"a": [1, None, "é"]}, LARGEST, 2**70, "🎉"])
 def test_what_was_read_can_be_written_and_read_again(value: Any) -> None:
-    assert jsontext.read(jsontext.write(value).encode()) == (value, [], "")
+    assert lenient_json.read(lenient_json.write(value).encode()) == (value, [], "")
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_what_was_read_can_be_written_and_read_again(value: Any) -> None:
     ],
 )
 def test_an_excerpt_is_one_bounded_line(data: bytes, text: str) -> None:
-    assert jsontext.excerpt(data, limit=20) == text
+    assert lenient_json.excerpt(data, limit=20) == text
 
 
 @pytest.mark.parametrize(
     ("value", "kind"), [({}, "object"), ([], "array"), ("", ""), (None, ""), ((), ""), (0, "")]
 )
 def test_objects_and_arrays_are_told_apart(value: Any, kind: str) -> None:
-    assert jsontext.is_object(value) is (kind == "object")
-    assert jsontext.is_array(value) is (kind == "array")
+    assert lenient_json.is_object(value) is (kind == "object")
+    assert lenient_json.is_array(value) is (kind == "array")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
 from botticelli.core.response import Deviation
-from botticelli.dialects.openai.assembly import Assembly
+from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.loose import LooseDecoder
-from botticelli.dialects.openai.notes import Notes
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import mutations
+from botticelli.protocol.deviations import Notes
 
 if TYPE_CHECKING:
     from botticelli.dialects.openai import wire

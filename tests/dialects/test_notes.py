@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botticelli.core.response import Deviation
-from botticelli.dialects.openai.notes import Notes
+from botticelli.protocol.deviations import Notes
 
 
 def test_nothing_noted_is_no_deviation() -> None:

@@ -19,8 +19,8 @@ from botticelli.core.response import (
     ToolCalls,
     Usage,
 )
-from botticelli.dialects.openai import parts, wire
-from botticelli.dialects.openai.notes import Notes
+from botticelli.dialects.openai import convert, wire
+from botticelli.protocol.deviations import Notes
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ from botticelli.dialects.openai.notes import Notes
     ],
 )
 def test_a_reason_that_nobody_published_is_never_stop(word: Any, sense: FinishReason) -> None:
-    assert parts.finish_reason(word) is sense
+    assert convert.finish_reason(word) is sense
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_a_reason_that_nobody_published_is_never_stop(word: Any, sense: FinishRe
     [(7, 7), (0, 0), (-1, -1), (1.0, 1), (-0.0, 0), (1e300, int(1e300)), (2**70, 2**70)],
 )
 def test_a_whole_number_is_whole_however_it_is_written(value: Any, number: int) -> None:
-    found = parts.whole(value)
+    found = convert.whole(value)
     assert (found, type(found)) == (number, int)
 
 
 @pytest.mark.parametrize("value", [None, True, False, 0.5, float("inf"), float("nan"), "7", [7], {}])
 def test_what_is_no_whole_number_is_none(value: Any) -> None:
-    assert parts.whole(value) is None
+    assert convert.whole(value) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_is_no_whole_number_is_none(value: Any) -> None:
     [("a", "a"), ("", ""), (None, ""), (0, "0"), ({"a": "é"}, '{"a":"é"}'), (False, "false")],
 )
 def test_what_is_no_text_is_its_json_text(value: Any, text: str) -> None:
-    assert parts.as_text(value) == text
+    assert convert.as_text(value) == text
 
 
 FUNCTION = {"name": "f", "arguments": "{}"}
@@ -104,7 +104,7 @@ FUNCTION = {"name": "f", "arguments": "{}"}
     ],
 )
 def test_a_call_is_read_in_any_shape(raw: dict[str, Any], call: ToolCall) -> None:
-    assert parts.tool_call(raw) == call
+    assert convert.tool_call(raw) == call
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_ids_are_made_distinct_without_taking_anothers(
 ) -> None:
     notes = Notes()
     calls = [ToolCall(identity, str(position)) for position, identity in enumerate(sent)]
-    result = parts.distinct(calls, 2, notes, "$.choices[0]")
+    result = convert.distinct(calls, 2, notes, "$.choices[0]")
     assert [call.id for call in result] == made
     assert [call.name for call in result] == [call.name for call in calls]
     counts = [found.count for found in notes.deviations() if found.code == "tool-id-repeated"]
@@ -132,7 +132,7 @@ def test_ids_are_made_distinct_without_taking_anothers(
 
 def test_a_repeated_id_is_noted_where_it_first_repeats() -> None:
     notes = Notes()
-    parts.distinct([ToolCall("a", ""), ToolCall("a", "")], 0, notes, "$.choices[4]")
+    convert.distinct([ToolCall("a", ""), ToolCall("a", "")], 0, notes, "$.choices[4]")
     assert [found.path for found in notes.deviations()] == ["$.choices[4].message.tool_calls[1].id"]
 
 
@@ -141,7 +141,7 @@ def test_a_repeated_id_is_noted_where_it_first_repeats() -> None:
     [((), ""), (("a", "a"), "a"), (("a", "b", "a"), "ab"), ((None, msgspec.UNSET, 5, {"a": 1}, "x"), "x")],
 )
 def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
-    assert parts.reasoning_text(*spellings) == text
+    assert convert.reasoning_text(*spellings) == text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
     ],
 )
 def test_spoken_output_is_what_is_there_of_it(raw: Any, spoken: AudioOutput | None) -> None:
-    assert parts.audio(raw) == spoken
+    assert convert.audio(raw) == spoken
 
 
 def built(**members: Any) -> Choice:
@@ -168,7 +168,7 @@ def built(**members: Any) -> Choice:
         "path": "$",
         **members,
     }
-    return parts.choice(given.pop("index", 0), **given)
+    return convert.choice(given.pop("index", 0), **given)
 
 
 def test_the_parts_of_an_answer_have_a_fixed_order() -> None:
@@ -212,7 +212,7 @@ def test_a_usage_hands_every_count_on_under_its_name() -> None:
         },
         wire.Usage,
     )  # fmt: skip
-    assert parts.usage(counted) == Usage(
+    assert convert.usage(counted) == Usage(
         prompt_tokens=1,
         completion_tokens=2,
         total_tokens=3,
@@ -231,7 +231,7 @@ def test_a_usage_hands_every_count_on_under_its_name() -> None:
 
 def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     counted = wire.Usage(1, None, 3, prompt_tokens_details=wire.PromptTokensDetails())  # type: ignore[arg-type]  # a mended one
-    assert parts.usage(counted) == Usage(prompt_tokens=1, total_tokens=3, prompt_details=PromptTokens())
+    assert convert.usage(counted) == Usage(prompt_tokens=1, total_tokens=3, prompt_details=PromptTokens())
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     ],
 )
 def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str, thinking: str) -> None:
-    assert parts.content_parts(listed) == (text, thinking)
+    assert convert.content_parts(listed) == (text, thinking)
 
 
 @pytest.mark.parametrize(

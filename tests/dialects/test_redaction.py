@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from botticelli.dialects.openai.redaction import MASK, redact, redact_bytes
+from botticelli.protocol.redaction import MASK, redact, redact_bytes
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from botticelli.core.errors import KINDS, ConfigurationError
-from botticelli.dialects.openai.refinements import (
+from botticelli.protocol.error_rules import (
     CLASSES,
     DEFAULT_HINTS,
     DEFAULT_REFINEMENTS,

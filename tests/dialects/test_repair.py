@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 from botticelli.contracts import violations
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.notes import Notes
 from botticelli.dialects.openai.repair import mend, mend_members, narrowed
+from botticelli.protocol.deviations import Notes
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}

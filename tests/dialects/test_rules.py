@@ -10,7 +10,7 @@ import pytest
 from botticelli.core.errors import RequestError
 from botticelli.core.message import Document, Image, MediaSource, Message, Text, ToolCall, Video
 from botticelli.core.request import GenerateRequest, ResponseFormat, ToolDefinition
-from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.request import encode_request
 from botticelli.dialects.openai.rules import RULES, check_json, check_name, check_text, refuse, wrong_type
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from botticelli.core.response import (
     ToolCallDelta,
     Usage,
 )
-from botticelli.dialects.openai.failure import embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.dialects.openai.stream import StreamAssembler
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.dialects.openai.textbuffer import TextBuffer
+from botticelli.protocol.textbuffer import TextBuffer
 
 
 def filled(blocks: int, *, rest: bool) -> tuple[TextBuffer, str]:

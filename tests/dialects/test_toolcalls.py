@@ -8,8 +8,8 @@ import pytest
 
 from botticelli.core.message import ToolCall
 from botticelli.core.response import Deviation, ToolCallDelta
-from botticelli.dialects.openai.notes import Notes
 from botticelli.dialects.openai.toolcalls import ToolCallAssembler
+from botticelli.protocol.deviations import Notes
 
 Delta = dict[str, Any]
 MISSING: Any = object()

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec import inspect as shapes
 
 from botticelli import contracts
-from botticelli.contracts.values import is_array, is_object, resolve
+from botticelli.contracts.jsonvalue import is_array, is_object, resolve
 from botticelli.dialects.openai import wire
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from botticelli import MalformedResponseError
-from botticelli.drivers.coding import Body, decoder
+from botticelli.protocol.content_encoding import Body, decoder
 
 TEXT = random.Random(1).randbytes(3000) * 3
 

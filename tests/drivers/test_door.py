@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from botticelli import GenerateRequest, NamedTool
-from botticelli.drivers.door import AsyncHuggingFaceDoor, HuggingFaceDoor
+from botticelli.drivers.conformance import AsyncHuggingFaceDoor, HuggingFaceDoor
 from botticelli.drivers.neutral import Inexpressible, request_of
 
 from .conftest import STREAM_HEAD, TOKEN, Server, answer, error, event, framed, http, stream
@@ -271,6 +271,8 @@ async def test_the_members_that_need_translating() -> None:
 
 
 async def test_the_door_is_no_part_of_the_judge() -> None:
-    code = "import sys, botticelli.drivers.door; print([m for m in sys.modules if m == 'botticelli.kit'])"
+    code = (
+        "import sys, botticelli.drivers.conformance; print([m for m in sys.modules if m == 'botticelli.kit'])"
+    )
     done = await anyio.run_process([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert done.stdout.strip() == b"[]"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from botticelli.dialects.openai.failure import failure
-from botticelli.dialects.openai.refinements import CLASSES, Refinement
+from botticelli.dialects.openai.errors import failure
 from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.protocol.error_rules import CLASSES, Refinement
 
 ENTRIES: list[dict[str, Any]] = [
     entry

@@ -20,7 +20,7 @@ from botticelli import (
     Usage,
     UsageTotals,
 )
-from botticelli.drivers.ledger import Ledger, usage_in
+from botticelli.drivers.usage import Ledger, usage_in
 
 from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, completion, error, event, framed, http
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from botticelli import Timeouts
-from botticelli.drivers.line import Line, Trace
-from botticelli.protocol.call import Call
+from botticelli.drivers.connection import Line, Trace
+from botticelli.protocol.deadlines import Call
 from botticelli.protocol.retry import RetryPolicy
 
 

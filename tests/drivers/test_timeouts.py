@@ -12,13 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from botticelli import (
-    CallTimeoutError,
-    GenerateRequest,
-    InvalidRequestError,
-    RateLimitError,
-    Timeouts,
-)
+from botticelli import CallTimeoutError, GenerateRequest, InvalidRequestError, RateLimitError, Timeouts
 
 from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
 

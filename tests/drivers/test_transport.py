@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from botticelli import (
-    AsyncHuggingFaceDriver,
-    ConfigurationError,
-    HuggingFaceDriver,
-    Timeouts,
-)
-from botticelli.drivers import transport
-from botticelli.drivers.line import Line
-from botticelli.protocol.call import Call
+from botticelli import AsyncHuggingFaceDriver, ConfigurationError, HuggingFaceDriver, Timeouts
+from botticelli.drivers import httpx_errors
+from botticelli.drivers.connection import Line
+from botticelli.protocol.deadlines import Call
 from botticelli.protocol.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -87,7 +82,7 @@ def test_the_authorities_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> Non
         made.append(real())
         return made[-1]
 
-    monkeypatch.setattr(transport, "_contexts", {})
+    monkeypatch.setattr(httpx_errors, "_contexts", {})
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     for kind in (*KINDS, *KINDS):
         make(kind)
@@ -97,9 +92,9 @@ def test_the_authorities_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_tls_no_authority_is_loaded_and_none_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_contexts", {})
+    monkeypatch.setattr(httpx_errors, "_contexts", {})
     make(HuggingFaceDriver, "http://h/v1").close()
-    assert transport._contexts == {}  # pyright: ignore[reportPrivateUsage] -- what it is about
+    assert httpx_errors._contexts == {}  # pyright: ignore[reportPrivateUsage] -- what it is about
 
 
 # httpx's exceptions.
@@ -116,7 +111,7 @@ def fault(error: Exception, *, answered: bool = False, heard: bool = False, prox
         call.head()
     line = Line(call, httpx.URL("http://h/v1"))
     line.proxy = proxy
-    return transport.fault(error, line, 1.0, lambda text: text.replace("Canary", "***"))
+    return httpx_errors.fault(error, line, 1.0, lambda text: text.replace("Canary", "***"))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +176,7 @@ def test_the_scheme_of_a_url_has_no_case(kind: Any, monkeypatch: pytest.MonkeyPa
         return real()
 
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
-    monkeypatch.setattr(transport, "_contexts", {})
+    monkeypatch.setattr(httpx_errors, "_contexts", {})
     make(kind, "HTTPS://example.invalid/v1")
     assert loaded
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.case import Case, overlay
-from botticelli.kit.cases import case_files, check_folder, load_cases, main, read_case
+from botticelli.kit.cases.case import Case, overlay
+from botticelli.kit.cases.load import case_files, check_folder, load_cases, main, read_case
 from botticelli.kit.errors import CaseError
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases import load_cases
+from botticelli.kit.cases.load import load_cases
 from botticelli.kit.check import list_cases, run_check, select_cases
 from botticelli.kit.errors import KitError
-from botticelli.kit.naive import NaiveDriver
 from botticelli.kit.schemas import complaints
+from botticelli.kit.selftest.reference_client import NaiveDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAIVE = "botticelli.kit.naive:NaiveDriver"
-SUMS = "botticelli.kit.broken:SumsUsage"
+NAIVE = "botticelli.kit.selftest.reference_client:NaiveDriver"
+SUMS = "botticelli.kit.selftest.mutants:SumsUsage"
 
 
 def test_cases_are_chosen_by_area_id_or_pattern_and_keep_their_order() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit import command
-from botticelli.kit.bounded import CrashedError, HungError
-from botticelli.kit.command import CommandDoor
-from botticelli.kit.door import open_door
+from botticelli.kit.adapters import process
+from botticelli.kit.adapters.adapter import open_door
+from botticelli.kit.adapters.limits import CrashedError, HungError
+from botticelli.kit.adapters.process import CommandDoor
 from botticelli.kit.errors import DoorError
 
 PROGRAM = """
@@ -201,7 +201,7 @@ def test_closing_ends_a_program_in_the_middle_of_a_call(program: list[str]) -> N
 
 
 def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "LONGEST", 1_000_000)
+    monkeypatch.setattr(process, "LONGEST", 1_000_000)
     door = CommandDoor(program)
     with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
         door.exchange({**call("long"), "size": 1_000_001})

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.bounded import CrashedError, HungError
-from botticelli.kit.bridge import AsyncBridge
-from botticelli.kit.door import as_door, close_door, open_door
+from botticelli.kit.adapters.adapter import as_door, close_door, open_door
+from botticelli.kit.adapters.aio import AsyncBridge
+from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.errors import DoorError
-from botticelli.kit.naive import NaiveDriver
+from botticelli.kit.selftest.reference_client import NaiveDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ class Echo:
 
 
 def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from botticelli.kit.naive import NaiveDriver as Factory\n"
+    code = "from botticelli.kit.selftest.reference_client import NaiveDriver as Factory\n"
     (tmp_path / "a_door_that_stands_here.py").write_text(code, encoding="utf-8")
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     monkeypatch.chdir(tmp_path)
@@ -53,7 +53,7 @@ def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch
 
 
 def test_a_door_is_found_by_module_and_factory() -> None:
-    door = open_door("botticelli.kit.naive:NaiveDriver")
+    door = open_door("botticelli.kit.selftest.reference_client:NaiveDriver")
     assert isinstance(door, NaiveDriver)
     close_door(door)
 
@@ -61,12 +61,12 @@ def test_a_door_is_found_by_module_and_factory() -> None:
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ("botticelli.kit.naive", "write package.module:factory"),
+        ("botticelli.kit.selftest.reference_client", "write package.module:factory"),
         (":x", "write package.module:factory"),
         ("no.such.module:x", "No module named 'no'"),
-        ("botticelli.kit.naive:Nobody", "Nobody"),
-        ("botticelli.kit.naive:LONGEST", "AttributeError"),
-        ("botticelli.kit.naive:KINDS", "TypeError: 'dict' object is not callable"),
+        ("botticelli.kit.selftest.reference_client:Nobody", "Nobody"),
+        ("botticelli.kit.selftest.reference_client:LONGEST", "AttributeError"),
+        ("botticelli.kit.selftest.reference_client:KINDS", "TypeError: 'dict' object is not callable"),
         ("builtins:dict", "a door has capabilities and exchange.call.; this is a dict without"),
         ("command:", "^command: names no program$"),
         ("command: 'x", 'cannot read the command line "\'x": No closing quotation'),
@@ -190,10 +190,10 @@ def test_a_door_whose_capabilities_raise_is_told() -> None:
 
 def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr("botticelli.kit.door.OPENING", 0.1)
-    monkeypatch.setattr("botticelli.kit.naive.NaiveDriver", released.wait)
+    monkeypatch.setattr("botticelli.kit.adapters.adapter.OPENING", 0.1)
+    monkeypatch.setattr("botticelli.kit.selftest.reference_client.NaiveDriver", released.wait)
     with pytest.raises(DoorError, match=r"cannot open .*: nothing in 0\.1 s"):
-        open_door("botticelli.kit.naive:NaiveDriver")
+        open_door("botticelli.kit.selftest.reference_client:NaiveDriver")
     released.set()
 
 
@@ -202,7 +202,7 @@ def test_a_door_that_hangs_when_it_is_closed_is_left_behind(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    monkeypatch.setattr("botticelli.kit.bridge._PARTING", 0.1)
+    monkeypatch.setattr("botticelli.kit.adapters.aio._PARTING", 0.1)
 
     class Hanging(NaiveDriver):
         def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from botticelli.contracts import violations
-from botticelli.kit.echo import TEXT, answer
+from botticelli.kit.server.echo import TEXT, answer
 
 USER = {"role": "user", "content": "Hello"}
 SCHEMA = {

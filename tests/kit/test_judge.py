@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.case import Case
-from botticelli.kit.judge import Crash, Fault, Hang, Told, Verdict, judge
-from botticelli.kit.seen import Request, Seen, SeenRequest
+from botticelli.kit.cases.case import Case
+from botticelli.kit.judge.verdict import Crash, Fault, Hang, Told, Verdict, judge
+from botticelli.kit.server.recording import Request, Seen, SeenRequest
 
 NOTHING = Seen((), 0, ())
 

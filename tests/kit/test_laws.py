@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit import laws
+from botticelli.kit.judge import laws
 
 
 def response(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.kit.match import outcome
+from botticelli.kit.judge.compare import outcome
 
 if TYPE_CHECKING:
-    from botticelli.kit.mismatch import Mismatch
+    from botticelli.kit.judge.mismatch import Mismatch
 
 CHOICE: dict[str, Any] = {
     "index": 0,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.mismatch import Mismatch, part, show, text, within
+from botticelli.kit.judge.mismatch import Mismatch, part, show, text, within
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from botticelli import contracts
-from botticelli.kit.errors import CaseError
-from botticelli.kit.notation import (
+from botticelli.kit.cases.script import (
     Defaults,
     Pause,
     Script,
@@ -20,6 +19,7 @@ from botticelli.kit.notation import (
     may_hold_usage,
     stored_brotli,
 )
+from botticelli.kit.errors import CaseError
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.notation import Defaults, Script, compile_exchange
-from botticelli.kit.player import Player, Stage
-from botticelli.kit.seen import Request, Seen
+from botticelli.kit.cases.script import Defaults, Script, compile_exchange
+from botticelli.kit.server.recording import Request, Seen
+from botticelli.kit.server.server import Player, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from botticelli.kit.proxies import exempt, straight
+from botticelli.kit.adapters.proxies import exempt, straight
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from botticelli.kit.case import Case
-from botticelli.kit.judge import Fault, Verdict
-from botticelli.kit.mismatch import Mismatch
-from botticelli.kit.report import MANY, DoorReport, cut, told, write_terminal
+from botticelli.kit.cases.case import Case
+from botticelli.kit.judge.mismatch import Mismatch
+from botticelli.kit.judge.verdict import Fault, Verdict
+from botticelli.kit.report.machine import as_document, write_json, write_junit
+from botticelli.kit.report.terminal import watch
+from botticelli.kit.report.text import MANY, DoorReport, cut, told, write_terminal
 from botticelli.kit.runner import Result, Status
 from botticelli.kit.schemas import complaints
-from botticelli.kit.terminal import watch
-from botticelli.kit.written import as_document, write_json, write_junit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,7 +243,7 @@ def test_a_terminal_without_rich_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> 
     def missing(name: str) -> None:
         assert name == "rich"
 
-    monkeypatch.setattr("botticelli.kit.terminal.find_spec", missing)
+    monkeypatch.setattr("botticelli.kit.report.terminal.find_spec", missing)
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
     assert list(watch(MIXED.results, 7, "title", out, after=0)) == MIXED.results

@@ -10,29 +10,21 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from botticelli.kit.bounded import CrashedError, HungError
-from botticelli.kit.case import Case
+from botticelli.kit.adapters.limits import CrashedError, HungError
+from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import BaselineError, CaseError, KitError
-from botticelli.kit.judge import Crash, Fault, Hang
-from botticelli.kit.naive import NaiveDriver
-from botticelli.kit.player import Player, Stage
-from botticelli.kit.report import DoorReport, told
-from botticelli.kit.runner import (
-    Result,
-    Status,
-    exchange_for,
-    read_baseline,
-    run_case,
-    run_cases,
-    watched,
-)
-from botticelli.kit.written import as_document
+from botticelli.kit.judge.verdict import Crash, Fault, Hang
+from botticelli.kit.report.machine import as_document
+from botticelli.kit.report.text import DoorReport, told
+from botticelli.kit.runner import Result, Status, exchange_for, read_baseline, run_case, run_cases, watched
+from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.server.server import Player, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from botticelli.kit.door import Door
+    from botticelli.kit.adapters.adapter import Door
 
 EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.seen import Request, Seen, SeenRequest
-from botticelli.kit.sent import sent
+from botticelli.kit.judge.sent import sent
+from botticelli.kit.server.recording import Request, Seen, SeenRequest
 
 HEADERS = (("Authorization", "Bearer k"), ("Accept", "a"), ("accept", "b"))
 BODY = '{"model":"m","messages":[{"role":"user","content":"é"}],"n":0}'.encode()

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from botticelli.kit.case import Case
+from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import KitError
-from botticelli.kit.naive import NaiveDriver
-from botticelli.kit.player import Stage
-from botticelli.kit.seen import Seen
-from botticelli.kit.serve import serve, serving
+from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.server.demo import serve, serving
+from botticelli.kit.server.recording import Seen
+from botticelli.kit.server.server import Stage
 
 CASE = Case(
     {

@@ -13,7 +13,7 @@ from jsonschema_rs import Draft202012Validator
 
 from botticelli import contracts
 from botticelli.contracts import ContractDataError, SchemaSet
-from botticelli.contracts.values import is_array, is_object, kind_of, resolve
+from botticelli.contracts.jsonvalue import is_array, is_object, kind_of, resolve
 from botticelli.kit import strategies
 from botticelli.kit.damage import KINDS, damaged
 from botticelli.kit.strategies import instances, json_values, mutations

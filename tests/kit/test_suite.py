@@ -14,9 +14,9 @@ TESTS = """
 import os
 import pytest
 from pathlib import Path
-from botticelli.kit.broken import SumsUsage
-from botticelli.kit.naive import NaiveDriver
-from botticelli.kit.suite import DriverSuite
+from botticelli.kit.selftest.mutants import SumsUsage
+from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.pytest_suite import DriverSuite
 
 
 class TestNaive(DriverSuite):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from botticelli.kit.cases.variables import VARIABLE, Variables, fill_dates
 from botticelli.kit.errors import CaseError
-from botticelli.kit.variables import VARIABLE, Variables, fill_dates
 
 NAMES = ("word", "text", "prompt", "id", "call_id", "model", "key")
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from botticelli import ChatDriver, GenerateRequest
-from botticelli.dialects.openai.encode import encode_request
+from botticelli.dialects.openai.request import encode_request
 
 from .callers import AsyncCaller, Caller, SyncCaller
 from .target import PLUGIN, Suite, Target, calls_of

@@ -144,6 +144,7 @@ import sys
 from botticelli.cli import main
 from botticelli.contracts import violations
 assert violations("openai/response", {})
-sys.exit(main(["check", "driver", "botticelli.kit.naive:NaiveDriver", "--case", "sse-cr-only"]))
+naive = "botticelli.kit.selftest.reference_client:NaiveDriver"
+sys.exit(main(["check", "driver", naive, "--case", "sse-cr-only"]))
 """
     assert "1 passed" in run_in(amputated, code)

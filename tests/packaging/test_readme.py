@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botticelli.kit.cases import load_cases
-from botticelli.kit.serve import serving
+from botticelli.kit.cases.load import load_cases
+from botticelli.kit.server.demo import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

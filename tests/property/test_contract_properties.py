@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from botticelli.contracts import data_root, packaged, violations
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.decode import decode_response
-from botticelli.dialects.openai.failure import failure
+from botticelli.dialects.openai.errors import failure
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.notes import Notes
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import instances, mutations
+from botticelli.protocol.deviations import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.core.response import FinishReason, GenerateResponse
-from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.models import decode_models
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import instances, json_values, mutations
 

@@ -18,10 +18,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from botticelli.core.errors import KINDS, ApiError, StreamError
-from botticelli.dialects.openai.envelope import MAX_MESSAGE
-from botticelli.dialects.openai.failure import embedded_failure, failure
-from botticelli.dialects.openai.headers import duration, rate_limits, retry_after
+from botticelli.dialects.openai.errors import embedded_failure, failure
 from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.protocol.error_body import MAX_MESSAGE
+from botticelli.protocol.response_headers import duration, rate_limits, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

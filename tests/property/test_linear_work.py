@@ -15,7 +15,7 @@ import pytest
 
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.choices import ChoiceState
-from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 
 if TYPE_CHECKING:

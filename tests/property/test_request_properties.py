@@ -15,24 +15,14 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from botticelli.contracts import packaged, violations
-from botticelli.contracts.values import is_array
+from botticelli.contracts.jsonvalue import is_array
 from botticelli.core.errors import RequestError
-from botticelli.core.message import (
-    Audio,
-    Document,
-    Image,
-    MediaSource,
-    Message,
-    Role,
-    Text,
-    ToolCall,
-    Video,
-)
+from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall, Video
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.dialects.openai.decode import decode_response
 from botticelli.dialects.openai.decode_request import LOSSES as REQUEST_LOSSES
 from botticelli.dialects.openai.decode_request import decode_request
-from botticelli.dialects.openai.encode import LOSSES, ONE_WAY, encode_request, encode_response
+from botticelli.dialects.openai.request import LOSSES, ONE_WAY, encode_request, encode_response
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.rules import RULES
 from botticelli.kit.strategies import instances, json_values, mutations
 

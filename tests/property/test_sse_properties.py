@@ -18,13 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from botticelli.protocol.sse import (
-    FOREIGN_EXCERPT_BYTES,
-    Event,
-    EventTooLargeError,
-    SSEDecoder,
-    Tail,
-)
+from botticelli.protocol.sse import FOREIGN_EXCERPT_BYTES, Event, EventTooLargeError, SSEDecoder, Tail
 
 TAPES = Path(__file__).parents[2] / "fixtures" / "tapes"
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.core.errors import MalformedResponseError, ModelsError
-from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import instances, json_values, mutations
 

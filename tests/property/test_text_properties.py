@@ -15,15 +15,15 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from botticelli.contracts.values import is_array, is_object
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.core.errors import ModelsError
 from botticelli.core.response import AudioOutput, Choice, GenerateResponse
-from botticelli.dialects.openai.decode import decode_response
-from botticelli.dialects.openai.envelope import MAX_MESSAGE
-from botticelli.dialects.openai.failure import embedded_failure, failure
+from botticelli.dialects.openai.errors import embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.strategies import instances
+from botticelli.protocol.error_body import MAX_MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

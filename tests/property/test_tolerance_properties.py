@@ -14,10 +14,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from botticelli.contracts import data_root, violations
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
-from botticelli.contracts.values import is_array, is_object
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.dialects.openai.decode import decode_response
+from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.kit.damage import damaged
 from botticelli.kit.strategies import instances

@@ -13,7 +13,7 @@ from botticelli.core.errors import (
     RateLimitError,
     ServerError,
 )
-from botticelli.protocol.call import Call, Timeouts
+from botticelli.protocol.deadlines import Call, Timeouts
 from botticelli.protocol.retry import LONGEST, RetryPolicy
 
 LIMITS = Timeouts(pool=1, connect=2, first_byte=3, idle=4, progress=10, total=100)

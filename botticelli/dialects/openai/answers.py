@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from botticelli.core.response import Choice, GenerateResponse
-
-from . import parts, wire
-from .jsontext import is_array, is_object
+from botticelli.dialects.openai import convert, wire
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from botticelli.core.message import ToolCall
-
-    from .notes import Notes
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["build", "is_rich", "mended"]
 
@@ -46,7 +44,7 @@ def build(answer: wire.Response, plain: list[dict[str, Any]] | None, notes: Note
         id=answer.id or "",
         model=answer.model or "",
         created=answer.created,
-        usage=parts.usage(answer.usage) if answer.usage else None,
+        usage=convert.usage(answer.usage) if answer.usage else None,
         service_tier=tier if isinstance(tier, str) else None,
         system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
     )
@@ -54,7 +52,7 @@ def build(answer: wire.Response, plain: list[dict[str, Any]] | None, notes: Note
 
 def mended(value: dict[str, Any], notes: Notes) -> GenerateResponse:
     """The answer in an object that breaks the format, by the repair path."""
-    from .repair import mend
+    from botticelli.dialects.openai.repair import mend
 
     choices: Any = value.get("choices")
     plain: list[dict[str, Any]] = []
@@ -86,16 +84,16 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, notes: Notes
     held = cast("wire.ResponseMessage | None", choice.message)
     inner: Any = plain.get("message")
     message: dict[str, Any] = inner if is_object(inner) else _NOTHING
-    return parts.choice(
+    return convert.choice(
         place if index is None else index,
         text=(held.content or "") if held else "",
-        reasoning=parts.reasoning_text(
+        reasoning=convert.reasoning_text(
             held.reasoning_content, held.reasoning, held.reasoning_text, held.thinking
         )
         if held
         else "",
         refusal=(held.refusal or "") if held else "",
-        spoken=parts.audio(message.get("audio")),
+        spoken=convert.audio(message.get("audio")),
         calls=_calls(message),
         finish=choice.finish_reason,
         logprobs=plain.get("logprobs"),
@@ -107,10 +105,10 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, notes: Notes
 
 def _calls(message: dict[str, Any]) -> list[ToolCall]:
     told = message.get("tool_calls")
-    calls = [parts.tool_call(call) for call in told if is_object(call)] if is_array(told) else []
+    calls = [convert.tool_call(call) for call in told if is_object(call)] if is_array(told) else []
     legacy = message.get("function_call")
     if legacy and is_object(legacy):
-        call = parts.tool_call({"function": legacy})
+        call = convert.tool_call({"function": legacy})
         # Some servers tell a call twice, in the old words and in the new.
         if not any((call.name, call.arguments_json) == (c.name, c.arguments_json) for c in calls):
             calls.append(call)

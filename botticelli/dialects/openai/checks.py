@@ -13,9 +13,16 @@ from msgspec import UNSET
 
 from botticelli.core.message import Message, Role, Text, ToolCall
 from botticelli.core.request import NamedTool, ResponseFormat, ToolDefinition
-
-from .jsontext import is_array, is_object
-from .rules import INT64, RULES, check_json, check_name, check_text, refuse, wrong_type
+from botticelli.dialects.openai.rules import (
+    INT64,
+    RULES,
+    check_json,
+    check_name,
+    check_text,
+    refuse,
+    wrong_type,
+)
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from botticelli.core.request import GenerateRequest

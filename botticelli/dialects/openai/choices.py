@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botticelli.core.response import Choice, StreamChunk, ToolCallDelta
-
-from . import parts, wire
-from .answers import mended
-from .jsontext import is_array, is_object
-from .notes import Notes
-from .textbuffer import TextBuffer
-from .toolcalls import ToolCallAssembler
+from botticelli.dialects.openai import convert, wire
+from botticelli.dialects.openai.answers import mended
+from botticelli.dialects.openai.toolcalls import ToolCallAssembler
+from botticelli.protocol.deviations import Notes
+from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.textbuffer import TextBuffer
 
 if TYPE_CHECKING:
     from botticelli.core.message import ToolCall
@@ -37,7 +36,7 @@ class _Spoken:
     def take(self, piece: dict[str, Any]) -> None:
         for name, value in piece.items():
             if name in self._texts:
-                self._texts[name].append(parts.as_text(value))
+                self._texts[name].append(convert.as_text(value))
             else:
                 self._rest[name] = value
 
@@ -95,7 +94,7 @@ class ChoiceState:
         text = delta.content or ""
         if text:
             self.write(text)
-        thought = parts.reasoning_text(
+        thought = convert.reasoning_text(
             delta.reasoning_content, delta.reasoning, delta.reasoning_text, delta.thinking
         )
         if thought:
@@ -209,12 +208,12 @@ class ChoiceState:
         Args:
             last: Whether this is the end: the text need not be kept twice, and what was odd is noted.
         """
-        return parts.choice(
+        return convert.choice(
             self.index,
             text=self._text.take() if last else self._text.value(),
             reasoning=self._reasoning.value() if self._reasoning else "",
             refusal=self._refusal.value() if self._refusal else "",
-            spoken=parts.audio(self._spoken.value()) if self._spoken else None,
+            spoken=convert.audio(self._spoken.value()) if self._spoken else None,
             calls=self._calls.calls() if self._calls else [],
             finish=self.finish,
             logprobs=_copied(self._logprobs),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from .parts import whole
+from botticelli.dialects.openai.convert import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

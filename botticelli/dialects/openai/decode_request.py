@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-
-from . import jsontext, parts
-from .jsontext import is_array, is_object
-from .rules import refuse, wrong_type
+from botticelli.dialects.openai import convert
+from botticelli.dialects.openai.rules import refuse, wrong_type
+from botticelli.protocol import lenient_json
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,8 @@ def decode_request(body: bytes) -> GenerateRequest:
         RequestError: If it is no JSON object with messages, or a message holds what the vocabulary can't
             express: with the path, and the rule ``not-json``, ``type``, ``word`` or ``part-unsupported``.
     """
-    found = jsontext.attempt(body)
-    if isinstance(found, jsontext.NotJsonError):
+    found = lenient_json.attempt(body)
+    if isinstance(found, lenient_json.NotJsonError):
         refuse("not-json", f"character {found.position}", f"the request isn't JSON: {found}")
     members = found[0]
     if not is_object(members):
@@ -86,7 +86,7 @@ def decode_request(body: bytes) -> GenerateRequest:
     for member in _MEMBERS:
         if member in members:
             value = members.pop(member)
-            number = parts.whole(value) if member in _INTEGERS else None
+            number = convert.whole(value) if member in _INTEGERS else None
             setattr(request, member, value if number is None else number)
     for member, read in (("tools", _tools), ("tool_choice", _choice), ("response_format", _format)):
         if (known := read(members.get(member))) is not None:
@@ -154,7 +154,7 @@ def _calls(calls: Any, path: str) -> list[ToolCall]:
         return []
     if not is_array(calls) or not all(map(is_object, calls)):
         wrong_type(path, calls, "a list of objects")
-    return [parts.tool_call(call) for call in calls]
+    return [convert.tool_call(call) for call in calls]
 
 
 def _tools(tools: Any) -> list[ToolDefinition] | None:

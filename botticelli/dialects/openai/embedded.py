@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .jsontext import is_array, is_object
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from botticelli.core.errors import StreamError

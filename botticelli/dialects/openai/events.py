@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from botticelli.core.errors import MalformedResponseError
+from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.embedded import is_error
+from botticelli.dialects.openai.errors import MAX_BODY
+from botticelli.dialects.openai.loose import LooseDecoder
+from botticelli.dialects.openai.repair import mend
+from botticelli.protocol import lenient_json
+from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.sse import Event
-
-from . import jsontext, wire
-from .embedded import is_error
-from .failure import MAX_BODY
-from .jsontext import is_array, is_object
-from .loose import LooseDecoder
-from .repair import mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .embedded import EmbeddedFailure
-    from .notes import Notes
+    from botticelli.dialects.openai.embedded import EmbeddedFailure
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["UNREADABLE", "EventReader", "is_done", "is_json", "json_lines"]
 
@@ -136,22 +136,22 @@ class EventReader:
         return MalformedResponseError(message, path=path, status=self._status, body=data[:MAX_BODY])
 
     def _hold_to_contract(self, value: dict[str, Any], data: bytes) -> None:
-        for code in jsontext.scrutinise(data):
+        for code in lenient_json.scrutinise(data):
             self._notes.add(code)
         try:
             _STRICT.decode(data)
         except UNREADABLE:
             mend(value, wire.Chunk, self._notes)
 
-    def _value(self, data: bytes) -> jsontext.Reading:
+    def _value(self, data: bytes) -> lenient_json.Reading:
         """The JSON value in an event; what follows it is nothing, or the end mark."""
-        found = jsontext.attempt(data)
-        if isinstance(found, jsontext.NotJsonError):
-            message = f"an event isn't JSON: {found}; it begins {jsontext.excerpt(data)!r}"
+        found = lenient_json.attempt(data)
+        if isinstance(found, lenient_json.NotJsonError):
+            message = f"an event isn't JSON: {found}; it begins {lenient_json.excerpt(data)!r}"
             raise self.malformed(message, data, f"character {found.position}")
         _, codes, rest = found
         if rest and not is_done(rest.encode()):
-            raise self.malformed(f"an event holds more than one value: {jsontext.excerpt(data)!r}", data)
+            raise self.malformed(f"an event holds more than one value: {lenient_json.excerpt(data)!r}", data)
         for code in codes:
             self._notes.add(code)
         return found
@@ -172,7 +172,7 @@ class EventReader:
             if not codes and not self._audit:
                 self.loose.learn(value)
         else:
-            raise self.malformed(f"an event is JSON but not an object: {jsontext.excerpt(data)!r}", data)
+            raise self.malformed(f"an event is JSON but not an object: {lenient_json.excerpt(data)!r}", data)
         if rest:
             yield None
 
@@ -200,5 +200,5 @@ def json_lines(data: bytes) -> list[bytes] | None:
 
 def is_json(data: bytes) -> bool:
     """Whether there is a reading of the bytes as one JSON value."""
-    found = jsontext.attempt(data)
-    return not isinstance(found, jsontext.NotJsonError) and not found[2]
+    found = lenient_json.attempt(data)
+    return not isinstance(found, lenient_json.NotJsonError) and not found[2]

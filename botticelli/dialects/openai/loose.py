@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from . import wire
-from .jsontext import is_object
-from .repair import mend_members, narrowed
+from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.repair import mend_members, narrowed
+from botticelli.protocol.lenient_json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .notes import Notes
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["LooseDecoder"]
 

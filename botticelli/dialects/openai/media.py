@@ -6,8 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from botticelli.core.message import Audio, Document, Image, MediaSource, Role, Text
-
-from .rules import check_text, refuse, wrong_type
+from botticelli.dialects.openai.rules import check_text, refuse, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from botticelli.core.catalog import Model, ModelProvider
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError
-
-from . import jsontext
-from .embedded import is_error
-from .failure import MAX_BODY, embedded_failure
-from .jsontext import is_array, is_object
-from .parts import whole
+from botticelli.core.models import Model, ModelProvider
+from botticelli.dialects.openai.convert import whole
+from botticelli.dialects.openai.embedded import is_error
+from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.protocol import lenient_json
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
-    from .embedded import EmbeddedFailure
-    from .notes import Notes
+    from botticelli.dialects.openai.embedded import EmbeddedFailure
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["decode_models"]
 
@@ -51,10 +50,10 @@ def decode_models(
     kept = body[:MAX_BODY]
     if not body.strip():
         raise EmptyResponseError("the model list has no body", status=status, body=kept)
-    found = jsontext.attempt(body)
-    if isinstance(found, jsontext.NotJsonError):
+    found = lenient_json.attempt(body)
+    if isinstance(found, lenient_json.NotJsonError):
         raise MalformedResponseError(
-            f"the model list isn't JSON: {found}; it begins {jsontext.excerpt(body)!r}",
+            f"the model list isn't JSON: {found}; it begins {lenient_json.excerpt(body)!r}",
             path=f"character {found.position}",
             status=status,
             body=kept,
@@ -68,7 +67,7 @@ def decode_models(
     models = [model for model in map(_model, entries or ()) if model is not None]
     if entries is None or (entries and not models):
         raise MalformedResponseError(
-            f"the answer isn't a model list: {jsontext.excerpt(body)!r}",
+            f"the answer isn't a model list: {lenient_json.excerpt(body)!r}",
             path="$.data",
             status=status,
             body=kept,
@@ -77,8 +76,8 @@ def decode_models(
 
 
 def _judge(value: Any, codes: list[str], notes: Notes) -> None:
-    from . import wire
-    from .repair import mend
+    from botticelli.dialects.openai import wire
+    from botticelli.dialects.openai.repair import mend
 
     if is_array(value):
         codes = [*codes, "models-bare-array"]

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec import inspect as shapes
 
-from . import jsontext
-from .codes import code_of, is_digits
-from .jsontext import is_array, is_object
-from .parts import as_text, content_parts, id_text, whole
+from botticelli.dialects.openai.codes import code_of, is_digits
+from botticelli.dialects.openai.convert import as_text, content_parts, id_text, whole
+from botticelli.protocol import lenient_json
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .codes import Problem
-    from .notes import Notes
+    from botticelli.dialects.openai.codes import Problem
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["mend", "mend_members", "narrowed"]
 
@@ -57,7 +57,7 @@ def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
     """Build a struct of a body or an event that may break the format.
 
     Args:
-        value: What `jsontext.read` gave.
+        value: What `lenient_json.read` gave.
         shape: One of the structs of `wire`.
         notes: Where to note what was wrong, and what can't be read.
 
@@ -283,7 +283,7 @@ def _as_text(value: Any, place: str) -> Any:
         return value
     if place in ("$.id", "$.model") or place.endswith("tool_calls[].id"):
         return id_text(value) or _DROP
-    return jsontext.write(value) if place.endswith(_TEXTS) else _DROP
+    return lenient_json.write(value) if place.endswith(_TEXTS) else _DROP
 
 
 def _as_integer(value: Any, place: str) -> Any:

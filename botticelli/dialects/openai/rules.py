@@ -8,8 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from botticelli.core.errors import RequestError
-
-from .jsontext import is_object
+from botticelli.protocol.lenient_json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,22 +27,20 @@ from botticelli.core.errors import (
     StreamTruncatedError,
 )
 from botticelli.core.pieces import chunks_of, ended
+from botticelli.dialects.openai.accumulate import Assembly
+from botticelli.dialects.openai.errors import embedded_failure
+from botticelli.dialects.openai.events import UNREADABLE, EventReader, is_done, is_json, json_lines
+from botticelli.dialects.openai.response import decode_response, foreign_charset
+from botticelli.protocol import lenient_json
+from botticelli.protocol.deviations import Notes
 from botticelli.protocol.sse import DEFAULT_MAX_EVENT_BYTES, Event, EventTooLargeError, SSEDecoder
-
-from . import jsontext
-from .assembly import Assembly
-from .decode import decode_response, foreign_charset
-from .events import UNREADABLE, EventReader, is_done, is_json, json_lines
-from .failure import embedded_failure
-from .notes import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from botticelli.core.response import GenerateResponse, StreamChunk
-
-    from . import wire
-    from .embedded import EmbeddedFailure
+    from botticelli.dialects.openai import wire
+    from botticelli.dialects.openai.embedded import EmbeddedFailure
 
 __all__ = ["StreamAssembler"]
 
@@ -339,12 +337,12 @@ class StreamAssembler:
         if self.failed is not None:
             raise self.failed
         foreign = b"" if done else self._foreign()
-        quoted = f"; among the stream's lines was {jsontext.excerpt(foreign)!r}" if foreign else ""
+        quoted = f"; among the stream's lines was {lenient_json.excerpt(foreign)!r}" if foreign else ""
         choices = self._assembly.choices
         if not choices:
             if foreign and not self.events:
                 label = f", labelled {self._content_type}," if self._content_type else ""
-                message = f"the answer{label} isn't an event stream: {jsontext.excerpt(foreign)!r}"
+                message = f"the answer{label} isn't an event stream: {lenient_json.excerpt(foreign)!r}"
                 raise MalformedResponseError(message, status=self._status, body=foreign)
             if self._sse.finish().event is not None and not done:
                 message = f"the stream ended in the middle of an event, before there was a choice{quoted}"

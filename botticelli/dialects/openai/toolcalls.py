@@ -13,15 +13,14 @@ import msgspec
 
 from botticelli.core.message import ToolCall
 from botticelli.core.response import ToolCallDelta
-
-from . import parts
-from .codes import is_digits
-from .jsontext import is_object
+from botticelli.dialects.openai import convert
+from botticelli.dialects.openai.codes import is_digits
+from botticelli.protocol.lenient_json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .notes import Notes
+    from botticelli.protocol.deviations import Notes
 
 __all__ = ["ToolCallAssembler"]
 
@@ -75,7 +74,7 @@ class ToolCallAssembler:
         touched: set[int] = set()
         pieces: list[ToolCallDelta] = []
         for position, raw in enumerate(deltas):
-            piece = parts.tool_call(raw)
+            piece = convert.tool_call(raw)
             call = self._find(raw, piece, touched, position)
             touched.add(call.position)
             pieces.append(self._continue(call, raw, piece, position))
@@ -85,7 +84,7 @@ class ToolCallAssembler:
         """Take the deprecated `function_call` of one delta: there can only be one call."""
         if self._legacy is None:
             self._legacy = self._begin()
-        return (self._continue(self._legacy, {}, parts.tool_call({"function": raw}), 0),)
+        return (self._continue(self._legacy, {}, convert.tool_call({"function": raw}), 0),)
 
     def calls(self) -> list[ToolCall]:
         """The calls as far as they have come, in the order of their first pieces."""
@@ -126,7 +125,7 @@ class ToolCallAssembler:
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
-        number = parts.whole(index)
+        number = convert.whole(index)
         if number is not None:
             if number < 0:
                 self._note("tool-index-negative", "index", position, structural=True)

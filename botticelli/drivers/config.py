@@ -1,0 +1,198 @@
+"""What both rims share of a driver: where it sends, what it sends, what it knows. No HTTP is done here."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import httpx
+
+import botticelli
+from botticelli.core.errors import ConfigurationError
+from botticelli.drivers import settings
+from botticelli.drivers.asking import asked
+from botticelli.drivers.cache import cache_key
+from botticelli.drivers.headers import check_bill_to, check_headers, is_credential, secret_words
+from botticelli.drivers.settings import ANONYMOUS, Secret, find_key, under
+from botticelli.drivers.task import Task
+from botticelli.drivers.usage import Ledger
+from botticelli.protocol.content_encoding import ACCEPTED
+from botticelli.protocol.deadlines import Timeouts
+from botticelli.protocol.redaction import redact
+from botticelli.protocol.retry import RetryPolicy, check_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from botticelli.core.models import Model
+    from botticelli.core.request import GenerateRequest
+    from botticelli.drivers.provider import Provider
+
+__all__ = ["Endpoint"]
+
+_WHOLE = {"accept": "application/json", "accept-encoding": ACCEPTED}
+_STREAM = {"accept": "text/event-stream", "accept-encoding": "identity"}
+
+
+class Endpoint:
+    """The configuration of one driver, checked, and the ledger that goes with it.
+
+    Attributes:
+        provider: The provider.
+        model: What a request without a model of its own goes to.
+        base_url: Where the API begins.
+        credentials: Headers that nothing may print, and their values; the key's is the last of them.
+        timeouts: The limits of a call.
+        policy: When to try again.
+        cache: Where answers are kept, or None.
+        audit: Whether streams are held to the strict contract.
+        ledger: Totals, prices, limits.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        model: str,
+        api_key: str | Secret | None = None,
+        *,
+        http_client: httpx.Client | httpx.AsyncClient | None = None,
+        base_url: str | None = None,
+        timeout: Timeouts | float | None = None,
+        max_retries: int = 2,
+        max_retry_after: float = 60.0,
+        backoff: float = 0.5,
+        cache: MutableMapping[str, bytes] | None = None,
+        audit: bool = False,
+        bill_to: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        catalog: Sequence[Model] = (),
+    ) -> None:
+        """Look up and check everything; see `ChatDriver` for the options.
+
+        Raises:
+            ConfigurationError: One of them is missing or malformed.
+        """
+        self.provider = provider
+        self.model = settings.check_model(model)
+        key, variables = find_key(provider, api_key)
+        self.base_url = settings.base_url(base_url, provider, variables)
+        self.timeouts = Timeouts.of(timeout)
+        self.policy = _policy(max_retries, backoff, max_retry_after)
+        self.cache = settings.check_cache(cache)
+        self.audit = settings.check_switch(audit, "audit")
+        self.ledger = Ledger(settings.check_catalog(catalog))
+        self._key = key
+        self._chat_url = _url(self.base_url, "/chat/completions")
+        self._models_url = _url(self.base_url, "/models")
+        self._client = http_client
+        asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
+        asked |= check_headers(headers, provider, key)
+        self._unseen = tuple(
+            (name, Secret(value)) for name, value in asked.items() if is_credential(name, value)
+        )
+        self._seen = {name: value for name, value in asked.items() if not is_credential(name, value)}
+        self.credentials = (*self._unseen, *self._key_header())
+        agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
+        common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
+        json = {"content-type": "application/json"}
+        self._models_headers = httpx.Headers({**_WHOLE, **common})
+        self._chat_headers = httpx.Headers({**_WHOLE, **common, **json})
+        self._stream_headers = httpx.Headers({**_STREAM, **common, **json})
+
+    def _key_header(self) -> tuple[tuple[str, Secret], ...]:
+        if not self._key:
+            return ()
+        value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
+        return ((self.provider.auth_header.lower(), Secret(value)),)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen, in the clear: the key, and the parts of a user's own credentials."""
+        own = [value.reveal() for _, value in self.credentials]
+        own += [value for name, value in parse_qsl(self._chat_url.query.decode()) if is_credential(name)]
+        return (self._key.reveal(), *sorted({word for value in own for word in secret_words(value)}))
+
+    def redact(self, text: str) -> str:
+        """A text without anything secret."""
+        return redact(text, self.secrets)
+
+    def hints(self) -> Mapping[str, str]:
+        """What to do about this provider's errors, with what is known of this key."""
+        prefix, hints = self.provider.key_prefix, self.provider.hints
+        if not self._key:
+            odd = "no key was sent"
+        elif not self._key.reveal().startswith(prefix):
+            odd = f"the key that was sent doesn't begin with {prefix}"
+        else:
+            return hints
+        return {**hints, "authentication": "; ".join(filter(None, (odd, hints.get("authentication"))))}
+
+    def chat(self, request: GenerateRequest, *, stream: bool) -> Task:
+        """One chat call, encoded.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        body = self._encoded(request, stream=stream)
+        key = None
+        if self.cache is not None:
+            key = self._cache_key(self._encoded(request, stream=False) if stream else body)
+        return Task(
+            self,
+            method="POST",
+            url=self._chat_url,
+            model=request.model or self.model,
+            body=body,
+            headers=self._stream_headers if stream else self._chat_headers,
+            streaming=stream,
+            key=key,
+            n=request.n or 1,
+        )
+
+    def listing(self) -> Task:
+        """One call for the list of models."""
+        return Task(
+            self,
+            method="GET",
+            url=self._models_url,
+            model=self.model,
+            headers=self._models_headers,
+        )
+
+    def _cache_key(self, body: bytes) -> str | None:
+        """The key of a question; None if a user's client can't say what it would send."""
+        url, client = self._chat_url, self._client
+        headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
+        if client is not None:
+            try:
+                request = client.build_request("POST", url, params=url.params or None, headers=headers)
+            except Exception:  # noqa: BLE001 -- sending will raise the same, and say so
+                return None
+            url, headers = request.url, request.headers
+        return cache_key(str(url), headers.multi_items(), body)
+
+    def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
+        field = self.provider.max_tokens_field
+        return asked(request, model=self.model, stream=stream, max_tokens_field=field)
+
+    def summary(self) -> str:
+        """What the driver's repr shows; a query may be somebody's secret."""
+        base_url = self.base_url.partition("?")[0]
+        return f"{self.model!r}, provider={self.provider.name!r}, base_url={base_url!r}"
+
+
+def _url(base: str, path: str) -> httpx.URL:
+    try:
+        url = httpx.URL(under(base, path))
+        _ = url.host  # a name in Punycode is decoded only now
+    except (httpx.InvalidURL, ValueError) as error:
+        problem = f"the base URL can't be used: {error}"
+    else:
+        return url
+    raise ConfigurationError(problem, setting="base_url")
+
+
+def _policy(max_retries: int, backoff: float, max_retry_after: float) -> RetryPolicy:
+    check_number("backoff", backoff)  # the policy has another word for it
+    return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)

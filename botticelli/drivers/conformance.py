@@ -1,0 +1,168 @@
+"""Our drivers at the judge's door: neutral call in, neutral outcome out, both JSON (`contracts/kit`).
+
+Imports nothing of the judge. What a driver raises outside its own tree passes through: that is a crash,
+and the judge wants to see it. What a call can say and a `GenerateRequest` can't is ``unsupported``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+
+from botticelli.core.errors import BotticelliError
+from botticelli.drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
+from botticelli.drivers.neutral import (
+    CAPABILITIES,
+    Inexpressible,
+    error_of,
+    options_of,
+    request_of,
+    response_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botticelli.core.response import StreamChunk
+
+__all__ = ["AsyncHuggingFaceDoor", "HuggingFaceDoor"]
+
+_Json = dict[str, Any]
+_DriverT = TypeVar("_DriverT")
+
+
+class _Drivers(Generic[_DriverT]):
+    """One driver, with its connections, for the calls to one base URL that are configured alike."""
+
+    def __init__(self, make: Callable[..., _DriverT]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, str], _DriverT] = {}
+
+    def of(self, call: _Json) -> _DriverT:
+        alike = json.dumps([call["api_key"], call["model"], call["options"]], sort_keys=True)
+        key = (call["base_url"], alike)
+        with self._lock:
+            driver = self._open.get(key)
+            if driver is None:
+                driver = self._make(call["api_key"], call["model"], **options_of(call))
+                self._open[key] = driver
+            return driver
+
+    def take(self, base_url: str | None = None) -> list[_DriverT]:
+        """The drivers of one base URL, or all of them, which the caller is to close."""
+        with self._lock:
+            keys = [key for key in self._open if base_url in (None, key[0])]
+            return [self._open.pop(key) for key in keys]
+
+
+class HuggingFaceDoor:
+    """The door of `HuggingFaceDriver`. A sync call can be left between chunks, but not cancelled."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self) -> None:
+        self._drivers = _Drivers(HuggingFaceDriver.with_api_token)
+
+    def exchange(self, call: _Json) -> _Json:
+        """Make the call, return what came of it."""
+        try:
+            if "seconds" in call.get("cancel_after", {}):
+                return {"unsupported": "a sync call can't be cancelled"}
+            return self._made(call)
+        finally:
+            if call["last"]:
+                self._close(call["base_url"])
+
+    def close(self) -> None:
+        """Close the drivers that are left."""
+        self._close()
+
+    def _close(self, base_url: str | None = None) -> None:
+        for driver in self._drivers.take(base_url):
+            driver.close()
+
+    def _made(self, call: _Json) -> _Json:
+        chunks: list[StreamChunk] = []
+        try:
+            driver = self._drivers.of(call)
+            if call["operation"] == "models":
+                return {"models": [model.id for model in driver.models()]}
+            request = request_of(call["request"])
+            if call["operation"] == "generate":
+                return {"response": response_of(driver.generate(request))}
+            enough = call.get("cancel_after", {}).get("chunks")
+            with driver.generate_stream(request) as stream:
+                if enough == 0:
+                    return _left(chunks)
+                for chunk in stream:
+                    chunks.append(chunk)
+                    if len(chunks) == enough:
+                        return _left(chunks)
+                return {"response": response_of(stream.response, chunks)}
+        except Inexpressible as reason:
+            return {"unsupported": str(reason)}
+        except BotticelliError as error:
+            return {"error": error_of(error), "partial_chunks": _texts(chunks)}
+
+
+class AsyncHuggingFaceDoor:
+    """The door of `AsyncHuggingFaceDriver`."""
+
+    capabilities = CAPABILITIES | {"cancel_any_time"}
+
+    def __init__(self) -> None:
+        self._drivers = _Drivers(AsyncHuggingFaceDriver.with_api_token)
+
+    async def exchange(self, call: _Json) -> _Json:
+        """Make the call, return what came of it."""
+        chunks: list[StreamChunk] = []
+        try:
+            with anyio.move_on_after(call.get("cancel_after", {}).get("seconds")):
+                return await self._made(call, chunks)
+            return _left(chunks)
+        finally:
+            if call["last"]:
+                await self._close(call["base_url"])
+
+    async def close(self) -> None:
+        """Close the drivers that are left."""
+        await self._close()
+
+    async def _close(self, base_url: str | None = None) -> None:
+        with anyio.CancelScope(shield=True):
+            for driver in self._drivers.take(base_url):
+                await driver.close()
+
+    async def _made(self, call: _Json, chunks: list[StreamChunk]) -> _Json:
+        try:
+            driver = self._drivers.of(call)
+            if call["operation"] == "models":
+                return {"models": [model.id for model in await driver.models()]}
+            request = request_of(call["request"])
+            if call["operation"] == "generate":
+                return {"response": response_of(await driver.generate(request))}
+            enough = call.get("cancel_after", {}).get("chunks")
+            async with driver.generate_stream(request) as stream:
+                if enough == 0:
+                    return _left(chunks)
+                async for chunk in stream:
+                    chunks.append(chunk)
+                    if len(chunks) == enough:
+                        return _left(chunks)
+                return {"response": response_of(stream.response, chunks)}
+        except Inexpressible as reason:
+            return {"unsupported": str(reason)}
+        except BotticelliError as error:
+            return {"error": error_of(error), "partial_chunks": _texts(chunks)}
+
+
+def _left(chunks: list[StreamChunk]) -> _Json:
+    return {"cancelled": True, "partial_chunks": _texts(chunks)}
+
+
+def _texts(chunks: list[StreamChunk]) -> list[str]:
+    return [chunk.text for chunk in chunks if chunk.text]

@@ -1,0 +1,244 @@
+"""Everything about httpx that both rims share: clients, TLS, the key's header, and httpx's exceptions.
+
+No exception of httpx leaves the rim, not even as a cause or context: it holds the request, and the
+request holds the key. So the rim catches here, and raises what `fault` makes of it outside ``except``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import sys
+import threading
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import httpx
+
+from botticelli.core.errors import (
+    BotticelliError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    MalformedResponseError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from botticelli.drivers.connection import Line
+    from botticelli.drivers.settings import Secret
+    from botticelli.protocol.deadlines import Call
+
+__all__ = ["PROXY_LOGIN", "KeyAuth", "content", "fault", "hooked", "make_client"]
+
+_ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
+
+_TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_FOREIGN = sys.stdlib_module_names | {
+    *("anyio", "brotli", "brotlicffi", "certifi", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe"),
+    *("idna", "outcome", "sniffio", "socksio", "trio", "zstandard"),
+}
+"""Packages whose exceptions a user of the driver can't be expected to know."""
+
+PROXY_LOGIN = "the proxy's user and password go into its URL: http://user:password@host:port"
+
+_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+_contexts_lock = threading.Lock()
+
+
+def make_client(kind: type[_ClientT], base_url: str) -> _ClientT:
+    """A client of our own: any number of connections, no redirects, proxies from the environment.
+
+    Raises:
+        ConfigurationError: The environment's proxy or TLS settings can't be used.
+    """
+    # httpcore looks through all its connections for each idle one, at each request's begin and end: with 100
+    # kept, 64 calls at once cost three times the CPU of new connections, TLS handshakes included
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
+    try:
+        context = _tls(base_url)
+        return kind(verify=context, limits=limits, timeout=None)
+    except ImportError:
+        problem = ("proxy", "needs a package that isn't installed: pip install 'httpx[socks]'")
+    except (ValueError, httpx.InvalidURL):
+        # the text may hold the proxy's password
+        problem = ("proxy", "can't be read as a proxy's URL")
+    except OSError as error:
+        problem = ("TLS", f"can't be used: {error.strerror or error}")
+    setting, what = problem
+    variables = _TLS_VARIABLES if setting == "TLS" else _PROXY_VARIABLES if setting == "proxy" else ()
+    found = [name for name in variables if os.environ.get(name) or os.environ.get(name.lower())]
+    raise ConfigurationError(
+        " ".join(filter(None, ["the", setting, "setting", f"({', '.join(found)})" if found else "", what])),
+        setting=found[0] if found else setting,
+    )
+
+
+def _tls(base_url: str) -> ssl.SSLContext:
+    """The TLS context: made once per process and environment, for loading the authorities takes 20 ms."""
+    if httpx.URL(base_url).scheme != "https":
+        # trusts nobody, so that it costs nothing and could do no harm
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    key = tuple(os.environ.get(name) for name in _TLS_VARIABLES)
+    with _contexts_lock:
+        context = _contexts.get(key)
+        if context is None:
+            folder = os.environ.get("SSL_CERT_DIR")
+            alone = folder and not os.environ.get("SSL_CERT_FILE")
+            if alone and not any(map(os.path.isdir, folder.split(os.pathsep) if folder else ())):
+                os.scandir(folder).close()  # OpenSSL says nothing about folders that aren't there
+            context = _contexts[key] = httpx.create_ssl_context()
+    return context
+
+
+class KeyAuth(httpx.Auth):
+    """Puts the key in at the last moment, so that no header that anybody prints holds it."""
+
+    def __init__(self, credentials: Sequence[tuple[str, Secret]]) -> None:
+        self._credentials = credentials
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the headers; the answer is not looked at."""
+        for name, value in self._credentials:
+            request.headers[name] = value.reveal()
+        yield request
+
+
+def hooked(error: Exception, url: httpx.URL) -> httpx.Response | None:
+    """The answer from this URL that a user's hook has made an exception of, or None."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return None
+    asked = error.request.url
+    return error.response if (asked.raw_host, asked.path) == (url.raw_host, url.path) else None
+
+
+def content(response: httpx.Response) -> bytes | None:
+    """The body, if it was read."""
+    try:
+        return response.content
+    except httpx.ResponseNotRead:
+        return None
+
+
+def fault(error: Exception, line: Line, now: float, redact: Callable[[str], str]) -> Exception:
+    """What an exception of the HTTP client is in our tree; not raised.
+
+    Args:
+        error: What was caught.
+        line: The connection it happened on, and the call, which knows how far it had come.
+        now: The monotonic clock.
+        redact: Takes the key out of a text.
+
+    Returns:
+        One of ours; or the same, if its class is neither Python's nor of the HTTP stack: it comes from a
+        hook or transport of the user's, who knows it.
+    """
+    if isinstance(error, BotticelliError) or type(error).__module__.partition(".")[0] not in _FOREIGN:
+        return error
+    call, text = line.call, redact(_words(error))
+    if isinstance(error, httpx.TimeoutException):
+        late = call.late(_phase(error, call), now)
+        if line.proxy and late.phase == "connect":
+            late.hint = f"the proxy {line.proxy} doesn't answer: {_proxy_hint(line.proxy)}"
+        return late
+    if isinstance(error, httpx.DecodingError):
+        return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
+    if call.answered:
+        return _in_body(error, text)
+    if line.proxy and isinstance(error, httpx.TransportError):
+        return _at_proxy(error, line.proxy, text)
+    return _before_head(error, text, heard=call.heard)
+
+
+def _words(error: Exception) -> str:
+    """What the system said, where it said something: anyio and trio only say that it didn't work."""
+    causes: list[BaseException | None] = [error] if isinstance(error, httpx.NetworkError) else []
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError | socket.gaierror):
+            return str(cause)
+        # one with a file's name is no matter of connections: the caller may be handling it just now
+        if isinstance(cause, OSError) and cause.errno and cause.filename is None:
+            return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+        if isinstance(cause, BaseExceptionGroup):
+            causes.extend(cast("BaseExceptionGroup[BaseException]", cause).exceptions)
+        # httpcore takes the cause away, but not the context
+        if cause and (deeper := cause.__cause__ or cause.__context__) not in causes:
+            causes.append(deeper)
+    return str(error) or type(error).__name__
+
+
+def _phase(error: httpx.TimeoutException, call: Call) -> str:
+    if isinstance(error, httpx.PoolTimeout):
+        return "pool"
+    if isinstance(error, httpx.ConnectTimeout) or call.connecting:
+        return "connect"
+    return "idle" if call.answered else "first_byte"
+
+
+def _at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
+    if isinstance(error, httpx.ProxyError):
+        hint = PROXY_LOGIN if text.startswith("407") else _proxy_hint(proxy)
+        return ConnectError(f"the proxy {proxy} makes no connection: {text}", hint=hint)
+    return ConnectError(f"no connection to the proxy {proxy}: {text}", hint=_proxy_hint(proxy))
+
+
+def _proxy_hint(proxy: str) -> str:
+    host = proxy.rpartition(":")[0]
+    found = [
+        name
+        for name in _PROXY_VARIABLES
+        if host in (os.environ.get(name.lower()) or os.environ.get(name, ""))
+    ]
+    return f"check {' and '.join(found)}" if found else "check the proxy of the http_client, or of the system"
+
+
+def _in_body(error: Exception, text: str) -> BotticelliError:
+    # h11 tells a peer that left from one that breaks the protocol by its words only
+    lost = re.match("peer closed|Server disconnected|<", text)
+    if isinstance(error, httpx.RemoteProtocolError) and not lost:
+        return MalformedResponseError(f"the answer breaks HTTP: {text}", path="body")
+    return ConnectionLostError(f"the connection was lost in the answer: {text}", answered=True)
+
+
+def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError:
+    match error:
+        case httpx.ConnectError() | httpx.ProxyError():
+            hint = next((hint for sign, hint in _CONNECT_HINTS if re.search(sign, text)), None)
+            return ConnectError(f"no connection: {text}", hint=hint)
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
+            return ConfigurationError(f"the request can't be sent: {text}", setting="base_url")
+        case httpx.RemoteProtocolError():
+            # h2 prints its events in angle brackets; whatever else there is to say is about garbage
+            garbage = not re.match("Server disconnected|<", text)
+            if heard and not garbage:
+                # h11's words are that there was no answer
+                return ConnectionLostError("the connection was lost in the head of the answer", answered=True)
+            what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
+            return ConnectionLostError(f"{what}: {text}", answered=garbage)
+        case httpx.TransportError() | OSError():
+            where = "in the head of the answer" if heard else "before an answer"
+            return ConnectionLostError(f"the connection was lost {where}: {text}", answered=heard)
+        case RuntimeError() if "event loop" in text.lower() or "different loop" in text:
+            return ConfigurationError(
+                f"the driver was used in another event loop: {text}",
+                setting="http_client",
+                hint="make one driver per event loop",
+            )
+        case RuntimeError() if "closed" in text and not isinstance(error, httpx.StreamError):
+            return ConfigurationError(f"the HTTP client is closed: {text}", setting="http_client")
+        case _:
+            return ConfigurationError(
+                f"the HTTP client failed with {type(error).__name__}: {text}", setting="http_client"
+            )
+
+
+_CONNECT_HINTS = (
+    ("CERTIFICATE_VERIFY_FAILED", "SSL_CERT_FILE may name the certificates of your own authority"),
+    ("WRONG_VERSION_NUMBER", "the server may speak http://, not https://"),
+    # the system's own words, anyio's and trio's
+    ("refused|attempts .*failed", "check the base URL, and that a server listens there"),
+    ("not known|No address", "check the host's name in the base URL"),
+)

@@ -1,0 +1,95 @@
+"""What a driver remembers between calls: totals, prices, the newest limits. No I/O; safe between threads.
+
+A call counts once a request of it was begun, whether or not that reached the server: nobody can tell. Tokens
+count wherever the server told them, in a stream that was left or broken off and in a 2xx without an answer
+too, for they are billed. Money is added only where both counts and the price are known.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from botticelli.core.models import UsageTotals
+from botticelli.dialects.openai import convert, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botticelli.core.models import Model
+    from botticelli.core.response import RateLimits, Usage
+
+__all__ = ["Ledger", "usage_in"]
+
+
+class _Billed(msgspec.Struct):
+    usage: wire.Usage | None = None
+
+
+def usage_in(body: bytes) -> Usage | None:
+    """What the server counted, from a body that is no answer; None where that can't be read."""
+    try:
+        usage = msgspec.json.decode(body, type=_Billed).usage
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return convert.usage(usage) if usage is not None else None
+
+
+class Ledger:
+    """The totals of one driver.
+
+    Attributes:
+        rate_limits: What the newest answer's headers said, or None.
+    """
+
+    def __init__(self, catalog: Iterable[Model] = ()) -> None:
+        """Begin at zero.
+
+        Args:
+            catalog: Models whose prices are known.
+        """
+        self._lock = threading.Lock()
+        self._usage = UsageTotals()
+        self._catalog = {model.id: model for model in catalog}
+        self.rate_limits: RateLimits | None = None
+
+    @property
+    def usage(self) -> UsageTotals:
+        """The totals so far."""
+        return self._usage
+
+    def learn(self, catalog: Iterable[Model]) -> None:
+        """Take the prices of a newer list; models it doesn't name keep theirs."""
+        found = {model.id: model for model in catalog}
+        with self._lock:
+            self._catalog = {**self._catalog, **found}
+
+    def count(
+        self, *, attempts: int, usage: Usage | None, answered: bool, model: str, provider: str | None
+    ) -> None:
+        """Add a call.
+
+        Args:
+            attempts: Requests it began.
+            usage: What the server counted, or None.
+            answered: Whether an answer (or a part) came.
+            model: What was asked for, with its suffix.
+            provider: Who answered, or None.
+        """
+        price = self._price(model, provider)
+        with self._lock:
+            self._usage = self._usage.add(attempts=attempts, usage=usage, answered=answered, price=price)
+
+    def _price(self, model: str, provider: str | None) -> tuple[float, float] | None:
+        entry = self._catalog.get(model)
+        if entry is not None:
+            return entry.price(provider)
+        name, _, suffix = model.rpartition(":")
+        entry = self._catalog.get(name)
+        if entry is None:
+            return None
+        # who answered is told by the answer; who was asked to, only if the suffix names nobody's policy
+        named = any(offer.provider == suffix for offer in entry.providers)
+        return entry.price(provider or (suffix if named else None))

@@ -1,0 +1,1 @@
+"""Adapters: how a client that is judged is called."""

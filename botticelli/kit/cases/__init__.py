@@ -1,0 +1,1 @@
+"""Cases: load, check and render them."""

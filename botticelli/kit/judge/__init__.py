@@ -1,0 +1,1 @@
+"""The judge: compare what was wanted with what came."""

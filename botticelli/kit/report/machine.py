@@ -1,0 +1,135 @@
+"""Reports for programs: JSON (contracts/kit/report.schema.json) and JUnit XML.
+
+May enter: results. What they say is cut as on the terminal (report.py).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from botticelli.kit.report.text import MANY, cut, told
+from botticelli.kit.runner import Result, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from botticelli.kit.report.text import DoorReport
+    from botticelli.kit.values import Document
+
+
+def as_document(reports: Sequence[DoorReport], seed: int, version: str) -> Document:
+    """Return the reports as JSON (contracts/kit/report.schema.json)."""
+    return {
+        "botticelli": version,
+        "seed": seed,
+        "passed": all(report.passed for report in reports),
+        "doors": [_door(report) for report in reports],
+    }
+
+
+def _door(report: DoorReport) -> Document:
+    counts = report.counts()
+    document: Document = {
+        "door": report.door,
+        "capabilities": sorted(report.capabilities),
+        "seconds": round(report.seconds, 3),
+        "counts": {status.value: counts[status] for status in Status},
+        "results": [_result(result) for result in report.ordered()],
+    }
+    troubles = [cut(trouble) for trouble in report.troubles()]
+    return document | ({"troubles": troubles} if troubles else {})
+
+
+def _result(result: Result) -> Document:
+    case, verdict = result.case, result.verdict
+    told: dict[str, Any] = {
+        "case": case.id,
+        "title": case.title,
+        "area": case.area,
+        "level": case.level,
+        "status": result.status.value,
+        "seconds": round(result.seconds, 3),
+        "source": case.source,
+    }
+    remarks = [cut(remark) for remark in verdict.remarks]
+    if len(verdict.mismatches) > MANY:
+        remarks.append(f"and {len(verdict.mismatches) - MANY} other differences")
+    optional: dict[str, Any] = {
+        "reason": cut(result.reason),
+        "fault": verdict.fault.value if verdict.fault else None,
+        "mismatches": [
+            {"path": cut(m.path), "expected": cut(m.expected), "got": cut(m.got)}
+            for m in verdict.mismatches[:MANY]
+        ],
+        "remarks": remarks,
+        "spec": case.spec,
+    }
+    return told | {name: value for name, value in optional.items() if value}
+
+
+def write_json(path: Path, document: Document) -> None:
+    """Write a report as JSON.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    # A lone surrogate, as of a name that is no UTF-8, has no bytes; its escape is JSON too.
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def write_junit(path: Path, reports: Sequence[DoorReport]) -> None:
+    """Write reports as JUnit XML, one suite per driver, as CI servers read it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    root = ET.Element("testsuites")
+    for report in reports:
+        results, troubles = report.ordered(), report.troubles()
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=_xml(report.door),
+            tests=str(len(results) + len(troubles)),
+            failures=str(sum(result.fails_run for result in results)),
+            skipped=str(sum(_skipped(result) for result in results)),
+            errors=str(len(troubles)),
+            time=f"{report.seconds:.3f}",
+        )
+        for result in results:
+            _testcase(suite, result)
+        for trouble in troubles:
+            case = ET.SubElement(suite, "testcase", classname="botticelli", name="the run itself")
+            ET.SubElement(case, "error", type="run", message=_xml(cut(trouble)))
+    ET.indent(root)
+    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _skipped(result: Result) -> bool:
+    return result.status is not Status.PASSED and not result.fails_run
+
+
+def _testcase(suite: ET.Element, result: Result) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=result.case.area,
+        name=result.case.id,
+        time=f"{result.seconds:.3f}",
+    )
+    if result.fails_run:
+        kind = result.verdict.fault.value if result.verdict.fault else "stale"
+        failure = ET.SubElement(case, "failure", type=kind, message=_xml(result.case.title))
+        failure.text = _xml(told(result))
+    elif _skipped(result):
+        message = f"{result.status.value.replace('_', ' ')}: {cut(result.reason) or 'a may'}"
+        ET.SubElement(case, "skipped", message=_xml(message))
+
+
+def _xml(text: str) -> str:
+    """Return the text without what XML 1.0 cannot hold."""
+    return "".join(c if c in "\t\n" or c.isprintable() else "\ufffd" for c in text)

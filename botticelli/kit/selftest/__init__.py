@@ -1,0 +1,1 @@
+"""A reference client, and mutants of it that the cases must notice."""

@@ -1,0 +1,1 @@
+"""The server that plays cases to the byte."""

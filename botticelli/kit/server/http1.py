@@ -1,0 +1,121 @@
+"""Reading one HTTP/1.1 request from a stream, strictly, and keeping it as it came.
+
+May enter: what a client sends. Only as much of RFC 9112 as clients use (a head, a body of known length
+or in chunks) but of that nothing that a server may refuse: a client that breaks HTTP has to be told.
+Written by hand and not by h11, for h11 is what most Python clients write their requests with, ours
+too, and it reads leniently (bare LF, a length beside chunks, two lengths that agree).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from botticelli.kit.server.recording import Request
+
+LONGEST = 64 << 20
+"""Bytes that a body may have; cases send far less."""
+
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rf"({_NAME}) ([!-~]+) HTTP/1\.([01])")
+# A value neither begins nor ends with white space (RFC 9112, section 5).
+_FIELD_LINE = re.compile(rf"({_NAME}):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*")
+_CHUNK_LINE = re.compile(r"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+
+
+class UnreadableRequestError(Exception):
+    """The client sent what is not an HTTP/1.1 request. The message is not cut: it may hold a key."""
+
+
+async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+    """Read the next request; None when the client has closed instead.
+
+    Args:
+        reader: From the client; its limit is that of a head.
+        writer: To the client, for the 100 that it may wait for.
+
+    Raises:
+        UnreadableRequestError: What came is not a request.
+    """
+    try:
+        head = await _until(reader, b"\r\n\r\n", "a head")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise _broken(f"closed inside a head: {error.partial!r}") from None
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    told = _REQUEST_LINE.fullmatch(first)
+    if not told:
+        raise _broken(f"not a request line: {first!r}")
+    method, target, minor = told.groups()
+    request = Request(method, target, tuple(map(_field, lines)), b"")
+    length = _length(request, minor)
+    if (request.header("expect") or "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        body = await (_chunks(reader) if length is None else reader.readexactly(length))
+    except asyncio.IncompleteReadError:
+        raise _broken("closed inside a body") from None
+    return Request(method, target, request.headers, body)
+
+
+def _broken(what: str) -> UnreadableRequestError:
+    return UnreadableRequestError(f"the request broke HTTP: {what}")
+
+
+async def _until(reader: asyncio.StreamReader, end: bytes, what: str) -> bytes:
+    try:
+        return (await reader.readuntil(end)).removesuffix(end)
+    except asyncio.LimitOverrunError:
+        raise _broken(f"{what} without an end") from None
+
+
+def _field(line: str) -> tuple[str, str]:
+    told = _FIELD_LINE.fullmatch(line)
+    if not told:
+        raise _broken(f"not a header: {line!r}")
+    return told[1], told[2]
+
+
+def _length(request: Request, minor: str) -> int | None:
+    """Return the length of the body in bytes, or None when it comes in chunks (RFC 9112, section 6)."""
+    hosts = [value for name, value in request.headers if name.lower() == "host"]
+    if minor == "1" and len(hosts) != 1:
+        raise _broken(f"{len(hosts)} Host headers in place of one")
+    coding, length = request.header("transfer-encoding"), request.header("content-length")
+    if coding is not None:
+        if coding.lower() != "chunked" or minor == "0":
+            raise _broken(f"Transfer-Encoding {coding!r} in HTTP/1.{minor}")
+        if length is not None:
+            raise _broken("Content-Length beside Transfer-Encoding")
+        return None
+    if length is None:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,12}", length):
+        raise _broken(f"not a Content-Length: {length!r}")
+    return _bounded(int(length))
+
+
+def _bounded(length: int) -> int:
+    if length > LONGEST:
+        raise UnreadableRequestError(f"a body of more than {LONGEST} bytes")
+    return length
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body = bytearray()
+    while True:
+        line = (await _until(reader, b"\r\n", "the size of a chunk")).decode("latin-1")
+        told = _CHUNK_LINE.fullmatch(line)
+        if not told:
+            raise _broken(f"not the size of a chunk: {line!r}")
+        size = int(told[1], 16)
+        if size == 0:
+            break
+        _bounded(len(body) + size)
+        body += await reader.readexactly(size)
+        if await reader.readexactly(2) != b"\r\n":
+            raise _broken("a chunk that does not end where it says")
+    while line := (await _until(reader, b"\r\n", "a trailer")).decode("latin-1"):
+        _field(line)
+    return bytes(body)
