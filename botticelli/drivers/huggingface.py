@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botticelli.drivers.aio import AsyncChatDriver
 from botticelli.drivers.driver import ChatDriver
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 from botticelli.drivers.provider import Provider
 
 __all__ = ["HUGGINGFACE", "AsyncHuggingFaceDriver", "HuggingFaceDriver"]
@@ -17,7 +17,7 @@ HUGGINGFACE = Provider(
     key_prefix="hf_",
     key_help="create a token at https://huggingface.co/settings/tokens",
     bill_to_header="X-HF-Bill-To",
-    refinements=HUGGINGFACE_REFINEMENTS,
+    error_rules=HUGGINGFACE_RULES,
     hints=HUGGINGFACE_HINTS,
 )
 """The router, and what is peculiar about it. Source: https://huggingface.co/docs/inference-providers."""

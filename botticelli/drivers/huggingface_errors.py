@@ -7,41 +7,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from botticelli.protocol.error_rules import Refinement
+from botticelli.protocol.error_rules import ErrorRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HUGGINGFACE_HINTS", "HUGGINGFACE_REFINEMENTS"]
+__all__ = ["HUGGINGFACE_HINTS", "HUGGINGFACE_RULES"]
 
 _REFUSED = frozenset({400, 404, 422})
 
-HUGGINGFACE_REFINEMENTS: Final[tuple[Refinement, ...]] = (
+HUGGINGFACE_RULES: Final[tuple[ErrorRule, ...]] = (
     # the router has one code for two situations, source: huggingface/mlclaw, probe of June 2026
-    Refinement(
+    ErrorRule(
         kind="not_chat_model",
         statuses=_REFUSED,
         codes=frozenset({"model_not_supported"}),
         patterns=(r"\bis not a chat model\b",),
     ),
-    Refinement(
+    ErrorRule(
         kind="model_not_found",
         statuses=_REFUSED,
         codes=frozenset({"model_not_supported"}),
         patterns=(r"\bis not supported by any provider\b",),
     ),
     # a route pinned with "model:provider", source: huggingface/huggingface.js#2225
-    Refinement(
+    ErrorRule(
         kind="model_not_found", statuses=_REFUSED, patterns=(r"^Model not supported by provider \S+$",)
     ),
     # hf-inference and its proxy, source: huggingface.js, recorded
-    Refinement(
+    ErrorRule(
         kind="model_not_found",
         statuses=_REFUSED,
         patterns=(r"^Model \S+ does not exist\.?$", r"^Not Found: Model not found\.?$"),
     ),
     # TGI with a base model: no chat template, source: huggingface.js, recorded
-    Refinement(
+    ErrorRule(
         kind="not_chat_model",
         statuses=_REFUSED,
         types=frozenset({"template_error"}),

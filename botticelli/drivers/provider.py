@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
-from botticelli.protocol.error_rules import Refinement
+from botticelli.protocol.error_rules import ErrorRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         headers: Sent with every request; a driver's own headers come after them.
         bill_to_header: The header that names who pays, or None where there is none.
         max_tokens_field: Under which name `max_tokens` is sent.
-        refinements: Rows that make its errors more precise, tried before the format's.
+        error_rules: Rows that make its errors more precise, tried before the format's.
         hints: What to do about its errors, by ``kind/status`` or ``kind``.
 
     Raises:
@@ -56,7 +56,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     headers: Mapping[str, str] = _NONE
     bill_to_header: str | None = None
     max_tokens_field: str = "max_tokens"
-    refinements: tuple[Refinement, ...] = ()
+    error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         for name in ("base_url_env", "bill_to_header"):
             self._hold(name, "a str or None", lambda value: value is None or isinstance(value, str))
         self._hold("key_env", "a tuple of str", lambda value: _is_tuple(value, str))
-        self._hold("refinements", "a tuple of Refinement", lambda value: _is_tuple(value, Refinement))
+        self._hold("error_rules", "a tuple of ErrorRule", lambda value: _is_tuple(value, ErrorRule))
         for name in ("headers", "hints"):
             self._hold(name, "a mapping of str to str", _is_mapping)
 

@@ -195,7 +195,7 @@ class Task:
             body,
             now=self._at,
             model=self.model,
-            refinements=endpoint.provider.refinements,
+            error_rules=endpoint.provider.error_rules,
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
         )
@@ -243,7 +243,7 @@ class Task:
         return embedded_failure(
             body,
             model=self.model,
-            refinements=endpoint.provider.refinements,
+            error_rules=endpoint.provider.error_rules,
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
             partial=partial,

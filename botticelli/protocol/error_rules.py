@@ -16,7 +16,7 @@ from botticelli.core.errors import KINDS, ApiError, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CLASSES", "DEFAULT_HINTS", "DEFAULT_REFINEMENTS", "WORDS", "Refinement", "hint_for", "refine"]
+__all__ = ["CLASSES", "DEFAULT_HINTS", "DEFAULT_RULES", "WORDS", "ErrorRule", "hint_for", "refine"]
 
 CLASSES: Final[Mapping[str, type[ApiError]]] = {
     kind: cls for kind, cls in KINDS.items() if issubclass(cls, ApiError)
@@ -24,7 +24,7 @@ CLASSES: Final[Mapping[str, type[ApiError]]] = {
 """The kinds that an answer with an error status can have, and their classes."""
 
 
-class Refinement(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
     """One row: when every criterion that is given holds, the error is of this kind.
 
     Within a criterion any one value suffices. An error inside a 200 that names no status meets every
@@ -50,18 +50,18 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.kind not in CLASSES:
-            raise ConfigurationError(f"no API error has the kind {self.kind!r}", setting="refinements")
+            raise ConfigurationError(f"no API error has the kind {self.kind!r}", setting="error_rules")
         if not (self.codes or self.types or self.patterns):
             raise ConfigurationError(
                 f"the refinement to {self.kind!r} names neither code nor type nor message",
-                setting="refinements",
+                setting="error_rules",
             )
         for pattern in self.patterns:
             try:
                 re.compile(pattern)
             except re.error as error:
                 raise ConfigurationError(
-                    f"the pattern {pattern!r} can't be read: {error}", setting="refinements"
+                    f"the pattern {pattern!r} can't be read: {error}", setting="error_rules"
                 ) from None
 
     def matches(self, status: int | None, code: str | int | None, type_: str | None, message: str) -> bool:
@@ -75,7 +75,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refine(
-    rows: Iterable[Refinement], status: int | None, code: str | int | None, type_: str | None, message: str
+    rows: Iterable[ErrorRule], status: int | None, code: str | int | None, type_: str | None, message: str
 ) -> str | None:
     """The kind that the first fitting row gives, or None."""
     return next((row.kind for row in rows if row.matches(status, code, type_, message)), None)
@@ -98,9 +98,9 @@ def hint_for(kind: str, status: int | None, *tables: Mapping[str, str]) -> str |
 
 _REFUSED = frozenset({400, 404, 413, 422})
 
-DEFAULT_REFINEMENTS: Final[tuple[Refinement, ...]] = (
+DEFAULT_RULES: Final[tuple[ErrorRule, ...]] = (
     # quotas that no waiting refills, source: learn.microsoft.com, Dev Proxy "openai-insufficient-quota"
-    Refinement(
+    ErrorRule(
         kind="credits_exhausted",
         statuses=frozenset({429}),
         codes=frozenset(
@@ -113,11 +113,11 @@ DEFAULT_REFINEMENTS: Final[tuple[Refinement, ...]] = (
             }
         ),
     ),
-    Refinement(kind="credits_exhausted", statuses=frozenset({429}), types=frozenset({"insufficient_quota"})),
-    Refinement(kind="context_length", statuses=_REFUSED, codes=frozenset({"context_length_exceeded"})),
+    ErrorRule(kind="credits_exhausted", statuses=frozenset({429}), types=frozenset({"insufficient_quota"})),
+    ErrorRule(kind="context_length", statuses=_REFUSED, codes=frozenset({"context_length_exceeded"})),
     # llama.cpp, source: oobabooga/textgen#7257
-    Refinement(kind="context_length", statuses=_REFUSED, types=frozenset({"exceed_context_size_error"})),
-    Refinement(
+    ErrorRule(kind="context_length", statuses=_REFUSED, types=frozenset({"exceed_context_size_error"})),
+    ErrorRule(
         kind="context_length",
         statuses=_REFUSED,
         patterns=(
@@ -127,7 +127,7 @@ DEFAULT_REFINEMENTS: Final[tuple[Refinement, ...]] = (
             r"\btokens \+ `max_new_tokens` must be <= \d+",
         ),
     ),
-    Refinement(
+    ErrorRule(
         kind="not_chat_model",
         statuses=_REFUSED,
         patterns=(
@@ -137,17 +137,17 @@ DEFAULT_REFINEMENTS: Final[tuple[Refinement, ...]] = (
             r'^"[^"]*" does not support chat$',
         ),
     ),
-    Refinement(
+    ErrorRule(
         kind="model_not_found",
         statuses=_REFUSED,
         codes=frozenset({"model_not_found"}),
     ),
     # Novita, source: public client tests
-    Refinement(kind="model_not_found", statuses=_REFUSED, types=frozenset({"MODEL_NOT_FOUND"})),
+    ErrorRule(kind="model_not_found", statuses=_REFUSED, types=frozenset({"MODEL_NOT_FOUND"})),
     # llama.cpp's router says so with a 400, source: ggml-org/llama.cpp#17968
-    Refinement(kind="model_not_found", statuses=_REFUSED, patterns=(r"^model not found\.?$",)),
+    ErrorRule(kind="model_not_found", statuses=_REFUSED, patterns=(r"^model not found\.?$",)),
     # LM Studio answers unknown paths with a 200 and an error member, which has no status to go by
-    Refinement(kind="not_found", patterns=(r"^Unexpected endpoint or method\b",)),
+    ErrorRule(kind="not_found", patterns=(r"^Unexpected endpoint or method\b",)),
 )
 """The rows that hold for the format, whoever the provider."""
 

@@ -13,13 +13,13 @@ import pytest
 from botticelli.core.errors import ApiError, StreamError
 from botticelli.core.response import GenerateResponse, RateLimit, RateLimits
 from botticelli.dialects.openai import errors as module
-from botticelli.dialects.openai.errors import MAX_BODY, Refinement, embedded_failure, failure
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.dialects.openai.errors import MAX_BODY, ErrorRule, embedded_failure, failure
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 from botticelli.protocol.error_body import MAX_MESSAGE
 
 NOW = 1_700_000_000.0
 TABLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())
-ROWS: dict[str, tuple[Refinement, ...]] = {"openai": (), "huggingface": HUGGINGFACE_REFINEMENTS}
+ROWS: dict[str, tuple[ErrorRule, ...]] = {"openai": (), "huggingface": HUGGINGFACE_RULES}
 
 
 def entries(section: str) -> list[Any]:
@@ -40,7 +40,7 @@ def test_the_table_of_answers(entry: dict[str, Any]) -> None:
         body,
         now=NOW,
         model=entry.get("model"),
-        refinements=ROWS[entry["table"]],
+        error_rules=ROWS[entry["table"]],
     )
     assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
     assert (error.status, error.body, error.model) == (entry["status"], body, entry.get("model"))
@@ -49,7 +49,7 @@ def test_the_table_of_answers(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entry", entries("embedded"))
 def test_the_table_of_errors_inside_a_200(entry: dict[str, Any]) -> None:
     body = entry["body"].encode()
-    error = embedded_failure(body, model=entry.get("model"), refinements=ROWS[entry["table"]])
+    error = embedded_failure(body, model=entry.get("model"), error_rules=ROWS[entry["table"]])
     assert type(error) is StreamError
     assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
     assert (error.body, error.model) == (body, entry.get("model"))
@@ -150,11 +150,11 @@ def test_a_terminal_quota_is_known_by_its_type_alone() -> None:
 
 
 def test_the_providers_rows_come_before_the_formats() -> None:
-    mine = Refinement(kind="permission_denied", codes=frozenset({"model_not_found"}))
+    mine = ErrorRule(kind="permission_denied", codes=frozenset({"model_not_found"}))
     body = '{"error":{"message":"x","code":"model_not_found"}}'
     assert fail(404, body).kind == "model_not_found"
-    assert fail(404, body, refinements=(mine,)).kind == "permission_denied"
-    assert embedded_failure(body.encode(), refinements=(mine,)).cause_kind == "permission_denied"
+    assert fail(404, body, error_rules=(mine,)).kind == "permission_denied"
+    assert embedded_failure(body.encode(), error_rules=(mine,)).cause_kind == "permission_denied"
 
 
 def test_a_code_in_a_header_refines_too_unless_the_body_has_one() -> None:
@@ -305,4 +305,4 @@ def test_a_known_form_of_token_is_masked_without_being_told() -> None:
 
 
 def test_nothing_public_is_left_out() -> None:
-    assert set(module.__all__) == {"MAX_BODY", "Refinement", "embedded_failure", "failure"}
+    assert set(module.__all__) == {"MAX_BODY", "ErrorRule", "embedded_failure", "failure"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botticelli.dialects.openai.errors import failure
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
-from botticelli.protocol.error_rules import CLASSES, Refinement
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
+from botticelli.protocol.error_rules import CLASSES, ErrorRule
 
 ENTRIES: list[dict[str, Any]] = [
     entry
@@ -19,23 +19,23 @@ ENTRIES: list[dict[str, Any]] = [
 ]
 
 
-def wrong(rows: tuple[Refinement, ...]) -> list[str]:
+def wrong(rows: tuple[ErrorRule, ...]) -> list[str]:
     """The entries that come out as another kind than they should."""
     return [
         entry["id"]
         for entry in ENTRIES
-        if failure(entry["status"], entry["headers"], entry["body"].encode(), now=0.0, refinements=rows).kind
+        if failure(entry["status"], entry["headers"], entry["body"].encode(), now=0.0, error_rules=rows).kind
         != entry["expect"]["kind"]
     ]
 
 
 def test_with_the_table_all_entries_are_right() -> None:
-    assert wrong(HUGGINGFACE_REFINEMENTS) == []
+    assert wrong(HUGGINGFACE_RULES) == []
 
 
-@pytest.mark.parametrize("row", range(len(HUGGINGFACE_REFINEMENTS)))
+@pytest.mark.parametrize("row", range(len(HUGGINGFACE_RULES)))
 def test_without_a_row_some_entry_is_wrong(row: int) -> None:
-    assert wrong(HUGGINGFACE_REFINEMENTS[:row] + HUGGINGFACE_REFINEMENTS[row + 1 :])
+    assert wrong(HUGGINGFACE_RULES[:row] + HUGGINGFACE_RULES[row + 1 :])
 
 
 def test_hints_are_for_kinds_that_exist() -> None:

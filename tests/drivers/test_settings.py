@@ -464,8 +464,8 @@ def test_a_driver_has_a_provider(kind: Any) -> None:
         ("headers", {5: "a"}),
         ("bill_to_header", True),
         ("max_tokens_field", None),
-        ("refinements", ("context_length",)),
-        ("refinements", []),
+        ("error_rules", ("context_length",)),
+        ("error_rules", []),
         ("hints", {"server": None}),
     ],
 )

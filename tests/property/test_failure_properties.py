@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from botticelli.core.errors import KINDS, ApiError, StreamError
 from botticelli.dialects.openai.errors import embedded_failure, failure
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_REFINEMENTS
+from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 from botticelli.protocol.error_body import MAX_MESSAGE
 from botticelli.protocol.response_headers import duration, rate_limits, retry_after
 
@@ -33,7 +33,7 @@ BODIES: list[str] = [
     for entry in json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())[section]
 ]
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-HUGGINGFACE: Any = {"refinements": HUGGINGFACE_REFINEMENTS, "hints": HUGGINGFACE_HINTS}
+HUGGINGFACE: Any = {"error_rules": HUGGINGFACE_RULES, "hints": HUGGINGFACE_HINTS}
 ours = settings(deadline=None)  # a deadline would judge the machine
 
 

@@ -1,7 +1,7 @@
 """The one mapping from an answer that failed to an error: (status, headers, body) in, `ApiError` out. Pure.
 
 Whatever the bytes are, one error of the tree comes out and nothing is raised. The status decides its class;
-the rows of `refinements` may make it more precise. The server's own message survives, without keys.
+the rows of `error_rules` may make it more precise. The server's own message survives, without keys.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from botticelli.protocol import response_headers as told
 from botticelli.protocol.error_rules import (
     CLASSES,
     DEFAULT_HINTS,
-    DEFAULT_REFINEMENTS,
+    DEFAULT_RULES,
     WORDS,
-    Refinement,
+    ErrorRule,
     hint_for,
     refine,
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from botticelli.core.errors import ApiError
     from botticelli.core.response import GenerateResponse
 
-__all__ = ["MAX_BODY", "Refinement", "embedded_failure", "failure"]
+__all__ = ["MAX_BODY", "ErrorRule", "embedded_failure", "failure"]
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a body that are read and kept; the rim need not receive more."""
@@ -60,7 +60,7 @@ def failure(
     *,
     now: float,
     model: str | None = None,
-    refinements: tuple[Refinement, ...] = (),
+    error_rules: tuple[ErrorRule, ...] = (),
     hints: Mapping[str, str] = _NO_HINTS,
     secrets: tuple[str, ...] = (),
 ) -> ApiError:
@@ -72,7 +72,7 @@ def failure(
         body: What was received of the body; the first MiB is read.
         now: When the answer came, in Unix seconds: dates in headers are relative to it.
         model: The model that was asked for: a 404 that names it is about the model, not the path.
-        refinements: The provider's rows, tried before the format's.
+        error_rules: The provider's rows, tried before the format's.
         hints: The provider's hints, likewise.
         secrets: The keys of the call, to be masked wherever the server repeats them.
 
@@ -88,7 +88,7 @@ def failure(
         or _phrase(status)
     )
     code = said.code if said.code is not None else error_body.word(headers.get("x-error-code"))
-    kind = _kind(status, code, said, message, model, refinements) or "api"
+    kind = _kind(status, code, said, message, model, error_rules) or "api"
     wait = told.retry_after(headers, now, limited=status == HTTPStatus.TOO_MANY_REQUESTS)
     error = CLASSES[kind](
         message,
@@ -111,7 +111,7 @@ def embedded_failure(
     body: bytes,
     *,
     model: str | None = None,
-    refinements: tuple[Refinement, ...] = (),
+    error_rules: tuple[ErrorRule, ...] = (),
     hints: Mapping[str, str] = _NO_HINTS,
     secrets: tuple[str, ...] = (),
     partial: GenerateResponse | None = None,
@@ -125,7 +125,7 @@ def embedded_failure(
     Args:
         body: The JSON (or text) that holds the error.
         model: The model that was asked for.
-        refinements: The provider's rows, tried before the format's.
+        error_rules: The provider's rows, tried before the format's.
         hints: The provider's hints, likewise.
         secrets: The keys of the call, to be masked.
         partial: What had been delivered before.
@@ -138,7 +138,7 @@ def embedded_failure(
     body = body[:MAX_BODY]
     said = error_body.read(body)
     message = _shown(said.message, secrets) or "the server ended its answer with an error and no message"
-    kind = _kind(said.status, said.code, said, message, model, refinements)
+    kind = _kind(said.status, said.code, said, message, model, error_rules)
     error = StreamError(
         message,
         status=said.status,
@@ -162,9 +162,9 @@ def _kind(
     said: error_body.Said,
     message: str,
     model: str | None,
-    refinements: tuple[Refinement, ...],
+    error_rules: tuple[ErrorRule, ...],
 ) -> str | None:
-    refined = refine((*refinements, *DEFAULT_REFINEMENTS), status, code, said.type, message)
+    refined = refine((*error_rules, *DEFAULT_RULES), status, code, said.type, message)
     if refined:
         return refined
     if status is None:

@@ -10,9 +10,9 @@ from botticelli.core.errors import KINDS, ConfigurationError
 from botticelli.protocol.error_rules import (
     CLASSES,
     DEFAULT_HINTS,
-    DEFAULT_REFINEMENTS,
+    DEFAULT_RULES,
     WORDS,
-    Refinement,
+    ErrorRule,
     hint_for,
     refine,
 )
@@ -28,11 +28,11 @@ from botticelli.protocol.error_rules import (
 )
 def test_a_row_that_means_nothing_is_refused(row: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigurationError, match=word) as caught:
-        Refinement(**row)
-    assert caught.value.setting == "refinements"
+        ErrorRule(**row)
+    assert caught.value.setting == "error_rules"
 
 
-ROW = Refinement(
+ROW = ErrorRule(
     kind="server",
     statuses=frozenset({400, 404}),
     codes=frozenset({"c", 7}),
@@ -60,13 +60,13 @@ def test_every_criterion_must_hold_and_any_value_of_it_does(said: Any, fits: boo
 
 
 def test_what_is_not_asked_for_does_not_matter() -> None:
-    assert Refinement(kind="server", codes=frozenset({"c"})).matches(418, "c", None, "")
-    assert Refinement(kind="server", types=frozenset({"t"})).matches(418, None, "t", "")
-    assert Refinement(kind="server", patterns=("m",)).matches(418, None, None, "m")
+    assert ErrorRule(kind="server", codes=frozenset({"c"})).matches(418, "c", None, "")
+    assert ErrorRule(kind="server", types=frozenset({"t"})).matches(418, None, "t", "")
+    assert ErrorRule(kind="server", patterns=("m",)).matches(418, None, None, "m")
 
 
 def test_the_first_row_decides() -> None:
-    other = Refinement(kind="api", codes=frozenset({"c"}))
+    other = ErrorRule(kind="api", codes=frozenset({"c"}))
     assert refine((other, ROW), 400, "c", "t", "one") == "api"
     assert refine((ROW, other), 400, "c", "t", "one") == "server"
     assert refine((ROW, other), 400, "c", "t", "three") == "api"
@@ -96,5 +96,5 @@ def test_the_tables_speak_of_kinds_that_exist() -> None:
     assert set(CLASSES) <= set(KINDS)
     assert {key.partition("/")[0] for key in DEFAULT_HINTS} == set(CLASSES) - {"api"} | {"api"}
     assert set(WORDS.values()) <= set(CLASSES)
-    assert {row.kind for row in DEFAULT_REFINEMENTS} <= set(CLASSES)
+    assert {row.kind for row in DEFAULT_RULES} <= set(CLASSES)
     assert CLASSES["api"].kind == "api"

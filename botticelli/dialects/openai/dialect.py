@@ -1,0 +1,145 @@
+"""The OpenAI chat format, as drivers use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from botticelli.core.driver import Capabilities
+from botticelli.core.request import GenerateRequest
+from botticelli.dialects.dialect import ModelPage
+from botticelli.dialects.openai import convert, wire
+from botticelli.dialects.openai.errors import embedded_failure, failure
+from botticelli.dialects.openai.models import decode_models
+from botticelli.dialects.openai.request import encode_request, encode_response
+from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.openai.rules import refuse
+from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.protocol.http import HttpRequest
+
+if TYPE_CHECKING:
+    from botticelli.core.errors import ApiError, StreamError
+    from botticelli.core.response import GenerateResponse, StreamChunk, Usage
+    from botticelli.dialects.dialect import CallContext, ReadMedia
+    from botticelli.dialects.openai.embedded import EmbeddedFailure
+    from botticelli.protocol.http import ResponseHead
+
+__all__ = ["OpenAIDialect"]
+
+_JSON = {"accept": "application/json", "content-type": "application/json"}
+_EVENTS = {"accept": "text/event-stream", "content-type": "application/json"}
+
+
+class _Billed(msgspec.Struct):
+    usage: wire.Usage | None = None
+
+
+class OpenAIDialect(msgspec.Struct, frozen=True):
+    """The OpenAI chat format: ``POST /chat/completions`` and ``GET /models``.
+
+    Attributes:
+        max_tokens_field: Under which name `GenerateRequest.max_tokens` is sent.
+    """
+
+    max_tokens_field: str = "max_tokens"
+
+    @property
+    def name(self) -> str:
+        """The format's name, ``openai``."""
+        return "openai"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the format can carry."""
+        return Capabilities()
+
+    def chat(
+        self, request: GenerateRequest, *, model: str, stream: bool, read_media: ReadMedia
+    ) -> HttpRequest:
+        """Encode a request; see `Dialect.chat`."""
+        given: Any = request
+        if not isinstance(given, GenerateRequest):
+            refuse("type", "$", f"the request must be a GenerateRequest, not {type(given).__name__}")
+        body = encode_request(
+            request, model=model, stream=stream, max_tokens_field=self.max_tokens_field, read=read_media
+        )
+        return HttpRequest(path="/chat/completions", headers=_EVENTS if stream else _JSON, body=body)
+
+    def response(self, head: ResponseHead, body: bytes, context: CallContext) -> GenerateResponse:
+        """Decode a whole answer; see `Dialect.response`."""
+        return decode_response(
+            body,
+            status=head.status,
+            content_type=head.content_type,
+            failure=_embedded(context),
+            n=context.n,
+            audit=context.audit,
+        )
+
+    def encode_response(self, response: GenerateResponse) -> bytes:
+        """Encode an answer as the body that decodes to it."""
+        return encode_response(response)
+
+    def stream(self, head: ResponseHead, context: CallContext) -> _Reader:
+        """Return the reader of a streamed answer."""
+        return _Reader(
+            status=head.status,
+            content_type=head.content_type,
+            failure=_embedded(context),
+            n=context.n,
+            audit=context.audit,
+        )
+
+    def error(self, head: ResponseHead, body: bytes, context: CallContext) -> ApiError:
+        """Return the error that an answer is whose status isn't a 2xx."""
+        return failure(
+            head.status,
+            head.headers,
+            body,
+            now=head.received_at,
+            model=context.model,
+            error_rules=context.error_rules,
+            hints=context.hints,
+            secrets=context.secrets,
+        )
+
+    def usage(self, body: bytes) -> Usage | None:
+        """Return the token counts in a body that isn't an answer, or None."""
+        try:
+            counted = msgspec.json.decode(body, type=_Billed).usage
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return convert.usage(counted) if counted is not None else None
+
+    def models(self, cursor: str | None = None) -> HttpRequest:  # noqa: ARG002 -- the list has one page
+        """Return the request for the model list."""
+        return HttpRequest(method="GET", path="/models", headers={"accept": "application/json"})
+
+    def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
+        """Decode the model list; see `Dialect.model_page`."""
+        return ModelPage(decode_models(body, status=head.status, failure=_embedded(context)))
+
+
+class _Reader(StreamAssembler):
+    """`StreamAssembler` with the `finish` of `StreamReader`."""
+
+    def finish(self) -> list[StreamChunk]:  # type: ignore[override]
+        final = super().finish()
+        return [*self.late, final]
+
+
+def _embedded(context: CallContext) -> EmbeddedFailure:
+    """Return what makes an error of an error inside a 200."""
+
+    def embedded(body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
+        return embedded_failure(
+            body,
+            model=context.model,
+            error_rules=context.error_rules,
+            hints=context.hints,
+            secrets=context.secrets,
+            partial=partial,
+        )
+
+    return embedded
