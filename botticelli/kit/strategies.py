@@ -47,7 +47,7 @@ def instances(name: str, at: str = "", *, unknown: bool = True) -> st.SearchStra
     """JSON values that keep a contract.
 
     Args:
-        name: The contract, such as `openai/response` or `wire/chunk`.
+        name: The contract, such as `openai/response` or `wire/openai/chunk`.
         at: JSON pointer to a part of it to draw instead, such as `/$defs/usage`.
         unknown: Whether objects that allow it may have members that the contract doesn't name.
             Their names begin with `x_`, which nobody gives a meaning to.
@@ -125,7 +125,7 @@ class _Walk:
 
     def _keeps(self, value: Any, part: Part, *steps: str) -> bool:
         place = part.inner(*steps)
-        return self._schemas.judge(place.contract, place.pointer).is_valid(value)
+        return self._schemas.part_validator(place.contract, place.pointer).is_valid(value)
 
     def _array(self, parts: list[Part], depth: int) -> list[Any]:
         least = max((part.schema.get("minItems", 0) for part in parts), default=0)

@@ -84,7 +84,7 @@ def wanted_of(name: str, at: str) -> set[str]:
     ids=lambda value: value.removeprefix("/$defs/"),
 )
 def test_every_member_of_a_definition_is_reached(name: str, at: str) -> None:
-    judge = contracts.packaged().judge(name, at)
+    judge = contracts.packaged().part_validator(name, at)
 
     def visited(instance: Any) -> set[str]:
         assert judge.is_valid(instance)
