@@ -19,8 +19,7 @@ from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
-from botticelli.kit.damage import damaged
-from botticelli.kit.strategies import instances
+from botticelli.kit.strategies import damaged, instances
 
 if TYPE_CHECKING:
     from botticelli.core.response import Deviation
