@@ -93,7 +93,7 @@ class AsyncChatDriver:
     @property
     def capabilities(self) -> Capabilities:
         """What the format carries; what a given model makes of it is the model's affair."""
-        return Capabilities()
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:

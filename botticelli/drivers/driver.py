@@ -106,7 +106,7 @@ class ChatDriver:
     @property
     def capabilities(self) -> Capabilities:
         """What the format carries; what a given model makes of it is the model's affair."""
-        return Capabilities()
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:
