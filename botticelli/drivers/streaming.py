@@ -65,10 +65,10 @@ class StreamAnswer:
         """
         if not self._assembler.ended:
             self._decoder.finish()
-        final = self._assembler.finish()
+        chunks = self._assembler.finish()
         self._settled = True
         self._task.settle(self._assembler.response)
-        return [*self._assembler.late, final]
+        return chunks
 
     def failed(self, error: BotticelliError) -> None:
         """The stream is broken off: complete the error with what had come."""

@@ -15,7 +15,7 @@ from botticelli.core.errors import BotticelliError, ModelsError, ResponseError, 
 from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.drivers.cache import look_up, store
 from botticelli.drivers.connection import Line
 from botticelli.drivers.httpx_errors import PROXY_LOGIN, content, fault, hooked
@@ -105,7 +105,7 @@ class Task:
         self._body: Body | None = None
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
-        self._assembler: StreamAssembler | None = None
+        self._assembler: OpenAIStreamReader | None = None
         self._billed: Usage | None = None
         self._counted = False
         self.line = Line(self.call, url)
@@ -249,10 +249,10 @@ class Task:
             partial=partial,
         )
 
-    def assembler(self) -> StreamAssembler:
+    def assembler(self) -> OpenAIStreamReader:
         """What puts a stream together."""
         content_type = self.headers_told.get("content-type", "")
-        self._assembler = StreamAssembler(
+        self._assembler = OpenAIStreamReader(
             audit=self._endpoint.audit,
             status=self.status,
             content_type=content_type,
