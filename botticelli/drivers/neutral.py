@@ -135,7 +135,7 @@ def response_of(
         "id": response.id or None,
         "model": response.model or None,
         "request_id": response.request_id,
-        "provider": response.provider,
+        "provider": response.inference_provider,
         "rate_limits": msgspec.to_builtins(response.rate_limits),
         "deviations": [deviation.code for deviation in response.deviations],
     }
