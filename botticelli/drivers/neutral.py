@@ -26,7 +26,7 @@ CAPABILITIES = frozenset(
     {
         *("generate", "stream", "models"),
         *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
-        *("stream_usage", "extra", "headers", "bill_to", "anonymous"),
+        *("stream_usage", "extra", "headers", "anonymous"),
         *("retry", "attempts", "timeouts", "total_timeout", "progress_timeout", "phase"),
         *("cancel", "deviations", "audit", "rate_limits"),
     }
@@ -42,7 +42,7 @@ def options_of(call: _Json) -> Options:
     """A driver's options from a call's."""
     options = call["options"]
     found: Options = {"base_url": call["base_url"]}
-    for name in ("max_retries", "backoff", "max_retry_after", "audit", "headers", "bill_to"):
+    for name in ("max_retries", "backoff", "max_retry_after", "audit", "headers"):
         if name in options:
             found[name] = options[name]
     if "timeouts" in options:
@@ -135,7 +135,7 @@ def response_of(
         "id": response.id or None,
         "model": response.model or None,
         "request_id": response.request_id,
-        "provider": response.provider,
+        "inference_provider": response.provider,
         "rate_limits": msgspec.to_builtins(response.rate_limits),
         "deviations": [deviation.code for deviation in response.deviations],
     }

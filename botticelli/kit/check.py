@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from botticelli.kit.adapters.adapter import close_door, open_door
 from botticelli.kit.adapters.limits import LIMIT
 from botticelli.kit.adapters.proxies import straight
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import DoorError, KitError, nearest
 from botticelli.kit.report import machine
 from botticelli.kit.report import text as reports

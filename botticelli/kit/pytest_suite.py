@@ -17,7 +17,7 @@ import pytest
 
 from botticelli.kit.adapters.adapter import AsyncDoor, Door, as_door, close_door
 from botticelli.kit.adapters.proxies import straight
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import told
 from botticelli.kit.runner import Status, read_baseline, run_cases
 

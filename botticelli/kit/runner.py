@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, bounded, said
-from botticelli.kit.cases.script import Script, compile_exchange
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.crew import Crew
 from botticelli.kit.errors import BaselineError, KitError
 from botticelli.kit.judge.verdict import Crash, Hang, Told, Verdict, judge
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from botticelli.kit.adapters.adapter import Door
-    from botticelli.kit.cases.case import Case, Play
+    from botticelli.kit.cases.case import Case, CaseRun
     from botticelli.kit.server.recording import Request
     from botticelli.kit.values import Document
 
 JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
-_LEAVING = 1.0  # seconds that a client has to close a connection that it should close
+_LEAVING = 5.0  # seconds that a client has to close a connection that it should close
 _GRACE = 1.2  # times as patient is the watchdog as a door that watches itself
 
 
@@ -98,7 +98,7 @@ def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
     if found:
         raise BaselineError(f"{path}: {'; '.join(found)}")
     known: dict[str, str] = document["known"]
-    unknown = sorted(known.keys() - {case.id for case in cases})
+    unknown = sorted(known.keys() - {case.key for case in cases})
     if unknown:
         raise BaselineError(f"{path}: no such case: {', '.join(unknown)}")
     return known
@@ -146,7 +146,7 @@ def run_cases(
                 words = ", ".join(sorted(missing))
                 yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
         for case, (verdict, seconds) in crew.do(case for case in cases if case.needs <= claims):
-            yield _weighed(case, verdict, seconds, known.get(case.id))
+            yield _weighed(case, verdict, seconds, known.get(case.key))
     finally:
         crew.leave(own.close if player is None else None)
 
@@ -176,7 +176,7 @@ def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: fl
         stage = player.open(listens=case.listens)
     except OSError as error:
         raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
-    play = case.fill(seed=seed, port=stage.port)
+    play = case.render(seed=seed, port=stage.port)
     stage.direct(direct(play))
     told: list[Told] = []
     for call in play.calls:
@@ -196,16 +196,16 @@ def _must_leave(requests: Document) -> bool:
     return any(rule.get("client_left") for rule in rules)
 
 
-def direct(play: Play) -> Director:
+def direct(play: CaseRun) -> Director:
     """Return what says which script answers which request."""
 
-    def script(index: int, _request: Request) -> Script:
-        return compile_exchange(exchange_for(play, index), play.defaults, datetime.now(UTC))
+    def script(index: int, _request: Request) -> ByteScript:
+        return compile_exchange(exchange_for(play, index), play.context, datetime.now(UTC))
 
     return script
 
 
-def exchange_for(play: Play, index: int) -> Document:
+def exchange_for(play: CaseRun, index: int) -> Document:
     """Return the exchange that answers the request of this number: in order, the last for ever."""
     for exchange in play.exchanges:
         times = exchange.get("times", 1)

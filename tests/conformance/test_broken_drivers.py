@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botticelli.kit.adapters.adapter import close_door
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.runner import Status, run_cases
 from botticelli.kit.selftest import unjust
 from botticelli.kit.selftest.mutants import BROKEN

@@ -64,7 +64,7 @@ def response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterato
     yield from _choices(choices, got["choices"], f"{path}/choices")
     if "usage" in wanted:
         yield from _usage(wanted["usage"], got.get("usage"), f"{path}/usage")
-    for name in ("id", "model", "request_id", "provider"):
+    for name in ("id", "model", "request_id", "inference_provider"):
         if name in wanted:
             yield from text(wanted[name], got.get(name), f"{path}/{name}")
     if "rate_limits" in wanted:

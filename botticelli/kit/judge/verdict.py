@@ -19,7 +19,7 @@ from botticelli.kit.schemas import complaints
 from botticelli.kit.values import DEEPEST, too_deep
 
 if TYPE_CHECKING:
-    from botticelli.kit.cases.case import Call, Play
+    from botticelli.kit.cases.case import Call, CaseRun
     from botticelli.kit.server.recording import Seen
     from botticelli.kit.values import Document
 
@@ -108,7 +108,7 @@ class _Findings:
             self.mismatches += found
 
 
-def judge(play: Play, told: Sequence[Told], seen: Seen, claims: frozenset[str]) -> Verdict:
+def judge(play: CaseRun, told: Sequence[Told], seen: Seen, claims: frozenset[str]) -> Verdict:
     """Judge one play of a case.
 
     Args:
@@ -138,7 +138,7 @@ def _without_key(mismatch: Mismatch, key: str) -> Mismatch:
 
 
 def _judge_call(
-    findings: _Findings, play: Play, call: Call, got: Told, claims: frozenset[str], place: str
+    findings: _Findings, play: CaseRun, call: Call, got: Told, claims: frozenset[str], place: str
 ) -> None:
     if isinstance(got, Hang):
         findings.add(Fault.HANG, Mismatch(place, "an outcome", f"nothing in {got.seconds:g} s"))
@@ -172,7 +172,7 @@ def _valid(got: Object) -> tuple[Document, list[str]]:
 
 
 def _judge_answer(
-    findings: _Findings, play: Play, call: Call, got: Document, claims: frozenset[str], place: str
+    findings: _Findings, play: CaseRun, call: Call, got: Document, claims: frozenset[str], place: str
 ) -> None:
     best = [list(outcome(one, got, claims=claims)) for one in call.expect]
     found = min(best, key=lambda m: (any(not x.path for x in m), len(m)))

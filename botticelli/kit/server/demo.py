@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.cases.script import Defaults, Script, compile_exchange
+from botticelli.kit.cases.formats import OPENAI, Context
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.runner import exchange_for
 from botticelli.kit.server.echo import MODEL, answer
@@ -35,19 +36,19 @@ class _Programme:
         self._port = port
         self._played: Counter[str] = Counter()
 
-    def __call__(self, _index: int, request: Request) -> Script:
+    def __call__(self, _index: int, request: Request) -> ByteScript:
         now = datetime.now(UTC)
         case = self._cases.get(request.path.split("/")[1])
         if case is None:
             return compile_exchange(
-                answer(request.method, request.path, request.body), Defaults("chatcmpl-1", MODEL), now
+                answer(request.method, request.path, request.body), Context(OPENAI, "chatcmpl-1", MODEL), now
             )
-        play = case.fill(seed=0, port=self._port)
+        play = case.render(seed=0, port=self._port)
         number = self._played[case.id]
         self._played[case.id] += 1
         # From the start again after the last, so that a client can be run against it twice.
         total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
-        return compile_exchange(exchange_for(play, number % total), play.defaults, now)
+        return compile_exchange(exchange_for(play, number % total), play.context, now)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
-from botticelli.kit.cases.script import Pause, Script
+from botticelli.kit.cases.script import ByteScript, Pause
 from botticelli.kit.server.http1 import UnreadableRequestError, read_request
 from botticelli.kit.server.recording import Request, Seen, SeenRequest
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Director: TypeAlias = Callable[[int, Request], Script]
+Director: TypeAlias = Callable[[int, Request], ByteScript]
 """Says what to play for a request, given how many came before it."""
 
 _POLL = 0.005  # how often silence looks whether the client is still there; seconds
@@ -137,25 +137,29 @@ class Stage:
             self._quiet.clear()
             try:
                 script = self._script(index, request)
-                left = await perform(script, reader, writer)
+                left = await perform(script, reader, writer, self._writing)
             finally:
                 memory.playing -= 1
                 if not memory.playing:
                     self._quiet.set()
-                memory.answered_at = loop.time()
             if self._remembers:
                 memory.requests[index] = replace(memory.requests[index], client_left=left)
             if script.end != "keep-alive":
                 return
 
-    def _script(self, index: int, request: Request) -> Script:
+    def _writing(self) -> None:
+        # Before the write, not after it: the client may have the bytes long before this thread runs again,
+        # and a delay must never be measured shorter than the client's (retry-after-seconds).
+        self._memory.answered_at = asyncio.get_running_loop().time()
+
+    def _script(self, index: int, request: Request) -> ByteScript:
         complaint = "a request before the stage was set"
         try:
             if self._director is not None:
                 return self._director(index, request)
         except Exception as error:  # noqa: BLE001 - the judge must hear of it; the loop would only log it
             complaint = f"cannot be played: {error!r}"
-        return Script((self._refusal("500 Internal Server Error", complaint),), "close")
+        return ByteScript((self._refusal("500 Internal Server Error", complaint),), "close")
 
     def _refusal(self, status: str, complaint: str) -> bytes:
         """Remember what is wrong, for the judge, and return the answer that tells it to the client."""
@@ -166,8 +170,19 @@ class Stage:
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def perform(
+    script: ByteScript,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    writing: Callable[[], None] = lambda: None,
+) -> bool:
     """Play one script on an open connection.
+
+    Args:
+        script: What to play.
+        reader: Of the connection.
+        writer: Of the connection.
+        writing: Called before each write and before the end.
 
     Returns:
         True when the client left before the end.
@@ -177,11 +192,14 @@ async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.
             if await _silence(step.seconds, reader, writer):
                 return True
             continue
+        writing()
         writer.write(step)
         try:
             await writer.drain()
         except ConnectionError:
             return True
+    if not script.steps:
+        writing()
     if script.end == "reset":
         await _arrived(writer)
         _reset(writer)
