@@ -18,7 +18,7 @@ from botticelli.kit.cases.case import Call, Case
 from botticelli.kit.cases.script import compile_exchange
 from botticelli.kit.cases.variables import VARIABLE
 from botticelli.kit.errors import CaseError
-from botticelli.kit.schemas import complaints, data_root
+from botticelli.kit.schemas import data_root, schema_violations
 from botticelli.kit.values import Document, is_array, is_object
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _read(path: Path) -> tuple[Document, list[str]]:
         document = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except (OSError, ValueError) as error:
         return {}, [f"cannot be read: {error}"]
-    found = complaints("case", document)
+    found = schema_violations("case", document)
     if found:
         return document if is_object(document) else {}, found
     return document, [*_misplaced(document, path), *_unplayable(document)]
@@ -109,7 +109,7 @@ def _unplayable(document: Document) -> Iterator[str]:
     for code in _deviations(document) - _codes():
         yield f"deviation {code}: no relaxation is called so"
     for index, call in enumerate(play.calls):
-        yield from (f"call {index}: {line}" for line in complaints("call", call.neutral))
+        yield from (f"call {index}: {line}" for line in schema_violations("call", call.neutral))
         yield from (f"call {index}: {line}" for line in _contradictions(call))
     count = play.requests["count"]
     if "count" not in document.get("requests", {}) and any(map(_retries, play.calls)):
