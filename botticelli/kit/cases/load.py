@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.case import Call, Case
 from botticelli.kit.cases.script import compile_exchange
 from botticelli.kit.cases.variables import VARIABLE
 from botticelli.kit.errors import CaseError
 from botticelli.kit.schemas import data_root, schema_violations
-from botticelli.kit.values import Document, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import DEEPEST, as_object, is_array, is_object, too_deep
 from botticelli.kit.judge.mismatch import Difference, part, show, within
-from botticelli.kit.values import DEEPEST, as_object, is_array, is_object, too_deep
 
 if TYPE_CHECKING:
     from botticelli.kit.server.recording import RecordedRequest, Recording
