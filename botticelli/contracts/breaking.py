@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botticelli.contracts.jsonvalue import excerpt, is_array, is_object
+from botticelli.contracts.jsonvalue import escape_token, excerpt, is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.contracts.schemas import SchemaSet
 
@@ -248,4 +248,4 @@ def _was_is(before: Any, after: Any) -> str:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    return escape_token(name)

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botticelli.contracts.jsonvalue import Token, is_array, is_object
+from botticelli.contracts.jsonvalue import Token, is_array, is_object, unescape_token
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -66,7 +66,7 @@ def _followed(instance: Any, pointer: str) -> tuple[_Place, Any]:
     """The place that a pointer leads to, and what stands there."""
     place: list[Token] = []
     for step in pointer.split("/")[1:]:
-        token: Any = step.replace("~1", "/").replace("~0", "~")
+        token: Any = unescape_token(step)
         if is_array(instance):
             token = int(token)
         place.append(token)

@@ -10,7 +10,7 @@ argument, so that it need not be imported.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botticelli.contracts.jsonvalue import Token, excerpt, is_array, kind_of, place, resolve
+from botticelli.contracts.jsonvalue import Token, excerpt, is_array, kind_of, resolve, sort_key
 from botticelli.contracts.locating import located
 from botticelli.contracts.violations import Violation
 
@@ -71,7 +71,7 @@ class Rules:
 
 def _order(found: _Located) -> tuple[Any, ...]:
     tokens, violation = found
-    return (place(tokens), violation.keyword, violation.schema_pointer)
+    return (sort_key(tokens), violation.keyword, violation.schema_pointer)
 
 
 def _locate(tokens: Sequence[Token], rule: str, keyword: str, message: str) -> _Located:

@@ -13,7 +13,7 @@ import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botticelli.contracts import ContractDataError, SchemaSet
-from botticelli.contracts.jsonvalue import is_object, resolve
+from botticelli.contracts.jsonvalue import escape_token, is_object, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +67,7 @@ class Part(NamedTuple):
         """What stands in this schema, some steps down."""
         pointer, schema = self.pointer, self.schema
         for step in steps:
-            pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+            pointer += "/" + escape_token(step)
             schema = schema[step]
         return Part(self.contract, pointer, schema)
 

@@ -6,13 +6,13 @@ import functools
 from typing import TYPE_CHECKING
 
 from botticelli import contracts
-from botticelli.kit.values import encodable
+from botticelli.contracts.jsonvalue import encodable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def complaints(name: str, instance: object) -> list[str]:
+def schema_violations(name: str, instance: object) -> list[str]:
     """Return one line per violation of ``contracts/kit/{name}.schema.json``, with its path.
 
     Raises:
@@ -24,7 +24,7 @@ def complaints(name: str, instance: object) -> list[str]:
 
 @functools.cache
 def capabilities() -> frozenset[str]:
-    """Return the words that a door may claim: the operations, and what cases ask for besides.
+    """Return the words that an adapter may claim: the operations, and what cases ask for besides.
 
     Raises:
         ContractError: The contracts cannot be read.

@@ -117,9 +117,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("document", "told"), BAD)
 def test_what_is_wrong_with_a_case_is_told(tmp_path: Path, document: dict[str, Any], told: str) -> None:
     path = write(tmp_path, document)
-    complaints = list(check_folder(tmp_path))
-    assert any(told in line for line in complaints), complaints
-    assert all(line.startswith(f"{path}: ") for line in complaints)
+    schema_violations = list(check_folder(tmp_path))
+    assert any(told in line for line in schema_violations), schema_violations
+    assert all(line.startswith(f"{path}: ") for line in schema_violations)
     with pytest.raises(CaseError):
         read_file(path)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from botticelli.kit.cases.case import Case
-from botticelli.kit.judge.verdict import Crash, Fault, Hang, Told, Verdict, judge
-from botticelli.kit.server.recording import Request, Seen, SeenRequest
+from botticelli.kit.judge.verdict import Crash, Fault, Hang, Outcome, Verdict, judge
+from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
-NOTHING = Seen((), 0, ())
+NOTHING = Recording((), 0, ())
 
 
 def case(*calls: dict[str, Any], **members: Any) -> Case:
@@ -21,9 +21,9 @@ def case(*calls: dict[str, Any], **members: Any) -> Case:
 
 def verdict(
     expect: list[dict[str, Any]],
-    *told: Told,
+    *told: Outcome,
     operation: str = "generate",
-    seen: Seen = NOTHING,
+    seen: Recording = NOTHING,
     claims: frozenset[str] = frozenset(),
     **members: Any,
 ) -> Verdict:
@@ -53,7 +53,7 @@ LOST: list[dict[str, Any]] = [{"error": {"kind": ["server"], "partial": {"text":
 KEY = case({"operation": "generate", "expect": ERROR}).render(seed=0, port=1).key
 
 
-FAULTS: list[tuple[list[dict[str, Any]], Told, Fault | None]] = [
+FAULTS: list[tuple[list[dict[str, Any]], Outcome, Fault | None]] = [
     (ANSWER, answer(), None),
     (ANSWER, answer("Ho"), Fault.SILENT),
     (ANSWER, {"models": []}, Fault.SILENT),
@@ -94,11 +94,11 @@ FAULTS: list[tuple[list[dict[str, Any]], Told, Fault | None]] = [
 
 
 @pytest.mark.parametrize(("expect", "told", "fault"), FAULTS)
-def test_faults(expect: list[dict[str, Any]], told: Told, fault: Fault | None) -> None:
+def test_faults(expect: list[dict[str, Any]], told: Outcome, fault: Fault | None) -> None:
     found = verdict(expect, told)
     assert found.fault is fault
     assert found.passed is (fault is None)
-    assert bool(found.mismatches) is (fault is not None)
+    assert bool(found.differences) is (fault is not None)
 
 
 def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
@@ -110,8 +110,8 @@ def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
     ]
     assert verdict(expect, answer("Hu")).passed
     assert verdict(expect, error()).passed
-    [mismatch] = verdict(expect, answer("Hi")).mismatches
-    assert (mismatch.path, mismatch.expected, mismatch.got) == (
+    [difference] = verdict(expect, answer("Hi")).differences
+    assert (difference.path, difference.expected, difference.got) == (
         "/response/choices/0/text",
         '"Hu"',
         '"Hi"',
@@ -144,7 +144,7 @@ def test_faults_are_ordered_by_gravity_and_the_gravest_is_named() -> None:
     ]
     found = verdict(ANSWER, error(), answer("Ho"), error())
     assert found.fault is Fault.SILENT
-    assert [m.path for m in found.mismatches] == [
+    assert [m.path for m in found.differences] == [
         "/calls/0",
         "/calls/1/response/choices/0/text",
         "/calls/2",
@@ -153,7 +153,7 @@ def test_faults_are_ordered_by_gravity_and_the_gravest_is_named() -> None:
 
 def test_the_nearest_outcome_is_of_the_kind_that_came_however_far() -> None:
     expect = [*ERROR, {"response": {"text": "Ho", "id": "i", "inference_provider": "p"}}]
-    assert [m.path for m in verdict(expect, answer()).mismatches] == [
+    assert [m.path for m in verdict(expect, answer()).differences] == [
         "/response/choices/0/text",
         "/response/id",
         "/response/inference_provider",
@@ -167,9 +167,9 @@ def test_deviations_count_when_they_are_claimed() -> None:
     assert verdict(expect, answer(), claims=claims).fault is Fault.DETAIL
 
 
-def requests(count: int) -> Seen:
+def requests(count: int) -> Recording:
     request = Request("POST", "/v1/chat/completions", (), b"{}")
-    return Seen(tuple(SeenRequest(request, number, None) for number in range(count)), count, ())
+    return Recording(tuple(RecordedRequest(request, number, None) for number in range(count)), count, ())
 
 
 EXCHANGE: dict[str, Any] = {"exchanges": [{"end": "cut"}]}
@@ -178,7 +178,7 @@ EXCHANGE: dict[str, Any] = {"exchanges": [{"end": "cut"}]}
 def test_what_the_server_saw_is_judged() -> None:
     assert verdict(ANSWER, answer(), requests={"count": 0}).passed
     assert verdict(ERROR, error(), requests={"count": 1}).fault is Fault.REQUEST
-    unreadable = Seen((), 1, ("?",))
+    unreadable = Recording((), 1, ("?",))
     assert verdict(ERROR, error(), seen=unreadable).fault is Fault.REQUEST
     assert verdict(ANSWER, answer(), seen=unreadable).fault is Fault.SILENT
 
@@ -187,7 +187,7 @@ def test_what_the_server_saw_is_judged() -> None:
 def test_for_an_answer_one_request_is_made(made: int, fault: Fault | None) -> None:
     found = verdict(ANSWER, answer(), seen=requests(made), **EXCHANGE)
     assert found.fault is fault
-    assert [m.path for m in found.mismatches] == ([] if fault is None else ["/requests/count"])
+    assert [m.path for m in found.differences] == ([] if fault is None else ["/requests/count"])
 
 
 @pytest.mark.parametrize(("made", "fault"), [(0, Fault.REQUEST), (1, None), (2, Fault.REQUEST)])
@@ -220,14 +220,14 @@ def test_who_cannot_make_the_call_makes_no_request() -> None:
 
 
 @pytest.mark.parametrize("told", [Hang(1), Crash("x")])
-def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(told: Told) -> None:
+def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(told: Outcome) -> None:
     found = verdict(ANSWER, told, requests={"count": 1})
-    assert len(found.mismatches) == 1
+    assert len(found.differences) == 1
 
 
 def test_the_key_is_never_shown() -> None:
     request = Request("GET", "/", (("Authorization", f"Basic {KEY}"),), b"")
-    seen = Seen((SeenRequest(request, 0, None),), 1, ())
+    seen = Recording((RecordedRequest(request, 0, None),), 1, ())
     rule = {"all": {"headers": {"Authorization": "Bearer {{key}}"}}}
     for found in (
         verdict(ERROR, error(message=f"key {KEY}")),
@@ -235,14 +235,14 @@ def test_the_key_is_never_shown() -> None:
         verdict(ANSWER, Crash(f"ValueError: {KEY}")),
         verdict(ANSWER, answer(), seen=seen, requests=rule),
     ):
-        assert found.mismatches
+        assert found.differences
         assert KEY not in repr(found)
         assert "[key]" in repr(found)
 
 
 def test_what_a_driver_died_of_can_be_printed() -> None:
-    [mismatch] = verdict(ANSWER, Crash("one\n\ud83d\x1b[31m")).mismatches
-    assert mismatch.got == "one\n\\ud83d\\x1b[31m"
+    [difference] = verdict(ANSWER, Crash("one\n\ud83d\x1b[31m")).differences
+    assert difference.got == "one\n\\ud83d\\x1b[31m"
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -258,7 +258,7 @@ def test_an_outcome_that_is_too_deep_is_invalid_and_ends_nothing() -> None:
     for endless in (deep(200), deep(100_000), itself):
         found = verdict(ANSWER, endless)
         assert found.fault is Fault.INVALID
-        assert found.mismatches[0].got == "more than 100 levels deep"
+        assert found.differences[0].got == "more than 100 levels deep"
 
 
 def test_a_stream_is_told_whole() -> None:
@@ -275,7 +275,7 @@ def test_a_stream_is_told_whole() -> None:
 
 def test_a_law_that_is_broken_is_silent() -> None:
     found = verdict(ANSWER, answer(chunks=["H"], final_chunks=1), operation="stream")
-    assert (found.fault, [m.path for m in found.mismatches]) == (Fault.SILENT, ["/response/chunks"])
+    assert (found.fault, [m.path for m in found.differences]) == (Fault.SILENT, ["/response/chunks"])
 
 
 @pytest.mark.parametrize("sent", [True, False])
@@ -307,7 +307,7 @@ def test_a_usage_is_the_servers_or_none(*, sent: bool) -> None:
 def test_the_key_leaks_wherever_it_stands(got: dict[str, Any]) -> None:
     expect: list[dict[str, Any]] = [*ANSWER, *LOST, {"models": []}, {"cancelled": {}}]
     found = verdict(expect, got)
-    assert [m for m in found.mismatches if m.expected == "no API key in it"]
+    assert [m for m in found.differences if m.expected == "no API key in it"]
     assert KEY not in repr(found)
 
 
@@ -329,4 +329,4 @@ def test_a_leak_is_a_fault_of_its_own() -> None:
 def test_a_lone_surrogate_in_an_outcome_is_judged_not_stumbled_over() -> None:
     found = verdict(ANSWER, answer("Hi\ud83d"))
     assert found.fault is Fault.SILENT
-    assert "\\ud83d" in found.mismatches[0].got
+    assert "\\ud83d" in found.differences[0].got

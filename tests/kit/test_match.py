@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from botticelli.kit.judge.compare import outcome
 
 if TYPE_CHECKING:
-    from botticelli.kit.judge.mismatch import Mismatch
+    from botticelli.kit.judge.mismatch import Difference
 
 CHOICE: dict[str, Any] = {
     "index": 0,
@@ -48,12 +48,12 @@ def answer(**changes: Any) -> dict[str, Any]:
 ACCOUNTS = frozenset({"deviations", "attempts", "phase"})
 
 
-def found(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False) -> list[Mismatch]:
+def found(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False) -> list[Difference]:
     return list(outcome(expected, got, claims=ACCOUNTS if strict else frozenset()))
 
 
 def paths(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False) -> list[str]:
-    return [mismatch.path for mismatch in found(expected, got, strict=strict)]
+    return [difference.path for difference in found(expected, got, strict=strict)]
 
 
 RESPONSES: list[tuple[dict[str, Any], str | None]] = [
@@ -141,8 +141,8 @@ def test_what_is_not_mentioned_must_not_be_said(ghost: dict[str, Any], path: str
     ids=["none", "two", "another"],
 )
 def test_one_choice_with_index_0_is_wanted_where_none_is_mentioned(choices: list[dict[str, Any]]) -> None:
-    [mismatch] = found({"response": {"text": "Hi"}}, answer(choices=choices))
-    assert mismatch.path in ("/response/choices", "/response/choices/0/index")
+    [difference] = found({"response": {"text": "Hi"}}, answer(choices=choices))
+    assert difference.path in ("/response/choices", "/response/choices/0/index")
 
 
 def test_deviations_of_a_driver_that_keeps_no_account_count_only_if_it_claims_to() -> None:
@@ -306,8 +306,10 @@ def test_nothing_delivered_means_nothing_anywhere(mentioned: dict[str, Any]) -> 
     empty = {**CHOICE, "text": ""}
     assert paths(wanted, lost(answer(choices=[empty])["response"])) == []
     assert paths(wanted, lost(None, "H")) == ["/error/partial"]
-    for said in ({"text": "Hi"}, {"reasoning": "x"}, {"refusal": "x"}, {"tool_calls": CALLS}):
-        assert paths(wanted, failed(partial=answer(choices=[empty | said])["response"])) == ["/error/partial"]
+    for extra in ({"text": "Hi"}, {"reasoning": "x"}, {"refusal": "x"}, {"tool_calls": CALLS}):
+        assert paths(wanted, failed(partial=answer(choices=[empty | extra])["response"])) == [
+            "/error/partial"
+        ]
 
 
 def test_texts_before_an_error_are_delivered_apart() -> None:
@@ -319,15 +321,15 @@ def test_texts_before_an_error_are_delivered_apart() -> None:
 
 
 def test_another_kind_of_outcome_is_told_as_a_whole() -> None:
-    [mismatch] = found({"error": {"kind": ["server"]}}, answer())
-    assert (mismatch.path, mismatch.expected) == ("", "error")
-    assert mismatch.got.startswith('response with {"index": 0, "text": "Hi"')
-    [mismatch] = found({"response": {}}, failed())
-    assert mismatch.got.startswith('error {"kind": "rate_limit"')
-    [mismatch] = found({"response": {}}, {"cancelled": True})
-    assert mismatch.got == "cancelled"
-    [mismatch] = found({"cancelled": {}}, answer(choices=[]))
-    assert mismatch.got == "response with no choice"
+    [difference] = found({"error": {"kind": ["server"]}}, answer())
+    assert (difference.path, difference.expected) == ("", "error")
+    assert difference.got.startswith('response with {"index": 0, "text": "Hi"')
+    [difference] = found({"response": {}}, failed())
+    assert difference.got.startswith('error {"kind": "rate_limit"')
+    [difference] = found({"response": {}}, {"cancelled": True})
+    assert difference.got == "cancelled"
+    [difference] = found({"cancelled": {}}, answer(choices=[]))
+    assert difference.got == "response with no choice"
 
 
 def test_models_and_cancellation() -> None:

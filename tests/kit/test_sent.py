@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from botticelli.kit.judge.sent import sent
-from botticelli.kit.server.recording import Request, Seen, SeenRequest
+from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
 HEADERS = (("Authorization", "Bearer k"), ("Accept", "a"), ("accept", "b"))
 BODY = '{"model":"m","messages":[{"role":"user","content":"é"}],"n":0}'.encode()
 
 
-def request(body: bytes = BODY, **circumstances: Any) -> SeenRequest:
+def request(body: bytes = BODY, **circumstances: Any) -> RecordedRequest:
     told: dict[str, Any] = {"connection": 0, "delay": None, **circumstances}
-    return SeenRequest(Request("POST", "/v1/x?a=b", HEADERS, body), **told)
+    return RecordedRequest(Request("POST", "/v1/x?a=b", HEADERS, body), **told)
 
 
-def paths(wanted: dict[str, Any], *requests: SeenRequest, connections: int = 1) -> list[str]:
-    seen = Seen(requests, connections, ())
-    return [mismatch.path for mismatch in sent(wanted, seen)]
+def paths(wanted: dict[str, Any], *requests: RecordedRequest, connections: int = 1) -> list[str]:
+    seen = Recording(requests, connections, ())
+    return [difference.path for difference in sent(wanted, seen)]
 
 
 @pytest.mark.parametrize(
@@ -116,5 +116,5 @@ def test_delays_and_departures() -> None:
 
 
 def test_trouble_is_told_whatever_is_asked() -> None:
-    [mismatch] = sent({}, Seen((), 1, ("not a request line: b'x'",)))
-    assert mismatch.got == "not a request line: b'x'"
+    [difference] = sent({}, Recording((), 1, ("not a request line: b'x'",)))
+    assert difference.got == "not a request line: b'x'"

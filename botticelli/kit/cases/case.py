@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.formats import ANY, FORMATS, OPENAI, Context, Format
 from botticelli.kit.cases.script import VARIABLE, Variables, compile_exchange, may_hold_usage
 from botticelli.kit.errors import CaseError
-from botticelli.kit.schemas import complaints, data_root
-from botticelli.kit.values import Document, is_array, is_object
+from botticelli.kit.schemas import data_root, schema_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -347,7 +347,7 @@ def _read(path: Path, formats: Mapping[str, Format]) -> tuple[Document, list[str
         document = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except (OSError, ValueError) as error:
         return {}, [f"cannot be read: {error}"]
-    found = complaints("case", document)
+    found = schema_violations("case", document)
     if found:
         return document if is_object(document) else {}, found
     found = [*_misplaced(document, path, formats)]
@@ -401,7 +401,7 @@ def _unplayable(case: Case) -> Iterator[str]:
         except (CaseError, ValueError) as error:
             yield f"/exchanges/{index}: {error}"
     for index, call in enumerate(run.calls):
-        yield from (f"call {index}: {line}" for line in complaints("call", call.neutral))
+        yield from (f"call {index}: {line}" for line in schema_violations("call", call.neutral))
         yield from (f"call {index}: {line}" for line in _contradictions(call))
     count = run.requests["count"]
     if "count" not in case.document.get("requests", {}) and any(map(_retries, run.calls)):

@@ -18,6 +18,7 @@ from email.utils import format_datetime
 from http.client import responses as REASONS  # noqa: N812 -- a table, and a constant at that
 from typing import Any, Literal, TypeAlias
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.cases.formats import (
     Answer,
     Chunk,
@@ -30,7 +31,6 @@ from botticelli.kit.cases.formats import (
     utf8,
 )
 from botticelli.kit.errors import CaseError
-from botticelli.kit.values import is_array, is_object
 
 __all__ = [
     "VARIABLE",

@@ -1,7 +1,7 @@
 """An outcome against what a case expects of it: every difference with its path.
 
 Pure. The matchers' meaning is written in contracts/kit/case.schema.json; here it is done, on raw
-JSON. A function of this module yields :class:`Mismatch` and yields nothing when all is well.
+JSON. A function of this module yields :class:`Difference` and yields nothing when all is well.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from botticelli.kit.judge.mismatch import Mismatch, part, same, show, text, within
-from botticelli.kit.values import equal
+from botticelli.contracts.jsonvalue import equal
+from botticelli.kit.judge.mismatch import Difference, part, same, show, text, within
 
 Object = Mapping[str, Any]
 
 
-def outcome(expected: Object, got: Object, *, claims: frozenset[str]) -> Iterator[Mismatch]:
+def outcome(expected: Object, got: Object, *, claims: frozenset[str]) -> Iterator[Difference]:
     """Compare an outcome with one of the outcomes that are right.
 
     Args:
         expected: One member, as in a case's ``expect``.
         got: The outcome, valid by its schema.
-        claims: What the door says that the driver can do.
+        claims: What the adapter says that the driver can do.
     """
     kind = next(iter(expected))
     if kind not in got:
-        yield Mismatch("", kind, _told(got))
+        yield Difference("", kind, _told(got))
         return
     wanted = expected[kind]
     strict = "deviations" in claims
@@ -52,12 +52,12 @@ def _told(got: Object) -> str:
     return "cancelled"
 
 
-def _at_least(wanted: Object, chunks: Sequence[str], path: str) -> Iterator[Mismatch]:
+def _at_least(wanted: Object, chunks: Sequence[str], path: str) -> Iterator[Difference]:
     if len(chunks) < wanted.get("min_chunks", 0):
-        yield Mismatch(path, f"at least {wanted['min_chunks']} texts", f"{len(chunks)}")
+        yield Difference(path, f"at least {wanted['min_chunks']} texts", f"{len(chunks)}")
 
 
-def response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterator[Mismatch]:
+def response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterator[Difference]:
     """Compare a response, or a partial one, with what is wanted of it."""
     # Without choices, what is said is said of the only one there may be.
     choices = wanted.get("choices", [{**wanted, "index": 0}])
@@ -74,23 +74,23 @@ def response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterato
         yield from _deviations(wanted["deviations"], account or [], f"{path}/deviations")
 
 
-def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Mismatch]:
+def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
     if not wanted and got:
-        yield Mismatch(path, "none", show(got))
+        yield Difference(path, "none", show(got))
     for code in wanted:
         if code not in got:
-            yield Mismatch(path, f"{code} among them", show(got))
+            yield Difference(path, f"{code} among them", show(got))
 
 
-def _choices(wanted: list[Object], got: list[Object], path: str) -> Iterator[Mismatch]:
+def _choices(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
     if len(wanted) != len(got):
-        yield Mismatch(path, f"{len(wanted)} choices", show(got))
+        yield Difference(path, f"{len(wanted)} choices", show(got))
         return
     for position, (one, other) in enumerate(zip(wanted, got, strict=True)):
         yield from _choice(one, other, f"{path}/{position}")
 
 
-def _choice(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
+def _choice(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
     for name in ("text", "reasoning", "refusal"):
         # Null and "" say the same of a message's content, and so does a case that says nothing.
         yield from text(wanted.get(name, ""), got.get(name) or "", f"{path}/{name}")
@@ -101,7 +101,7 @@ def _choice(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
         yield from part(wanted["logprobs"], got.get("logprobs"), f"{path}/logprobs")
     calls, told = wanted.get("tool_calls", []), got.get("tool_calls", [])
     if len(calls) != len(told):
-        yield Mismatch(f"{path}/tool_calls", f"{len(calls)} tool calls", show(told))
+        yield Difference(f"{path}/tool_calls", f"{len(calls)} tool calls", show(told))
     elif "tool_calls_in_any_order" in wanted:
         yield from _in_any_order(calls, told, f"{path}/tool_calls")
     else:
@@ -109,7 +109,7 @@ def _choice(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
             yield from _tool_call(one, other, f"{path}/tool_calls/{position}")
 
 
-def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterator[Mismatch]:
+def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
     """Pair every call with one of its own (Kuhn's augmenting paths: the first fit may be another's)."""
     fits = [[n for n, other in enumerate(got) if not any(_tool_call(one, other, ""))] for one in wanted]
     taken: dict[int, int] = {}
@@ -125,14 +125,14 @@ def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterato
 
     for number, one in enumerate(wanted):
         if not seat(number, set()):
-            yield Mismatch(path, f"{show(one)} among them", show(got))
+            yield Difference(path, f"{show(one)} among them", show(got))
             return
 
 
-def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
+def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
     if isinstance(wanted.get("id"), dict):
         if not got["id"]:
-            yield Mismatch(f"{path}/id", "an id", show(got["id"]))
+            yield Difference(f"{path}/id", "an id", show(got["id"]))
     elif "id" in wanted:
         yield from same(wanted["id"], got["id"], f"{path}/id")
     if "type" in wanted:
@@ -143,20 +143,20 @@ def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
         yield from _arguments(wanted["arguments"], got["arguments"] or "", f"{path}/arguments")
 
 
-def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Mismatch]:
+def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Difference]:
     if isinstance(wanted, str) or "json" not in wanted:
         yield from text(wanted, got, path)
         return
     try:
         value = json.loads(got)
     except (ValueError, RecursionError):
-        yield Mismatch(path, f"the text of {show(wanted['json'])}", show(got))
+        yield Difference(path, f"the text of {show(wanted['json'])}", show(got))
         return
     if not equal(wanted["json"], value):
-        yield Mismatch(path, f"the text of {show(wanted['json'])}", show(got))
+        yield Difference(path, f"the text of {show(wanted['json'])}", show(got))
 
 
-def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Mismatch]:
+def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Difference]:
     if wanted is None or got is None:
         yield from same(wanted, got, path)
         return
@@ -164,11 +164,11 @@ def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Mis
         yield from same(count, got.get(name), f"{path}/{name}")
 
 
-def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Mismatch]:
+def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Difference]:
     got, path = whole["error"], "/error"
     strict = "deviations" in claims
     if got["kind"] not in wanted["kind"]:
-        yield Mismatch(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
+        yield Difference(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
     for name in ("status", "code", "cause_kind"):
         if name in wanted:
             yield from same(wanted[name], got.get(name), f"{path}/{name}")
@@ -186,41 +186,41 @@ def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Mi
     )
 
 
-def _message(wanted: Object, got: str, path: str) -> Iterator[Mismatch]:
+def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
     for piece in wanted.get("message_contains", ()):
         if piece not in got:
-            yield Mismatch(path, f"{show(piece)} in it", show(got))
+            yield Difference(path, f"{show(piece)} in it", show(got))
     for piece in wanted.get("message_lacks", ()):
         if piece in got:
-            yield Mismatch(path, f"no {show(piece)} in it", show(got))
+            yield Difference(path, f"no {show(piece)} in it", show(got))
     if len(got) > wanted.get("message_max", len(got)):
-        yield Mismatch(path, f"at most {wanted['message_max']} characters", f"{len(got)}")
+        yield Difference(path, f"at most {wanted['message_max']} characters", f"{len(got)}")
 
 
 def _partial(
     wanted: Object | None, got: Object | None, delivered: list[str], *, strict: bool
-) -> Iterator[Mismatch]:
+) -> Iterator[Difference]:
     path = "/error/partial"
     if wanted is None:
         if delivered or (got and any(map(_says_something, got["choices"]))):
-            yield Mismatch(path, "nothing delivered", show(got or delivered))
+            yield Difference(path, "nothing delivered", show(got or delivered))
     elif got is not None:
         yield from response(wanted, got, path, strict=strict)
     elif set(wanted) == {"text"}:
         # No partial answer on the error, but the user had the text in hand: nothing is lost.
         yield from text(wanted["text"], "".join(delivered), "/partial_chunks")
     else:
-        yield Mismatch(path, show(wanted), "null")
+        yield Difference(path, show(wanted), "null")
 
 
 def _says_something(choice: Object) -> bool:
     return any(choice.get(name) for name in ("text", "reasoning", "refusal", "tool_calls"))
 
 
-def _seconds(wanted: float | Object | None, got: float | None, path: str) -> Iterator[Mismatch]:
+def _seconds(wanted: float | Object | None, got: float | None, path: str) -> Iterator[Difference]:
     if wanted is None or got is None:
         yield from same(wanted, got, path)
     elif isinstance(wanted, Mapping):
         yield from within(wanted, got, path, "s")
     elif abs(wanted - got) > 0.01:
-        yield Mismatch(path, f"{wanted} s", f"{got} s")
+        yield Difference(path, f"{wanted} s", f"{got} s")

@@ -9,19 +9,19 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.judge.mismatch import Mismatch, part, show, within
-from botticelli.kit.values import DEEPEST, as_object, is_array, is_object, too_deep
+from botticelli.contracts.jsonvalue import DEEPEST, as_object, is_array, is_object, too_deep
+from botticelli.kit.judge.mismatch import Difference, part, show, within
 
 if TYPE_CHECKING:
-    from botticelli.kit.server.recording import Seen, SeenRequest
+    from botticelli.kit.server.recording import RecordedRequest, Recording
 
 Object = Mapping[str, Any]
 
 
-def sent(wanted: Object, seen: Seen) -> Iterator[Mismatch]:
-    """Compare all that a stage saw with a case's ``requests``."""
-    for trouble in seen.trouble:
-        yield Mismatch("/requests", "a request that can be answered", trouble)
+def sent(wanted: Object, seen: Recording) -> Iterator[Difference]:
+    """Compare all that a listener saw with a case's ``requests``."""
+    for trouble in seen.protocol_errors:
+        yield Difference("/requests", "a request that can be answered", trouble)
     yield from _count(wanted.get("count"), len(seen.requests), "/requests/count")
     yield from _count(wanted.get("connections"), seen.connections, "/requests/connections")
     for number, request in enumerate(seen.requests):
@@ -32,10 +32,10 @@ def sent(wanted: Object, seen: Seen) -> Iterator[Mismatch]:
             yield from _request(each[number], request, seen, path)
     if "count" not in wanted:
         for number in range(len(seen.requests), len(wanted.get("each", []))):
-            yield Mismatch(f"/requests/{number}", "a request", "none")
+            yield Difference(f"/requests/{number}", "a request", "none")
 
 
-def unnoticed(wanted: Object, answers: int, seen: Seen) -> bool:
+def undetected(wanted: Object, answers: int, seen: Recording) -> bool:
     """Tell whether nobody would know that the requests were not those that were due.
 
     So it is when an answer was given for which nothing was asked, or one that was asked for, and
@@ -51,47 +51,47 @@ def unnoticed(wanted: Object, answers: int, seen: Seen) -> bool:
     return answers > len(seen.requests) or (answers > 0 and len(seen.requests) > most)
 
 
-def _count(wanted: int | Object | None, got: int, path: str) -> Iterator[Mismatch]:
+def _count(wanted: int | Object | None, got: int, path: str) -> Iterator[Difference]:
     if isinstance(wanted, Mapping):
         yield from within(wanted, got, path)
     elif wanted is not None and wanted != got:
-        yield Mismatch(path, str(wanted), str(got))
+        yield Difference(path, str(wanted), str(got))
 
 
-def _request(wanted: Object, got: SeenRequest, seen: Seen, path: str) -> Iterator[Mismatch]:
+def _request(wanted: Object, got: RecordedRequest, seen: Recording, path: str) -> Iterator[Difference]:
     request = got.request
     for name, value in (("method", request.method), ("path", request.path)):
         if name in wanted and wanted[name] != value:
-            yield Mismatch(f"{path}/{name}", wanted[name], value)
+            yield Difference(f"{path}/{name}", wanted[name], value)
     for name, rule in wanted.get("headers", {}).items():
         yield from _header(rule, request.header(name), f"{path}/headers/{name}")
     yield from _body(wanted, request.body, f"{path}/body")
     if "body_matches" in wanted and request.body != seen.requests[0].request.body:
-        yield Mismatch(f"{path}/body", "the bytes of the first request", _shown(request.body))
+        yield Difference(f"{path}/body", "the bytes of the first request", _shown(request.body))
     if "delay" in wanted:
         if got.delay is None:
-            yield Mismatch(f"{path}/delay", "an answer before it", "none")
+            yield Difference(f"{path}/delay", "an answer before it", "none")
         else:
             yield from within(wanted["delay"], got.delay, f"{path}/delay", "s")
     if "client_left" in wanted and wanted["client_left"] != got.client_left:
         words = {True: "closed before the answer's end", False: "left open"}
         path = f"{path}/connection"
-        yield Mismatch(path, words[wanted["client_left"]], words[got.client_left])
+        yield Difference(path, words[wanted["client_left"]], words[got.client_left])
 
 
-def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[Mismatch]:
+def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[Difference]:
     told = "not there" if got is None else show(got)
     match rule:
         case True if got is None:
-            yield Mismatch(path, "there", told)
+            yield Difference(path, "there", told)
         case False if got is not None:
-            yield Mismatch(path, "not there", told)
+            yield Difference(path, "not there", told)
         case str() if got != rule:
-            yield Mismatch(path, show(rule), told)
+            yield Difference(path, show(rule), told)
         case {"contains": str(text)} if text not in (got or ""):
-            yield Mismatch(path, f"{show(text)} in it", told)
+            yield Difference(path, f"{show(text)} in it", told)
         case {"lacks": str(text)} if text in (got or ""):
-            yield Mismatch(path, f"no {show(text)} in it", told)
+            yield Difference(path, f"no {show(text)} in it", told)
         case _:
             pass
 
@@ -99,30 +99,30 @@ def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[M
 _JSON_RULES = ("body", "body_keys", "body_first_key", "body_absent")
 
 
-def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Mismatch]:
+def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
     for text in wanted.get("raw_contains", ()):
         if text.encode() not in raw:
-            yield Mismatch(path, f"{show(text)} in it", _shown(raw))
+            yield Difference(path, f"{show(text)} in it", _shown(raw))
     for text in wanted.get("raw_lacks", ()):
         if text.encode() in raw:
-            yield Mismatch(path, f"no {show(text)} in it", _shown(raw))
+            yield Difference(path, f"no {show(text)} in it", _shown(raw))
     if not any(rule in wanted for rule in _JSON_RULES):
         return
     body, trouble = _parsed(raw)
     if trouble:
-        yield Mismatch(path, "JSON", f"{_shown(raw)} ({trouble})")
+        yield Difference(path, "JSON", f"{_shown(raw)} ({trouble})")
         return
     if "body" in wanted:
         yield from part(wanted["body"], body, path)
     keys = list(as_object(body))
     if "body_keys" in wanted and set(keys) != set(wanted["body_keys"]):
-        yield Mismatch(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))
+        yield Difference(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))
     if "body_first_key" in wanted and keys[:1] != [wanted["body_first_key"]]:
-        yield Mismatch(path, f"{wanted['body_first_key']} first", ", ".join(keys))
+        yield Difference(path, f"{wanted['body_first_key']} first", ", ".join(keys))
     for pointer in wanted.get("body_absent", ()):
         present, value = _at(body, pointer)
         if present:
-            yield Mismatch(path + pointer, "nothing", show(value))
+            yield Difference(path + pointer, "nothing", show(value))
 
 
 def _parsed(raw: bytes) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""The verdict: a case, what came through the door, and what the server saw.
+"""The verdict: a case, what came through the adapter, and what the server saw.
 
 Pure: raw JSON in, a verdict out; no driver's types, no socket, no clock.
 """
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from botticelli.contracts.jsonvalue import DEEPEST, too_deep
 from botticelli.kit.judge import laws
 from botticelli.kit.judge.compare import outcome
-from botticelli.kit.judge.mismatch import Mismatch, visible
-from botticelli.kit.judge.sent import sent, unnoticed
-from botticelli.kit.schemas import complaints
-from botticelli.kit.values import DEEPEST, too_deep
+from botticelli.kit.judge.mismatch import Difference, visible
+from botticelli.kit.judge.sent import sent, undetected
+from botticelli.kit.schemas import schema_violations
 
 if TYPE_CHECKING:
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.cases.case import Call, CaseRun
-    from botticelli.kit.server.recording import Seen
-    from botticelli.kit.values import Document
+    from botticelli.kit.server.recording import Recording
 
 Object = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ class Hang:
     seconds: float
 
 
-Told: TypeAlias = "Object | Crash | Hang"
+Outcome: TypeAlias = "Object | Crash | Hang"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class Verdict:
 
     Attributes:
         fault: The gravest fault; None when the driver did right.
-        mismatches: Every difference found, those of the first call first.
+        differences: Every difference found, those of the first call first.
         remarks: What is right but could be better.
     """
 
     fault: Fault | None
-    mismatches: tuple[Mismatch, ...] = ()
+    differences: tuple[Difference, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -99,23 +99,23 @@ class Verdict:
 @dataclass
 class _Findings:
     faults: list[Fault] = field(default_factory=list[Fault])
-    mismatches: list[Mismatch] = field(default_factory=list[Mismatch])
+    differences: list[Difference] = field(default_factory=list[Difference])
     remarks: list[str] = field(default_factory=list[str])
 
-    def add(self, fault: Fault, *found: Mismatch) -> None:
+    def add(self, fault: Fault, *found: Difference) -> None:
         if found:
             self.faults.append(fault)
-            self.mismatches += found
+            self.differences += found
 
 
-def judge(play: CaseRun, told: Sequence[Told], seen: Seen, claims: frozenset[str]) -> Verdict:
+def judge(play: CaseRun, told: Sequence[Outcome], seen: Recording, claims: frozenset[str]) -> Verdict:
     """Judge one play of a case.
 
     Args:
         play: The case as it was played.
         told: What came of its calls, in order; shorter when one hung or crashed.
         seen: What the server saw.
-        claims: What the door says that the driver can do.
+        claims: What the adapter says that the driver can do.
     """
     findings = _Findings()
     several = len(play.calls) > 1
@@ -124,36 +124,36 @@ def judge(play: CaseRun, told: Sequence[Told], seen: Seen, claims: frozenset[str
         _judge_call(findings, play, call, got, claims, place)
     if not {Fault.HANG, Fault.CRASH, Fault.UNSUPPORTED} & set(findings.faults):
         answers = sum("response" in got or "models" in got for got in told if isinstance(got, Mapping))
-        grave = unnoticed(play.requests, answers, seen)
+        grave = undetected(play.requests, answers, seen)
         findings.add(Fault.SILENT if grave else Fault.REQUEST, *sent(play.requests, seen))
     fault = min(findings.faults, key=lambda f: f.gravity, default=None)
-    hidden = tuple(_without_key(m, play.key) for m in findings.mismatches)
+    hidden = tuple(_without_key(m, play.key) for m in findings.differences)
     return Verdict(fault, hidden, tuple(findings.remarks))
 
 
-def _without_key(mismatch: Mismatch, key: str) -> Mismatch:
-    got = visible(mismatch.got)
-    texts = (mismatch.path, mismatch.expected, got)
-    return Mismatch(*(text.replace(key, "[key]") for text in texts))
+def _without_key(difference: Difference, key: str) -> Difference:
+    got = visible(difference.got)
+    texts = (difference.path, difference.expected, got)
+    return Difference(*(text.replace(key, "[key]") for text in texts))
 
 
 def _judge_call(
-    findings: _Findings, play: CaseRun, call: Call, got: Told, claims: frozenset[str], place: str
+    findings: _Findings, play: CaseRun, call: Call, got: Outcome, claims: frozenset[str], place: str
 ) -> None:
     if isinstance(got, Hang):
-        findings.add(Fault.HANG, Mismatch(place, "an outcome", f"nothing in {got.seconds:g} s"))
+        findings.add(Fault.HANG, Difference(place, "an outcome", f"nothing in {got.seconds:g} s"))
         return
     if isinstance(got, Crash):
-        findings.add(Fault.CRASH, Mismatch(place, "an outcome", got.message))
+        findings.add(Fault.CRASH, Difference(place, "an outcome", got.message))
         return
     answer, invalid = _valid(got)
     secrets = frozenset(filter(None, (play.key, call.neutral["api_key"])))
-    findings.add(Fault.LEAK, *_placed(laws.leaks(secrets, answer), place))
+    findings.add(Fault.LEAK, *_placed(laws.key_leaks(secrets, answer), place))
     if invalid:
         text = "; ".join(invalid[:5])
-        findings.add(Fault.INVALID, Mismatch(place, "an outcome that keeps its schema", text))
+        findings.add(Fault.INVALID, Difference(place, "an outcome that keeps its schema", text))
     elif "unsupported" in answer:
-        found = Mismatch(place, "what was claimed", answer["unsupported"])
+        found = Difference(place, "what was claimed", answer["unsupported"])
         findings.add(Fault.UNSUPPORTED, found)
     else:
         _judge_answer(findings, play, call, answer, claims, place)
@@ -168,7 +168,7 @@ def _valid(got: Object) -> tuple[Document, list[str]]:
         answer: Document = json.loads(json.dumps(got, allow_nan=False))
     except (TypeError, ValueError) as error:
         return {}, [f"not JSON: {error}"]
-    return answer, complaints("outcome", answer)
+    return answer, schema_violations("outcome", answer)
 
 
 def _judge_answer(
@@ -181,11 +181,11 @@ def _judge_answer(
     operation = call.neutral["operation"]
     broken = laws.answer(operation, got, usage_sent=play.usage_sent)
     findings.add(Fault.SILENT, *_placed(broken, place))
-    findings.add(Fault.INVALID, *_placed(laws.untold(operation, got), place))
+    findings.add(Fault.INVALID, *_placed(laws.missing_fields(operation, got), place))
 
 
-def _placed(found: Sequence[Mismatch] | Iterator[Mismatch], place: str) -> list[Mismatch]:
-    return [Mismatch(place + m.path, m.expected, m.got) for m in found]
+def _placed(found: Sequence[Difference] | Iterator[Difference], place: str) -> list[Difference]:
+    return [Difference(place + m.path, m.expected, m.got) for m in found]
 
 
 _SAID = ("/models", "/response/choices", "/response/usage")
@@ -193,15 +193,15 @@ _SAVED = ("/error/partial", "/partial_chunks")
 """An error that has lost what was delivered is no better than an answer that has."""
 
 
-def _fault(found: Sequence[Mismatch], got: Object) -> Fault:
+def _fault(found: Sequence[Difference], got: Object) -> Fault:
     if "error" in got:
         return Fault.SILENT if any(m.path.startswith(_SAVED) for m in found) else Fault.ERROR
     grave = any(not m.path or m.path.startswith(_SAID) for m in found)
     return Fault.SILENT if grave else Fault.DETAIL
 
 
-def _remarks(call: Call, found: Sequence[Sequence[Mismatch]], got: Object, place: str) -> Iterator[str]:
-    fits = next(n for n, mismatches in enumerate(found) if not mismatches)
+def _remarks(call: Call, found: Sequence[Sequence[Difference]], got: Object, place: str) -> Iterator[str]:
+    fits = next(n for n, differences in enumerate(found) if not differences)
     kinds = call.expect[fits].get("error", {}).get("kind", [])
     where = f"{place}: " if place else ""
     if kinds and got["error"]["kind"] != kinds[0]:

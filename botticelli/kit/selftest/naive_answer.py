@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.values import Document, as_object, as_objects, is_array, is_object
+from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ class Answer:
         return {"choices": choices, "usage": self.usage, "id": self.id, "model": self.model}
 
 
-class Reader:
+class AnswerReader:
     """Reads answers; its methods are the places where broken.py breaks it."""
 
     def parsed(self, text: bytes | str) -> Any:

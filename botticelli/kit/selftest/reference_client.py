@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from botticelli.kit.selftest.naive_answer import Answer, FailedError, LeftError, Reader
-from botticelli.kit.values import Document, as_object, as_objects, is_array, is_object
+from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
+from botticelli.kit.selftest.naive_answer import Answer, AnswerReader, FailedError, LeftError
 
 if TYPE_CHECKING:
     import socket
@@ -58,8 +58,8 @@ class Connection:
             self.socket.settimeout(self.limits.get(phase, 5))
 
 
-class NaiveDriver(Reader):
-    """The client, behind the door; its methods are the places where broken.py breaks it."""
+class ReferenceClient(AnswerReader):
+    """The client, behind the adapter; its methods are the places where broken.py breaks it."""
 
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}

@@ -1,4 +1,4 @@
-"""The player on its own: a server to point any client at.
+"""The mock server on its own: a server to point any client at.
 
 Every case can be played under its own path (``/sse-cr-only/v1``); ``/v1`` answers like a
 well-behaved server, so that the first lines of a program can be tried without a key.
@@ -17,7 +17,7 @@ from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.runner import exchange_for
 from botticelli.kit.server.echo import MODEL, answer
-from botticelli.kit.server.server import Player
+from botticelli.kit.server.server import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LISTED = 20  # more cases than this are not told one by one
 
 
-class _Programme:
+class _DemoResponder:
     """Says what is played for a request, by its path."""
 
     def __init__(self, cases: Sequence[Case], port: int) -> None:
@@ -66,16 +66,16 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
     Raises:
         KitError: The port is taken, or the address is not ours.
     """
-    with Player(host) as player:
+    with MockServer(host) as server:
         try:
-            stage = player.open(port=port, remembers=False)
+            listener = server.open(port=port, remembers=False)
         except OSError as error:
             raise KitError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        stage.direct(_Programme(cases, stage.port))
+        listener.direct(_DemoResponder(cases, listener.port))
         try:
-            yield f"http://{f'[{host}]' if ':' in host else host}:{stage.port}"
+            yield f"http://{f'[{host}]' if ':' in host else host}:{listener.port}"
         finally:
-            stage.finish()
+            listener.finish()
 
 
 def serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.values import DEEPEST, as_object, as_objects, encodable, equal, too_deep
+from botticelli.contracts.jsonvalue import DEEPEST, as_object, as_objects, encodable, equal, too_deep
 
 
 @pytest.mark.parametrize(
