@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
-from botticelli.kit.judge.mismatch import Difference
+from botticelli.kit.judge.compare import Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
 from botticelli.kit.report.terminal import watch

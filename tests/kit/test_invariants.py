@@ -1,4 +1,4 @@
-"""What holds of every outcome: what keeps the laws yields nothing, what breaks one yields where."""
+"""Invariants: what every outcome must keep, whatever its case expects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.judge import laws
+from botticelli.kit.judge.verdict import check_response, key_leaks, missing_fields
 
 
 def response(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def error(partial: dict[str, Any] | None, *chunks: str) -> dict[str, Any]:
 
 
 def paths(got: dict[str, Any], operation: str = "generate", *, usage_sent: bool = True) -> list[str]:
-    return [difference.path for difference in laws.answer(operation, got, usage_sent=usage_sent)]
+    return [difference.path for difference in check_response(operation, got, usage_sent=usage_sent)]
 
 
 def call(name: str | None) -> dict[str, Any]:
@@ -94,15 +94,15 @@ def test_one_chunk_is_the_last(count: int) -> None:
 
 
 def test_what_a_stream_leaves_untold() -> None:
-    assert list(laws.missing_fields("stream", {"response": {"chunks": [], "final_chunks": 1}})) == []
-    told = list(laws.missing_fields("stream", {"response": {}}))
+    assert list(missing_fields("stream", {"response": {"chunks": [], "final_chunks": 1}})) == []
+    told = list(missing_fields("stream", {"response": {}}))
     assert [difference.path for difference in told] == ["/response/chunks", "/response/final_chunks"]
-    assert list(laws.missing_fields("generate", {"response": {}})) == []
-    assert list(laws.missing_fields("stream", {"error": {}})) == []
+    assert list(missing_fields("generate", {"response": {}})) == []
+    assert list(missing_fields("stream", {"error": {}})) == []
 
 
 def test_a_secret_is_found_in_any_text_and_any_name() -> None:
     got = {"a": ["no", {"b/c": "my key"}], "key": {"d": "KEY"}, "e": 1, "f": None}
-    found = list(laws.key_leaks(frozenset({"key", "other"}), got))
+    found = list(key_leaks(frozenset({"key", "other"}), got))
     assert [difference.path for difference in found] == ["/a/1/b~1c", ""]
-    assert list(laws.key_leaks(frozenset(), got)) == []
+    assert list(key_leaks(frozenset(), got)) == []

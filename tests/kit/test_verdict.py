@@ -125,7 +125,7 @@ def test_what_is_right_but_could_be_better_is_remarked() -> None:
     full = [{"error": {"kind": ["rate_limit"], "status": 429}}, *ERROR]
     assert verdict(full, error("rate_limit", status=429)).remarks == ()
     [remark] = verdict(full, error("rate_limit")).remarks
-    assert remark == "accepted, though one that tells more is the better outcome"
+    assert remark == "accepted, though a more complete error is the better outcome"
     [remark] = verdict([*ANSWER, *ERROR], error("rate_limit")).remarks
     assert remark == "accepted, though response is the better outcome"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.judge.sent import sent
+from botticelli.kit.judge.compare import compare_requests
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
 HEADERS = (("Authorization", "Bearer k"), ("Accept", "a"), ("accept", "b"))
@@ -20,7 +20,7 @@ def request(body: bytes = BODY, **circumstances: Any) -> RecordedRequest:
 
 def paths(wanted: dict[str, Any], *requests: RecordedRequest, connections: int = 1) -> list[str]:
     seen = Recording(requests, connections, ())
-    return [difference.path for difference in sent(wanted, seen)]
+    return [difference.path for difference in compare_requests(wanted, seen)]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_delays_and_departures() -> None:
     assert paths({"all": {"client_left": False}}, late) == ["/requests/0/connection"]
 
 
-def test_trouble_is_told_whatever_is_asked() -> None:
-    [difference] = sent({}, Recording((), 1, ("not a request line: b'x'",)))
+def test_protocol_errors_are_reported_whatever_is_asked() -> None:
+    [difference] = compare_requests({}, Recording((), 1, ("not a request line: b'x'",)))
     assert difference.got == "not a request line: b'x'"

@@ -1,17 +1,21 @@
-"""The matchers: what fits yields nothing, what does not yields where, what and what instead."""
+"""Outcomes compared with what a case expects, and the JSON matchers that this uses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.kit.judge.compare import outcome
-
-if TYPE_CHECKING:
-    from botticelli.kit.judge.mismatch import Difference
+from botticelli.kit.judge.compare import (
+    Difference,
+    compare_outcome,
+    compare_part,
+    compare_range,
+    compare_text,
+    show,
+)
 
 CHOICE: dict[str, Any] = {
     "index": 0,
@@ -49,7 +53,7 @@ ACCOUNTS = frozenset({"deviations", "attempts", "phase"})
 
 
 def found(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False) -> list[Difference]:
-    return list(outcome(expected, got, claims=ACCOUNTS if strict else frozenset()))
+    return list(compare_outcome(expected, got, claims=ACCOUNTS if strict else frozenset()))
 
 
 def paths(expected: dict[str, Any], got: dict[str, Any], *, strict: bool = False) -> list[str]:
@@ -339,3 +343,48 @@ def test_models_and_cancellation() -> None:
     wanted = {"cancelled": {"min_chunks": 1}}
     assert paths(wanted, {"cancelled": True}) == ["/partial_chunks"]
     assert paths(wanted, {"cancelled": True, "partial_chunks": ["a"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "fits"),
+    [
+        ("Hi", "Hi", True),
+        ("Hi", "hi", False),
+        (None, None, True),
+        (None, "", False),
+        ("", None, False),
+        ({"any_of": ["Ho", "Hi"]}, "Hi", True),
+        ({"any_of": ["Ho", "Hu"]}, "Hi", False),
+        ({"contains": "i"}, "Hi", True),
+        ({"contains": "i"}, None, False),
+        ({"repeat": 2, "of": "Hi"}, "HiHi", True),
+        ({"repeat": 2, "of": "Hi"}, "Hi", False),
+    ],
+)
+def test_text(wanted: Any, got: str | None, *, fits: bool) -> None:
+    assert [m.path for m in compare_text(wanted, got, "/x")] == ([] if fits else ["/x"])
+
+
+def test_part_escapes_its_pointers_and_compares_lists_whole() -> None:
+    [difference] = compare_part({"a/b~c": 1}, {"a/b~c": 2}, "")
+    assert difference == Difference("/a~1b~0c", "1", "2")
+    assert [m.path for m in compare_part([{"a": 1}, 2], [{"a": 1, "b": 2}, 3], "")] == ["/1"]
+    assert [m.path for m in compare_part([1], [1, 2], "/x")] == ["/x"]
+    assert list(compare_part({"a": {"b": 1}}, {"a": 1}, "")) == [Difference("/a", '{"b": 1}', "1")]
+    assert list(compare_part({"a": 1}, {}, "")) == [Difference("/a", "1", "nothing")]
+    assert list(compare_part({"a": None}, {}, "")) == [Difference("/a", "null", "nothing")]
+    assert list(compare_part({"a": None}, {"a": None}, "")) == []
+
+
+def test_within_says_its_bounds() -> None:
+    assert list(compare_range({"min": 1, "max": 2}, 1.0, "/x", "s")) == []
+    assert list(compare_range({"min": 1, "max": 2}, 2.0, "/x", "s")) == []
+    [difference] = compare_range({"min": 1, "max": 2}, 0.12345, "/x", "s")
+    assert difference == Difference("/x", "at least 1, at most 2 s", "0.123 s")
+    [difference] = compare_range({"max": 0}, 3, "/x")
+    assert difference == Difference("/x", "at most 0", "3")
+
+
+def test_show_is_printable_and_whole() -> None:
+    assert show("é\u2028\ud83d") == '"é\\u2028\\ud83d"'
+    assert show("a" * 1000) == f'"{"a" * 1000}"', "what is cut before the key is blanked may keep half of it"
