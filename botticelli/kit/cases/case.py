@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts import relaxations
 from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.formats import ANY, FORMATS, OPENAI, Context, Format
 from botticelli.kit.cases.script import VARIABLE, Variables, compile_exchange, may_hold_usage
@@ -470,10 +471,9 @@ def _deviations(value: object) -> set[str]:
 @functools.cache
 def _deviation_codes(format_name: str) -> frozenset[str]:
     """Return the codes that deviations from a format may have: the names of its relaxations."""
-    if format_name != OPENAI.name:
-        return frozenset()
-    table = json.loads((data_root() / "contracts" / "wire" / "relaxations.json").read_bytes())
-    return frozenset(entry["code"] for entry in table["relaxations"])
+    if format_name not in relaxations.formats():
+        return frozenset()  # no tolerant contract is written for this format yet
+    return frozenset(relaxations.Relaxations.load(format_name).codes())
 
 
 def _retries(call: Call) -> bool:

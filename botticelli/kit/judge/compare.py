@@ -221,7 +221,9 @@ def _blocks(wanted: list[Object], got: list[Object], path: str) -> Iterator[Diff
     due, found = ([[*run] for _, run in groupby(blocks, itemgetter("type"))] for blocks in (wanted, got))
     order = [[run[0]["type"] for run in runs] for runs in (due, found)]
     if order[0] != order[1]:
-        yield Difference(path, ", then ".join(order[0]) or "no blocks", ", then ".join(order[1]) or "no blocks")
+        yield Difference(
+            path, ", then ".join(order[0]) or "no blocks", ", then ".join(order[1]) or "no blocks"
+        )
         return
     for position, (run, other) in enumerate(zip(due, found, strict=True)):
         text = "".join(block.get("text", "") for block in other)

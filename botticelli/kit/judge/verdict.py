@@ -127,7 +127,9 @@ class _Findings:
             self.differences += placed
 
 
-def judge(play: CaseRun, outcomes: Sequence[Outcome], recording: Recording, claims: frozenset[str]) -> Verdict:
+def judge(
+    play: CaseRun, outcomes: Sequence[Outcome], recording: Recording, claims: frozenset[str]
+) -> Verdict:
     """Judge one run of a case.
 
     Args:
@@ -280,7 +282,9 @@ def _check_blocks(choice: Object, path: str) -> Iterator[Difference]:
     for name in ("text", "reasoning", "refusal"):
         text = "".join(block["text"] for block in blocks if block["type"] == name)
         if text != (choice.get(name) or ""):
-            yield Difference(f"{path}/content", f"{name} blocks with {show(choice.get(name) or '')}", show(text))
+            yield Difference(
+                f"{path}/content", f"{name} blocks with {show(choice.get(name) or '')}", show(text)
+            )
     count = sum(block["count"] for block in blocks if block["type"] == "tool_calls")
     calls = len(choice.get("tool_calls", []))
     if count != calls:

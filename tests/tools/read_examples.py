@@ -1,8 +1,8 @@
-"""The published examples, read by the driver: `python -m tests.published PATH`, at the desk only.
+"""Read the published examples with the driver: `python -m tests.tools.read_examples PATH`.
 
-`python -m botticelli.contracts published` holds them to the contracts; here requests are read and written
-again, answers are read, and chunks are put together: with deviations where they break the contract, and only
-there.
+`python -m tests.tools.contracts published` validates them. Here the driver reads each request and writes it
+again, reads each answer, and assembles each stream. It must report deviations where an example breaks the
+contract, and only there. The examples may not be shipped, so this runs only where somebody has a copy.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts import ContractError, violations
-from botticelli.contracts.published import published_examples
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.decode_request import decode_request
 from botticelli.dialects.openai.request import encode_request
 from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
+
+from .published import published_examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
 
 
 class _MisreadError(Exception):
-    """An example is read otherwise than the contracts say."""
+    """The driver reads an example in another way than the contracts say."""
 
 
 Instances = list[tuple[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read all examples, a line each.
+    """Read all examples and print one line for each.
 
     Returns:
-        The exit code: 0 if all is well, 1 if an example isn't read as it should be, 2 if there is none.
+        The exit code: 0 if all is well, 1 if an example is misread, 2 if there are no examples.
     """
-    parser = argparse.ArgumentParser(prog="python -m tests.published", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.read_examples", description=__doc__)
     parser.add_argument("path", type=Path, help="a JSON file or a folder of them")
     path: Path = parser.parse_args(arguments).path
     try:
@@ -55,40 +56,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for title, instances in examples:
         try:
-            told = _told(instances)
+            result = _read(instances)
         except (BotticelliError, _MisreadError) as error:
             failed = True
-            told = f"FAULT {error}"
-        sys.stdout.write(f"{title:{width}}  {told}\n")
+            result = f"FAULT {error}"
+        sys.stdout.write(f"{title:{width}}  {result}\n")
     return 1 if failed else 0
 
 
-def _told(instances: Instances) -> str:
-    """What was read of one example.
+def _read(instances: Instances) -> str:
+    """Read one example and describe the result.
 
     Raises:
         BotticelliError: It can't be read.
-        _MisreadError: It is read otherwise than the contracts say.
+        _MisreadError: It is read in another way than the contracts say.
     """
     requests, answers, chunks = (
         [value for contract, value in instances if contract == f"openai/{name}"]
         for name in ("request", "response", "chunk")
     )
     for body in requests:
-        _ask_again(body)
-    told = ["request read and written again"] if requests else []
-    told += [_described(decode_response(json.dumps(body).encode()), "answer") for body in answers]
+        _write_again(body)
+    results = ["request read and written again"] if requests else []
+    results += [_described(decode_response(json.dumps(body).encode()), "answer") for body in answers]
     if chunks:
-        told.append(_described(_assembled(chunks), f"{len(chunks)} chunks"))
-    deviates = any("deviates" in line for line in told)
+        results.append(_described(_assembled(chunks), f"{len(chunks)} chunks"))
+    deviates = any("deviates" in line for line in results)
     read = [(contract, value) for contract, value in instances if contract != "openai/request"]
     breaks = [str(broken) for contract, value in read for broken in violations(contract, value)]
     if deviates != bool(breaks):
-        raise _MisreadError(f"{'; '.join(told)}, though the contracts say {breaks or 'that it conforms'}")
-    return "; ".join(told)
+        raise _MisreadError(f"{'; '.join(results)}, but the contracts say {breaks or 'that it conforms'}")
+    return "; ".join(results)
 
 
-def _ask_again(body: dict[str, Any]) -> None:
+def _write_again(body: dict[str, Any]) -> None:
     """Read a request and write it again."""
     request = decode_request(json.dumps(body).encode())
     again = json.loads(encode_request(request, model="none", stream=body.get("stream") is True))
@@ -107,7 +108,7 @@ def _assembled(chunks: list[Any]) -> GenerateResponse:
 
 
 def _described(response: GenerateResponse, source: str) -> str:
-    """One answer in a few words; an example that says nothing was not read."""
+    """Describe an answer in a few words; an example always has outputs."""
     outputs = [output for choice in response.choices for output in choice.outputs]
     if not outputs:
         raise _MisreadError(f"nothing was read of the {source}")

@@ -49,7 +49,9 @@ def test_a_wheels_data_come_before_a_checkout(tmp_path: Path) -> None:
     (package / "_data" / "contracts").rmdir()
     (tmp_path / "contracts").rmdir()
     code = "from botticelli import contracts as c\ntry: c.names()\nexcept c.ContractDataError as e: print(e)"
-    assert run([sys.executable, "-c", code], tmp_path).endswith("the installation is not complete\n")
+    assert run([sys.executable, "-c", code], tmp_path).endswith(
+        "the installation is incomplete; reinstall it\n"
+    )
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -62,7 +64,7 @@ def test_listing_needs_no_validator_and_loads_none() -> None:
 
 
 def test_the_judge_shares_no_code_with_the_accused() -> None:
-    code = "import sys, botticelli.contracts.__main__, botticelli.kit.strategies"
+    code = "import sys, botticelli.contracts.relaxations, botticelli.kit.strategies"
     accused = (
         "[m for m in sys.modules if m.split('.')[1:2] and m.startswith('botticelli') and m.split('.')[1] in "
     )
@@ -80,7 +82,9 @@ def test_without_the_validator_the_error_says_what_to_install(monkeypatch: pytes
 
 @pytest.mark.parametrize("function", [contracts.load, contracts.validator], ids=["load", "validator"])
 def test_an_unknown_contract_lists_the_known(function: Any) -> None:
-    with pytest.raises(UnknownContractError, match=r"'openai/answer'; there are .*openai/response") as caught:
+    with pytest.raises(
+        UnknownContractError, match=r"'openai/answer'; choose one of .*openai/response"
+    ) as caught:
         function("openai/answer")
     assert caught.value.known == tuple(contracts.names())
 
@@ -118,7 +122,7 @@ def test_a_loaded_schema_is_the_callers_own() -> None:
     ids=str,
 )
 def test_a_broken_schema_is_named_and_nothing_is_fetched(schema: dict[str, Any]) -> None:
-    with pytest.raises(ContractDataError, match=r"^t/one is not a usable schema: "):
+    with pytest.raises(ContractDataError, match=r"^t/one is not a valid schema: "):
         SchemaSet({"t/one": {"$id": "urn:test:one", **schema}}).validator("t/one")
 
 
@@ -132,17 +136,17 @@ def test_a_file_that_is_no_schema_is_named(text: str, tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_contract_can_be_asked_alone() -> None:
-    judge = contracts.packaged().judge("openai/response", "/$defs/tokenBytes")
+    judge = contracts.packaged().part_validator("openai/response", "/$defs/tokenBytes")
     assert judge.is_valid([0, 255])
     assert not judge.is_valid([256])
     with pytest.raises(ContractDataError):
-        contracts.packaged().judge("openai/response", "/$defs/nobody")
+        contracts.packaged().part_validator("openai/response", "/$defs/nobody")
 
 
 def test_a_contract_is_known_by_its_identifier() -> None:
-    assert contracts.packaged().name_of("urn:botticelli:contract:wire:chunk") == "wire/chunk"
+    assert contracts.packaged().name_of("urn:botticelli:contract:wire:openai:chunk") == "wire/openai/chunk"
     with pytest.raises(UnknownContractError):
-        contracts.packaged().name_of("urn:botticelli:contract:wire:request")
+        contracts.packaged().name_of("urn:botticelli:contract:wire:openai:request")
 
 
 def test_faults_of_bytes_come_before_breaches_of_the_contract() -> None:
@@ -198,15 +202,15 @@ def test_values_that_json_cannot_hold_are_told_apart() -> None:
         ({"minItems": 1}, [], "$: must not be empty [t/one#/minItems]"),
         ({"maxItems": 1}, [1, 2], "$: must have at most 1 item, not 2 [t/one#/maxItems]"),
         ({"maxProperties": 0}, {"a": 1}, "$: must have at most 0 members, not 1 [t/one#/maxProperties]"),
-        ({"pattern": "^a"}, "b", '$: must match ^a, and "b" does not [t/one#/pattern]'),
+        ({"pattern": "^a"}, "b", '$: must match ^a, but is "b" [t/one#/pattern]'),
         ({"required": ["a/b"]}, {}, "$['a/b']: is missing [t/one#/required/0]"),
         ({"required": ["x", "y"]}, {"x": 1}, "$.y: is missing [t/one#/required/1]"),
         ({"dependentRequired": {"x": ["y"]}}, {"x": 1}, "$.y: is missing [t/one#/dependentRequired/0]"),
-        ({"properties": {"a": False}}, {"a": 1}, "$.a: must not be here, and is 1 [t/one#/properties/a]"),
+        ({"properties": {"a": False}}, {"a": 1}, "$.a: is not allowed here, but is 1 [t/one#/properties/a]"),
         (
             {"properties": {"b": True}, "additionalProperties": False},
             {"a": 1, "b": 1},
-            "$.a: must not be here [t/one#/additionalProperties]",
+            "$.a: is not allowed here [t/one#/additionalProperties]",
         ),
         (
             {"propertyNames": {"maxLength": 1}},

@@ -1,21 +1,22 @@
-"""Two versions of the contracts compared: which changes can break those who rely on them.
+"""Compare two versions of the contracts and find the changes that can break users.
 
-A change breaks when a value that was valid before may be invalid after it, or when something
-that others name (a contract, a member, a relaxation's code) is gone. What only widens, adds or
-explains is compatible. Where neither can be told from the schemas alone (another pattern,
-another condition), the change counts as breaking.
-
-May enter here: the standard library. Two folders come in; nothing is fetched.
+A change is breaking if a value that was valid may become invalid, or if something that others refer to
+(a contract, a member, the code of a relaxation) is gone. A change that only widens, adds or explains is
+compatible. If the schemas alone can't tell (another pattern, another condition), it counts as breaking.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts.jsonvalue import escape_token, excerpt, is_array, is_object
-from botticelli.contracts.relaxations import Relaxations
+from botticelli.contracts.relaxations import Relaxations, formats
 from botticelli.contracts.schemas import SchemaSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _ALL_TYPES = ("array", "boolean", "null", "number", "object", "string")
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
@@ -30,8 +31,8 @@ class Change:
     """One change between two versions.
 
     Attributes:
-        breaking: Whether it can break those who rely on the contract.
-        place: Contract and JSON pointer into its schema.
+        breaking: Whether it can break users of the contract.
+        place: The contract and a JSON pointer into its schema.
         message: What changed.
     """
 
@@ -55,14 +56,14 @@ def compare_folders(old: Path, new: Path) -> list[Change]:
     """Compare two versions of the folder `contracts/`.
 
     Args:
-        old: The earlier one, such as that of the last release.
+        old: The earlier one, such as the one of the last release.
         new: The later one.
 
     Returns:
         The changes, the breaking ones first.
 
     Raises:
-        ContractDataError: A schema or the list of relaxations cannot be read.
+        ContractDataError: A schema or a list of relaxations can't be read.
     """
     changes = compare(SchemaSet.read(old).schemas, SchemaSet.read(new).schemas)
     changes += _compare_codes(old, new)
@@ -79,14 +80,14 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 
 
 def _compare_codes(old: Path, new: Path) -> list[Change]:
-    path = Path("wire") / "relaxations.json"
-    if not (old / path).is_file():
-        return []
-    before = Relaxations.read(old / path).codes()
-    after = Relaxations.read(new / path).codes() if (new / path).is_file() else []
-    place = path.as_posix()
-    gone = [_breaks(place, f"the code {code} is gone") for code in before if code not in after]
-    return gone + [_widens(place, f"the code {code} is new") for code in after if code not in before]
+    changes: list[Change] = []
+    for name in formats(old):
+        before = Relaxations.load(name, old).codes()
+        after = Relaxations.load(name, new).codes() if name in formats(new) else []
+        place = f"wire/{name}/relaxations.json"
+        changes += [_breaks(place, f"the code {code} is gone") for code in before if code not in after]
+        changes += [_widens(place, f"the code {code} is new") for code in after if code not in before]
+    return changes
 
 
 def _schema(old: Any, new: Any, place: str) -> Iterator[Change]:
@@ -128,7 +129,7 @@ def _words(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> Iterat
     if before is None and after is not None:
         yield _breaks(place, f"now allows only {excerpt(after)}")
     elif before is not None and after is None:
-        yield _widens(place, f"no longer keeps to {excerpt(before)}")
+        yield _widens(place, f"no longer allows only {excerpt(before)}")
     elif before is not None and after is not None:
         for word in before:
             if word not in after:
@@ -181,24 +182,24 @@ def _members(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> Iter
         before, after = old.get(keyword, {}), new.get(keyword, {})
         for name in before:
             if name in after:
-                yield from _schema(before[name], after[name], f"{place}/{keyword}/{_escaped(name)}")
+                yield from _schema(before[name], after[name], f"{place}/{keyword}/{escape_token(name)}")
             else:
-                # A definition alone judges nothing; if it was in use, the reference has changed too.
+                # A definition alone has no effect; if it was in use, the reference to it has changed too.
                 broke = keyword == "properties"
-                yield Change(broke, f"{place}/{keyword}/{_escaped(name)}", f"the {says} is gone")
+                yield Change(broke, f"{place}/{keyword}/{escape_token(name)}", f"the {says} is gone")
         for name in after:
             if name not in before:
-                # Strictly, a rule for a member that could hold anything narrows. Yet that is how a
-                # format grows; only forbidding a member outright can't be called growth.
+                # Strictly speaking, a rule for a member that could hold anything narrows. But that is
+                # how formats grow; only forbidding a member outright is breaking.
                 forbidden = keyword == "properties" and after[name] is False
-                yield Change(forbidden, f"{place}/{keyword}/{_escaped(name)}", f"the {says} is new")
+                yield Change(forbidden, f"{place}/{keyword}/{escape_token(name)}", f"the {says} is new")
 
 
 def _inner(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> Iterator[Change]:
     for keyword in _INNER:
         if keyword == "not":
             if old.get(keyword) != new.get(keyword):
-                yield Change(keyword in new, f"{place}/{keyword}", "the exclusion is another")
+                yield Change(keyword in new, f"{place}/{keyword}", "the exclusion has changed")
         else:
             yield from _schema(old.get(keyword, True), new.get(keyword, True), f"{place}/{keyword}")
 
@@ -210,7 +211,7 @@ def _lists(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> Iterat
             continue
         place_of_it = f"{place}/{keyword}"
         if not is_array(before) or not is_array(after) or keyword != "allOf":
-            yield Change(after is not None, place_of_it, "the alternatives are others")
+            yield Change(after is not None, place_of_it, "the alternatives have changed")
             continue
         yield from _branches(before, after, place_of_it)
 
@@ -236,7 +237,7 @@ def _condition(branch: Any) -> Any:
 def _conditions(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> Iterator[Change]:
     before, after = old.get("if"), new.get("if")
     if before != after:
-        yield Change(after is not None, f"{place}/if", "the condition is another")
+        yield Change(after is not None, f"{place}/if", "the condition has changed")
         return
     for keyword in ("then", "else"):
         yield from _schema(old.get(keyword, True), new.get(keyword, True), f"{place}/{keyword}")
@@ -245,7 +246,3 @@ def _conditions(old: Mapping[str, Any], new: Mapping[str, Any], place: str) -> I
 def _was_is(before: Any, after: Any) -> str:
     was = "was absent" if before is None else f"was {excerpt(before)}"
     return f"{was}, is {'absent' if after is None else excerpt(after)}"
-
-
-def _escaped(name: str) -> str:
-    return escape_token(name)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.contracts import InstanceError, read
-from botticelli.contracts.json_reader import MAX_DEPTH, mend
+from botticelli.contracts.json_reader import MAX_DEPTH, repair
 from botticelli.contracts.violations import Violation
 
-OF_EVENTS = "; of an event stream, the data of one event can be judged"
+OF_EVENTS = "; this is an event stream: validate the data of one event instead"
 
 
 def found(data: bytes) -> list[tuple[str, str]]:
@@ -30,7 +30,7 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
     ("data", "said"),
     [
         (b"", "it is empty"),
-        (b" \n\t", "there is nothing but whitespace"),
+        (b" \n\t", "there is only whitespace"),
         (b"{", "not JSON: expecting property name enclosed in double quotes at line 1 column 2"),
         (b'{"a":\n  nope}', "not JSON: expecting value at line 2 column 3"),
         (b"\xef\xbb\xbf", "it is empty"),
@@ -121,7 +121,7 @@ def test_bottomless_nesting_is_a_fault_and_no_crash(data: bytes) -> None:
 )
 def test_what_is_no_json_value_is_an_error_of_the_caller(value: Any, path: str, what: str) -> None:
     with pytest.raises(InstanceError) as caught:
-        mend(value, [])
+        repair(value, [])
     assert (caught.value.path, caught.value.type_name) == (path, what)
     assert str(caught.value) == f"{path} is a {what}, which is not a JSON value"
 
@@ -129,7 +129,7 @@ def test_what_is_no_json_value_is_an_error_of_the_caller(value: Any, path: str, 
 def test_mending_leaves_the_callers_value_alone() -> None:
     value = {"a": ["\ud800", float("nan")]}
     faults: list[Violation] = []
-    assert mend(value, faults) == {"a": ["\ufffd", None]}
+    assert repair(value, faults) == {"a": ["\ufffd", None]}
     assert value["a"][0] == "\ud800"
     assert [fault.pointer for fault in faults] == ["/a/0", "/a/1"]
 

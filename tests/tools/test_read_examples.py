@@ -1,4 +1,4 @@
-"""The reading of published examples, on small ones made up here."""
+"""How the driver reads published examples, on small ones written here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .published import main
+from .read_examples import main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,44 +1,53 @@
-"""Our contract held against the published specification, at the desk of whoever has a copy of it.
+"""Compare our OpenAI contracts with a copy of the published specification.
 
-The specification and its examples are not ours to ship, so nothing here runs by itself:
-`python -m botticelli.contracts published PATH` takes a folder or a file, recognises the
-specification (an OpenAPI document) and its examples (a list with `response`), and checks
+The specification and its examples may not be shipped, so this runs only where somebody has a copy:
+`python -m tests.tools.contracts published PATH`. It recognises the specification (an OpenAPI document) and
+its examples (a list whose entries have a `response`), and checks that
 
-- that every published example keeps the strict contract, but for the breaches that `errata.json`
-  expects of it, and that it still shows those;
-- that every `x-spec` pointer leads somewhere, and that every published property is led to;
-- that every erratum's pointers lead somewhere;
-- that both judge every instance of the house alike, but where an erratum says otherwise.
-
-May enter here: the standard library. Files are read only where the caller points.
+- every published example conforms to the strict contract, except for the violations that `errata.json`
+  expects of it, which must be there;
+- every `x-spec` pointer leads somewhere, and every published property is cited by one;
+- the pointers of every erratum lead somewhere;
+- our schemas and the published ones agree about every instance in `fixtures/`, except where an erratum
+  says otherwise.
 """
 
+from __future__ import annotations
+
+import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botticelli.contracts.differential import differences
-from botticelli.contracts.errors import ContractDataError
-from botticelli.contracts.jsonvalue import is_array, is_object, resolve
-from botticelli.contracts.schemas import SchemaSet
+from botticelli.contracts import ContractDataError, SchemaSet, Violation
+from botticelli.contracts.jsonvalue import excerpt, is_array, is_object, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _STRICT = "openai/"
 _BODY = re.compile(r"-d '(.*)'\s*$", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _ELISION = re.compile(r"\.+")
 _CONTRACTS = {"chat.completion": "openai/response", "chat.completion.chunk": "openai/chunk"}
+_PUBLISHED = "published"
+_COMPONENTS = {
+    "openai/request": "CreateChatCompletionRequest",
+    "openai/response": "CreateChatCompletionResponse",
+    "openai/chunk": "CreateChatCompletionStreamResponse",
+    "openai/error": "ErrorResponse",
+}
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What a comparison looked at and what it found.
+    """What was checked and what was found.
 
     Attributes:
-        checked: What was looked at, a line each.
-        faults: What does not agree, a line each.
+        checked: One line for each thing that was checked.
+        faults: One line for each disagreement.
     """
 
     checked: list[str] = field(default_factory=list[str])
@@ -48,16 +57,16 @@ class Comparison:
 def compare(
     schemas: SchemaSet, errata: Mapping[str, Any], path: Path, instances: Sequence[tuple[str, Any]] = ()
 ) -> Comparison:
-    """Hold the strict contract against published files.
+    """Compare the strict contracts with published files.
 
     Args:
         schemas: A set with `openai/...`.
         errata: The content of `errata.json`.
         path: A JSON file, or a folder of them.
-        instances: Contract and JSON value, for both to judge.
+        instances: Pairs of contract and JSON value, to be validated by both.
 
     Raises:
-        ContractDataError: There is no such file, or none in it that is recognised.
+        ContractDataError: There is no such file, or nothing in it is recognised.
         ContractError: As `SchemaSet.violations` does.
     """
     comparison = Comparison()
@@ -69,14 +78,14 @@ def compare(
             if instances and not comparison.faults:
                 judged, faults = differences(schemas, errata["errata"], document, instances)
                 comparison.faults += faults
-                comparison.checked.append(f"{judged} instances judged by both")
+                comparison.checked.append(f"{judged} instances validated by both")
     if not comparison.checked:
         raise ContractDataError(f"{path} holds neither an OpenAPI document nor a list of examples")
     return comparison
 
 
-def instances_of_the_house(fixtures: Path) -> list[tuple[str, Any]]:
-    """The examples and the invalid instances in `fixtures/`, with the names of their contracts."""
+def fixture_instances(fixtures: Path) -> list[tuple[str, Any]]:
+    """Return the examples and invalid instances in `fixtures/`, with the names of their contracts."""
     examples = fixtures / "examples"
     found = [(path.relative_to(examples).parent.as_posix(), _read(path)) for path in examples.rglob("*.json")]
     for path in (fixtures / "invalid").rglob("*.json"):
@@ -86,7 +95,7 @@ def instances_of_the_house(fixtures: Path) -> list[tuple[str, Any]]:
 
 
 def published_examples(path: Path) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """The published examples: the title of each, and its instances with the names of their contracts.
+    """Yield the title of each published example and its instances, with the names of their contracts.
 
     Args:
         path: A JSON file, or a folder of them.
@@ -111,7 +120,7 @@ def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise ContractDataError(f"{file} cannot be read as JSON: {error}") from error
+        raise ContractDataError(f"{file} can't be read as JSON: {error}") from error
 
 
 def _examples(
@@ -120,19 +129,19 @@ def _examples(
     expected = {entry["example"]: set(entry["violations"]) for entry in errata}
     for example in examples:
         title = str(example["title"])
-        breaches = {
+        broken = {
             violation.path: str(violation)
             for contract, instance in _instances(example)
             for violation in schemas.violations(contract, instance)
         }
         excused = expected.pop(title, set[str]())
-        found.faults += [f"example {title}: {breaches[at]}" for at in sorted(breaches.keys() - excused)]
+        found.faults += [f"example {title}: {broken[at]}" for at in sorted(broken.keys() - excused)]
         found.faults += [
-            f"example {title}: keeps {at}, though errata.json says otherwise"
-            for at in sorted(excused - breaches.keys())
+            f"example {title}: has no violation at {at}, but errata.json expects one"
+            for at in sorted(excused - broken.keys())
         ]
-        found.checked.append(f"example {title}: {len(breaches)} breaches, {len(excused)} of them known")
-    found.faults += [f"errata.json speaks of an example {title}, which is not there" for title in expected]
+        found.checked.append(f"example {title}: {len(broken)} violations, {len(excused)} of them expected")
+    found.faults += [f"errata.json mentions the example {title}, which does not exist" for title in expected]
 
 
 def _instances(example: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -202,3 +211,72 @@ def _leads_somewhere(document: Any, pointer: str) -> bool:
     except LookupError:
         return False
     return True
+
+
+def differences(
+    schemas: SchemaSet,
+    errata: Sequence[Mapping[str, Any]],
+    document: Mapping[str, Any],
+    instances: Iterable[tuple[str, Any]],
+) -> tuple[int, list[str]]:
+    """Validate instances with our schemas and the published ones, and list unexplained differences.
+
+    Args:
+        schemas: A set with `openai/...`.
+        errata: The list in `errata.json`. One with `allows` says which type the published schema
+            should also allow at its pointers; one that a rule of ours names in `x-errata` explains
+            why that rule is stricter.
+        document: The published OpenAPI document.
+        instances: Pairs of contract and JSON value. Contracts that aren't in the document are skipped.
+
+    Returns:
+        How many were validated, and one line for each unexplained difference.
+
+    Raises:
+        LookupError: An erratum points to nothing.
+        ContractError: As `SchemaSet.violations` raises it.
+    """
+    published = SchemaSet({_PUBLISHED: _amended(document, errata)})
+    judged, found = 0, list[str]()
+    for contract, instance in instances:
+        component = _COMPONENTS.get(contract)
+        if component not in document["components"]["schemas"]:
+            continue
+        judged += 1
+        theirs = published.part_validator(_PUBLISHED, f"/components/schemas/{component}").is_valid(instance)
+        ours = schemas.violations(contract, instance)
+        if theirs:
+            found += [f"{contract}: only we refuse {it}" for it in ours if not _explained(schemas, it)]
+        elif not ours:
+            found.append(f"{contract}: only the published schema refuses {excerpt(instance)}")
+    return judged, found
+
+
+def _amended(document: Mapping[str, Any], errata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document as a schema, with what the errata say it should also allow."""
+    amended = {"$id": "urn:botticelli:published", **copy.deepcopy(dict(document))}
+    additions: dict[str, str] = {
+        pointer.removeprefix("#"): erratum["allows"]
+        for erratum in errata
+        for pointer in erratum["pointers"]
+        if "allows" in erratum
+    }
+    # Longer pointers first: a place may be inside another one, which is wrapped later.
+    for pointer in sorted(additions, key=len, reverse=True):
+        parent, _, step = pointer.rpartition("/")
+        place = resolve(amended, parent)
+        key: Any = int(step) if is_array(place) else step
+        place[key] = {"anyOf": [place[key], {"type": additions[pointer]}]}
+    return amended
+
+
+def _explained(schemas: SchemaSet, violation: Violation) -> bool:
+    """Tell whether a violated rule is in a place that names an erratum."""
+    contract, _, pointer = violation.schema_pointer.partition("#")
+    schema = schemas.schemas[contract]
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        place = resolve(schema, pointer)
+        if pointer and is_object(place) and "x-errata" in place:
+            return True
+    return False
