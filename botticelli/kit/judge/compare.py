@@ -217,7 +217,10 @@ def _choices(
 
 
 def _blocks(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
-    """Compare the order of blocks. Neighbours of one type count as one: where a server cuts is its own affair."""
+    """Compare the order of blocks, and what they hold.
+
+    Neighbours of one type count as one block: a driver may split or join what follows each other.
+    """
     due, found = ([[*run] for _, run in groupby(blocks, itemgetter("type"))] for blocks in (wanted, got))
     order = [[run[0]["type"] for run in runs] for runs in (due, found)]
     if order[0] != order[1]:

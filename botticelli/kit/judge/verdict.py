@@ -133,7 +133,7 @@ def judge(
     """Judge one run of a case.
 
     Args:
-        play: The case as it was played.
+        play: The case as it was rendered for this run.
         outcomes: What came of its calls, in order; fewer than calls when one hung or crashed.
         recording: What the server received.
         claims: The capabilities that the adapter declares.
