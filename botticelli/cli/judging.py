@@ -38,10 +38,10 @@ def add_check(commands: Commands) -> None:
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",
-        description="Play every case against HuggingFaceDriver and AsyncHuggingFaceDriver, or your own.",
+        description="Play every case against a provider's sync and async driver, or against your own.",
     )
     driver.add_argument(
-        "door",
+        "drivers",
         nargs="*",
         default=("huggingface",),
         help="a provider's name, such as huggingface (default), for our own sync and async drivers; "
@@ -70,7 +70,7 @@ def _check_driver(options: argparse.Namespace) -> int:
     from botticelli.kit.runner import JOBS
 
     return run_check(
-        [adapter for name in options.door for adapter in _adapters(name)],
+        [adapter for name in options.drivers for adapter in _adapters(name)],
         out=sys.stdout,
         select=options.case,
         json_path=options.json,
@@ -145,7 +145,7 @@ def _host(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from botticelli.kit.cases.load import load_cases
+    from botticelli.kit.cases.case import load_cases
     from botticelli.kit.check import select_cases
     from botticelli.kit.server.demo import serve
 

@@ -258,9 +258,7 @@ ERRORS = [
     ),
     (
         *("groq", 400, "model_not_found"),
-        body(
-            "The model `old` has been decommissioned.", code="model_decommissioned"
-        ),
+        body("The model `old` has been decommissioned.", code="model_decommissioned"),
     ),
     (
         *("groq", 400, "not_chat_model"),
