@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["core.driver", "core.message", "core.request", "drivers.mock", "drivers.settings"]
+    "name", ["core.driver", "core.message", "core.request", "providers.mock", "drivers.settings"]
 )
 def test_the_examples_of_a_module_run(name: str) -> None:
     done = doctest.testmod(importlib.import_module(f"botticelli.{name}"), raise_on_error=True)

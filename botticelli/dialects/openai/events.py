@@ -13,10 +13,10 @@ import msgspec
 from botticelli.core.errors import MalformedResponseError
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY
 from botticelli.dialects.openai.loose import LooseDecoder
 from botticelli.dialects.openai.repair import mend
 from botticelli.protocol import lenient_json
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.sse import Event
 

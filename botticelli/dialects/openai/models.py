@@ -13,8 +13,9 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai.convert import whole
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.protocol import lenient_json
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:

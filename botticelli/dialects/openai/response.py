@@ -14,9 +14,10 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.answers import build, is_rich, mended
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import Notes
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
