@@ -52,7 +52,7 @@ def test_the_schemas_are_built_from_the_relaxations() -> None:
     assert outdated_files(ROOT) == []
 
 
-def test_a_hand_in_a_built_schema_is_noticed(tmp_path: Path) -> None:
+def test_a_change_to_a_built_schema_by_hand_is_noticed(tmp_path: Path) -> None:
     for path in ROOT.rglob("*.json"):
         copied = tmp_path / path.relative_to(ROOT)
         copied.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def test_streams_in_examples_hold_chunks(relaxation: Relaxation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         ({"op": "optional", "at": "", "members": ["usage"]}, "not in list"),
         ({"op": "accept", "at": "/properties/id", "types": ["string"]}, "accepts those types already"),
@@ -171,9 +171,9 @@ def test_streams_in_examples_hold_chunks(relaxation: Relaxation) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else value["op"],
 )
-def test_an_edit_that_changes_nothing_is_refused(edit: dict[str, Any], said: str) -> None:
+def test_an_edit_that_changes_nothing_is_refused(edit: dict[str, Any], message: str) -> None:
     useless = dataclasses.replace(ON_SCHEMAS[0], edits=({"schema": "response", **edit},))
-    with pytest.raises(ContractDataError, match=said):
+    with pytest.raises(ContractDataError, match=message):
         relax(STRICT, RELAXATIONS, [useless])
 
 
@@ -186,10 +186,10 @@ def test_building_leaves_the_relaxations_as_they_were() -> None:
         {"op": "loosen", "rule": "type", "under": [at, "/properties/x"]},
         {"op": "accept", "at": at + "/allOf/0/then", "types": ["null"]},
     ]
-    kept = copy.deepcopy(edits)
+    original = copy.deepcopy(edits)
     one = dataclasses.replace(ON_SCHEMAS[0], edits=tuple({"schema": "response", **edit} for edit in edits))
     relax(STRICT, RELAXATIONS, [one])
-    assert edits == kept
+    assert edits == original
     before = copy.deepcopy(ON_SCHEMAS)
     relax(STRICT, RELAXATIONS, ON_SCHEMAS)
     assert before == ON_SCHEMAS
@@ -256,7 +256,7 @@ def test_a_second_format_is_built_from_its_own_folders(tmp_path: Path) -> None:
     (root / "other" / "answer.schema.json").write_text(json.dumps(strict))
     asked = {"$id": ASKED, "title": "A request", "description": "A body."}
     (root / "other" / "request.schema.json").write_text(json.dumps(asked))
-    entry = {
+    entry: dict[str, Any] = {
         "code": "id-missing",
         "level": "schema",
         "says": "No id.",
@@ -266,7 +266,7 @@ def test_a_second_format_is_built_from_its_own_folders(tmp_path: Path) -> None:
         "inside": {},
         "outside": {},
     }
-    listed = {"schemas": ["answer"], "bases": {}, "relaxations": [entry]}
+    listed: dict[str, Any] = {"schemas": ["answer"], "bases": {}, "relaxations": [entry]}
     (root / "wire" / "other" / "relaxations.json").write_text(json.dumps(listed))
     assert formats(root) == ["openai", "other"]
     (path,) = outdated_files(root)

@@ -150,7 +150,7 @@ def one(schema: dict[str, Any], instance: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("schema", "instance", "said"),
+    ("schema", "instance", "message"),
     [
         ({"type": "string"}, 5, "$: must be a string, not the number 5 [t/one#/type]"),
         (
@@ -190,13 +190,13 @@ def one(schema: dict[str, Any], instance: Any) -> str:
         ({"multipleOf": 2}, 3, "$: 3 is not a multiple of 2 [t/one#/multipleOf]"),
     ],
 )
-def test_a_breach_is_said_in_plain_words(schema: dict[str, Any], instance: Any, said: str) -> None:
-    assert one(schema, instance) == said
+def test_a_violation_is_described_in_plain_words(schema: dict[str, Any], instance: Any, message: str) -> None:
+    assert one(schema, instance) == message
 
 
 def test_long_lists_of_words_are_cut_short() -> None:
-    said = '$: must be one of "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", … (13 in all), '
-    assert one({"enum": list("abcdefghijklm")}, "z") == said + 'not "z" [t/one#/enum]'
+    message = '$: must be one of "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", … (13 in all), '
+    assert one({"enum": list("abcdefghijklm")}, "z") == message + 'not "z" [t/one#/enum]'
 
 
 def test_violations_are_sorted_by_place_with_numbers_as_numbers() -> None:
