@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from botticelli.core.errors import BotticelliError, ConfigurationError, ModelsError
 from botticelli.core.message import Text, ToolCall
 from botticelli.core.models import UsageTotals
-from botticelli.core.pieces import chunks_of
 from botticelli.core.response import (
     Choice,
     FinishReason,
@@ -20,6 +19,7 @@ from botticelli.core.response import (
     Refusal,
     StreamChunk,
     ToolCalls,
+    chunks_of,
 )
 from botticelli.drivers.asking import asked
 

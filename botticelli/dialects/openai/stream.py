@@ -26,7 +26,7 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.pieces import chunks_of, ended
+from botticelli.core.response import chunks_of, closing_chunks
 from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.dialects.openai.events import UNREADABLE, EventReader, is_done, is_json, json_lines
@@ -291,7 +291,7 @@ class StreamAssembler:
             raise MalformedResponseError(
                 fault.message, path=fault.path, status=self._status, partial=self._answer
             )
-        return self._last(ended(self.late, self._answer))
+        return self._last(closing_chunks(self.late, self._answer))
 
     def _finish_whole(self, body: bytes) -> StreamChunk:
         response = decode_response(
