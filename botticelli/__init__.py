@@ -76,11 +76,11 @@ if TYPE_CHECKING:
     )
     from botticelli.drivers.aio import AsyncChatDriver
     from botticelli.drivers.driver import ChatDriver
-    from botticelli.drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
-    from botticelli.drivers.mock import AsyncMockDriver, MockDriver
     from botticelli.drivers.provider import Provider
     from botticelli.drivers.settings import Secret
     from botticelli.protocol.deadlines import Timeouts
+    from botticelli.providers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
+    from botticelli.providers.mock import AsyncMockDriver, MockDriver
 
 __version__ = "0.1.0"
 
@@ -202,8 +202,8 @@ _HOMES = {
         "Usage",
     ),
     "drivers.aio": ("AsyncChatDriver",),
-    "drivers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
-    "drivers.mock": ("AsyncMockDriver", "MockDriver"),
+    "providers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
+    "providers.mock": ("AsyncMockDriver", "MockDriver"),
     "drivers.provider": ("Provider",),
     "drivers.settings": ("Secret",),
     "drivers.driver": ("ChatDriver",),

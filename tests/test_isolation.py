@@ -69,7 +69,7 @@ def test_a_quiet_test_passes(outcome: Callable[[str], tuple[int, str]]) -> None:
     code, text = outcome(
         "from botticelli.drivers.settings import find_key\n"
         "from botticelli import ConfigurationError\n"
-        "from botticelli.drivers.huggingface import HUGGINGFACE\n"
+        "from botticelli.providers.huggingface import HUGGINGFACE\n"
         "def test(canary):\n"
         "    try: find_key(HUGGINGFACE, None)\n"
         "    except ConfigurationError: return\n"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 
 OWN_DOORS = (
-    "botticelli.drivers.conformance:HuggingFaceDoor",
-    "botticelli.drivers.conformance:AsyncHuggingFaceDoor",
+    "botticelli.providers.adapters:huggingface",
+    "botticelli.providers.adapters:async_huggingface",
 )
 
 _PROTOCOL = """\

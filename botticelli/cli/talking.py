@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse
-    from botticelli.drivers.huggingface import HuggingFaceDriver
+    from botticelli.providers.huggingface import HuggingFaceDriver
 
 __all__ = ["add_chat", "add_models"]
 
@@ -53,7 +53,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
 
 def _driver(options: argparse.Namespace, model: str) -> HuggingFaceDriver:
     from botticelli.core.errors import ConfigurationError
-    from botticelli.drivers.huggingface import HuggingFaceDriver
+    from botticelli.providers.huggingface import HuggingFaceDriver
 
     try:
         return HuggingFaceDriver(model, base_url=options.base_url, timeout=options.timeout)

@@ -53,6 +53,9 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     hints: Mapping[str, str] = _NONE
     secrets: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"CallContext(model={self.model!r})"  # never the secrets: tracebacks print locals
+
 
 class ModelPage(msgspec.Struct, frozen=True):
     """One page of a model list.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 from botticelli.core.driver import Capabilities
 from botticelli.drivers.achatstream import AsyncChatStream
 from botticelli.drivers.config import Endpoint
+from botticelli.drivers.driver import MAX_PAGES
 from botticelli.drivers.http_async import AsyncCourier
 from botticelli.drivers.provider import provider_of
 from botticelli.drivers.settings import Options, Secret, read_key
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
+    from botticelli.dialects.dialect import ModelPage
     from botticelli.drivers.provider import Provider
+    from botticelli.drivers.task import Task
 
 __all__ = ["AsyncChatDriver"]
 
@@ -147,9 +150,18 @@ class AsyncChatDriver:
             ModelsError: Something went wrong on the way; see its subclasses.
             ConfigurationError: The driver or its client is closed.
         """
-        task = self._endpoint.listing()
+        models: list[Model] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._page(self._endpoint.listing(cursor))
+            models += page.models
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return models
 
-        async def attempt() -> list[Model]:
+    async def _page(self, task: Task) -> ModelPage:
+        async def attempt() -> ModelPage:
             return task.models(await self._courier.fetch(task))
 
         return await self._courier.run(task, attempt)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
-from botticelli.dialects.openai.request import encode_response
-from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.dialect import CallContext
+from botticelli.protocol.http import ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from botticelli.core.response import GenerateResponse
+    from botticelli.dialects.dialect import Dialect
 
 __all__ = ["cache_key", "look_up", "store"]
 
@@ -30,6 +31,7 @@ _log = logging.getLogger("botticelli")
 _WHOLE = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_USE})
 
 
+_HEAD: Final = ResponseHead()
 _BYTES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
 _HOW = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"})
 """Headers that HTTP clients add themselves, in ways that change with their versions."""
@@ -56,7 +58,7 @@ def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
 
 
 def look_up(
-    cache: MutableMapping[str, bytes], key: str, *, n: int = 1, audit: bool = False
+    cache: MutableMapping[str, bytes], key: str, dialect: Dialect, *, n: int = 1, audit: bool = False
 ) -> GenerateResponse | None:
     """The answer under a key, or None. One that isn't a whole good answer is dropped, to be asked for again.
 
@@ -65,6 +67,7 @@ def look_up(
     Args:
         cache: The user's mapping.
         key: The question's.
+        dialect: Decodes the answer.
         n: How many answers were asked for.
         audit: Whether to hold the answer to the strict contract.
     """
@@ -72,7 +75,7 @@ def look_up(
         kept = cache.get(key)
         if kept is None:
             return None
-        response = _read(kept, n=n, audit=audit)
+        response = _read(kept, dialect, CallContext(n=n, audit=audit))
         if response is None:
             _log.warning("cache: entry %s isn't a whole answer and is dropped", key)
             cache.pop(key, None)
@@ -82,11 +85,11 @@ def look_up(
     return response
 
 
-def _read(kept: object, *, n: int = 1, audit: bool = False) -> GenerateResponse | None:
+def _read(kept: object, dialect: Dialect, context: CallContext) -> GenerateResponse | None:
     if not isinstance(kept, _BYTES):
         return None
     try:
-        response = decode_response(bytes(cast("bytes", kept)), n=n, audit=audit)
+        response = dialect.response(_HEAD, bytes(cast("bytes", kept)), context)
     except BotticelliError:
         return None
     return response if _is_whole(response) else None
@@ -96,7 +99,7 @@ def _is_whole(response: GenerateResponse) -> bool:
     return bool(response.choices) and all(choice.finish_reason in _WHOLE for choice in response.choices)
 
 
-def store(cache: MutableMapping[str, bytes], key: str, response: GenerateResponse) -> None:
+def store(cache: MutableMapping[str, bytes], key: str, dialect: Dialect, response: GenerateResponse) -> None:
     """Keep an answer, if it is complete and good. A mapping that fails costs a warning, not the answer."""
     if not _is_whole(response):
         return
@@ -104,14 +107,14 @@ def store(cache: MutableMapping[str, bytes], key: str, response: GenerateRespons
         # the body of a stream that came in place of a whole answer is no answer to read again
         if response.raw.lstrip()[:1] == b"{":
             cache[key] = response.raw
-        elif (encoded := _encoded(response)) is not None:
+        elif (encoded := _encoded(dialect, response)) is not None:
             cache[key] = encoded
     except Exception as error:  # noqa: BLE001 -- the answer is paid for, whatever the user's mapping raises
         _log.warning("cache: the answer can't be kept: %s", type(error).__name__)
 
 
-def _encoded(response: GenerateResponse) -> bytes | None:
+def _encoded(dialect: Dialect, response: GenerateResponse) -> bytes | None:
     """The whole answer that a stream would have been; None if something of it would be lost that way."""
-    encoded = encode_response(response)
-    again = _read(encoded)
+    encoded = dialect.encode_response(response)
+    again = _read(encoded, dialect, CallContext())
     return encoded if again is not None and again.choices == response.choices else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 import httpx
@@ -11,7 +12,6 @@ import httpx
 import botticelli
 from botticelli.core.errors import ConfigurationError
 from botticelli.drivers import settings
-from botticelli.drivers.asking import asked
 from botticelli.drivers.cache import cache_key
 from botticelli.drivers.headers import check_bill_to, check_headers, is_credential, secret_words
 from botticelli.drivers.settings import ANONYMOUS, Secret, find_key, under
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
+    from botticelli.protocol.http import HttpRequest
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "read_media"]
 
-_WHOLE = {"accept": "application/json", "accept-encoding": ACCEPTED}
-_STREAM = {"accept": "text/event-stream", "accept-encoding": "identity"}
+_WHOLE: Final = {"accept-encoding": ACCEPTED}
+_STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
 
 class Endpoint:
@@ -40,6 +41,7 @@ class Endpoint:
 
     Attributes:
         provider: The provider.
+        dialect: The chat format that it speaks.
         model: What a request without a model of its own goes to.
         base_url: Where the API begins.
         credentials: Headers that nothing may print, and their values; the key's is the last of them.
@@ -74,6 +76,7 @@ class Endpoint:
             ConfigurationError: One of them is missing or malformed.
         """
         self.provider = provider
+        self.dialect = provider.dialect
         self.model = settings.check_model(model)
         key, variables = find_key(provider, api_key)
         self.base_url = settings.base_url(base_url, provider, variables)
@@ -83,8 +86,7 @@ class Endpoint:
         self.audit = settings.check_switch(audit, "audit")
         self.ledger = Ledger(settings.check_catalog(catalog))
         self._key = key
-        self._chat_url = _url(self.base_url, "/chat/completions")
-        self._models_url = _url(self.base_url, "/models")
+        self._base = _url(self.base_url, "")
         self._client = http_client
         asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
         asked |= check_headers(headers, provider, key)
@@ -95,10 +97,7 @@ class Endpoint:
         self.credentials = (*self._unseen, *self._key_header())
         agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
-        json = {"content-type": "application/json"}
-        self._models_headers = httpx.Headers({**_WHOLE, **common})
-        self._chat_headers = httpx.Headers({**_WHOLE, **common, **json})
-        self._stream_headers = httpx.Headers({**_STREAM, **common, **json})
+        self._common = common
 
     def _key_header(self) -> tuple[tuple[str, Secret], ...]:
         if not self._key:
@@ -110,7 +109,7 @@ class Endpoint:
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen, in the clear: the key, and the parts of a user's own credentials."""
         own = [value.reveal() for _, value in self.credentials]
-        own += [value for name, value in parse_qsl(self._chat_url.query.decode()) if is_credential(name)]
+        own += [value for name, value in parse_qsl(self._base.query.decode()) if is_credential(name)]
         return (self._key.reveal(), *sorted({word for value in own for word in secret_words(value)}))
 
     def redact(self, text: str) -> str:
@@ -134,52 +133,66 @@ class Endpoint:
         Raises:
             RequestError: The format can't carry the request.
         """
-        body = self._encoded(request, stream=stream)
+        encoded = self._encoded(request, stream=stream)
         key = None
         if self.cache is not None:
-            key = self._cache_key(self._encoded(request, stream=False) if stream else body)
+            key = self._cache_key(self._encoded(request, stream=False) if stream else encoded)
         return Task(
             self,
-            method="POST",
-            url=self._chat_url,
+            method=encoded.method,
+            url=self._url(encoded),
             model=request.model or self.model,
-            body=body,
-            headers=self._stream_headers if stream else self._chat_headers,
+            body=encoded.body,
+            headers=self._headers(encoded, _STREAM if stream else _WHOLE),
             streaming=stream,
             key=key,
             n=request.n or 1,
         )
 
-    def listing(self) -> Task:
-        """One call for the list of models."""
+    def listing(self, cursor: str | None = None) -> Task:
+        """One call for a page of the list of models."""
+        asked = self.dialect.models(cursor)
         return Task(
             self,
-            method="GET",
-            url=self._models_url,
+            method=asked.method,
+            url=self._url(asked),
             model=self.model,
-            headers=self._models_headers,
+            body=asked.body,
+            headers=self._headers(asked, _WHOLE),
         )
 
-    def _cache_key(self, body: bytes) -> str | None:
+    def _url(self, request: HttpRequest) -> httpx.URL:
+        """The URL of a request: its path below the base's, its parameters after the base's."""
+        url = _url(self.base_url, request.path)
+        return url.copy_merge_params(request.query) if request.query else url
+
+    def _headers(self, request: HttpRequest, ours: Mapping[str, str]) -> httpx.Headers:
+        return httpx.Headers({**ours, **request.headers, **self._common})
+
+    def _cache_key(self, request: HttpRequest) -> str | None:
         """The key of a question; None if a user's client can't say what it would send."""
-        url, client = self._chat_url, self._client
+        url, client = self._url(request), self._client
         headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
         if client is not None:
             try:
-                request = client.build_request("POST", url, params=url.params or None, headers=headers)
+                built = client.build_request(request.method, url, params=url.params or None, headers=headers)
             except Exception:  # noqa: BLE001 -- sending will raise the same, and say so
                 return None
-            url, headers = request.url, request.headers
-        return cache_key(str(url), headers.multi_items(), body)
+            url, headers = built.url, built.headers
+        return cache_key(str(url), headers.multi_items(), request.body or b"")
 
-    def _encoded(self, request: GenerateRequest, *, stream: bool) -> bytes:
-        field = self.provider.max_tokens_field
-        return asked(request, model=self.model, stream=stream, max_tokens_field=field)
+    def _encoded(self, request: GenerateRequest, *, stream: bool) -> HttpRequest:
+        return self.dialect.chat(request, model=self.model, stream=stream, read_media=read_media)
 
     def summary(self) -> str:
         """What the driver's repr shows; a query may be somebody's secret."""
         base_url = self.base_url.partition("?")[0]
         return f"{self.model!r}, provider={self.provider.name!r}, base_url={base_url!r}"
+
+
+def read_media(path: str) -> bytes:
+    """Return the bytes of a file that a message names."""
+    return Path(path).read_bytes()
 
 
 def _url(base: str, path: str) -> httpx.URL:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 
 from botticelli.core.errors import BotticelliError
-from botticelli.drivers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
 from botticelli.drivers.neutral import (
     CAPABILITIES,
     Inexpressible,
@@ -27,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from botticelli.core.response import StreamChunk
+    from botticelli.drivers.aio import AsyncChatDriver
+    from botticelli.drivers.driver import ChatDriver
 
-__all__ = ["AsyncHuggingFaceDoor", "HuggingFaceDoor"]
+__all__ = ["AsyncChatAdapter", "ChatAdapter"]
 
 _Json = dict[str, Any]
 _DriverT = TypeVar("_DriverT")
@@ -59,13 +60,17 @@ class _Drivers(Generic[_DriverT]):
             return [self._open.pop(key) for key in keys]
 
 
-class HuggingFaceDoor:
-    """The door of `HuggingFaceDriver`. A sync call can be left between chunks, but not cancelled."""
+class ChatAdapter:
+    """Lets the judge call a sync driver of ours. A sync call can be left between chunks, but not cancelled.
+
+    Args:
+        driver: The driver's class.
+    """
 
     capabilities = CAPABILITIES
 
-    def __init__(self) -> None:
-        self._drivers = _Drivers(HuggingFaceDriver.with_api_token)
+    def __init__(self, driver: type[ChatDriver]) -> None:
+        self._drivers = _Drivers(driver.with_api_token)
 
     def exchange(self, call: _Json) -> _Json:
         """Make the call, return what came of it."""
@@ -109,13 +114,17 @@ class HuggingFaceDoor:
             return {"error": error_of(error), "partial_chunks": _texts(chunks)}
 
 
-class AsyncHuggingFaceDoor:
-    """The door of `AsyncHuggingFaceDriver`."""
+class AsyncChatAdapter:
+    """Lets the judge call an async driver of ours.
+
+    Args:
+        driver: The driver's class.
+    """
 
     capabilities = CAPABILITIES | {"cancel_any_time"}
 
-    def __init__(self) -> None:
-        self._drivers = _Drivers(AsyncHuggingFaceDriver.with_api_token)
+    def __init__(self, driver: type[AsyncChatDriver]) -> None:
+        self._drivers = _Drivers(driver.with_api_token)
 
     async def exchange(self, call: _Json) -> _Json:
         """Make the call, return what came of it."""

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
+    from botticelli.dialects.dialect import ModelPage
     from botticelli.drivers.provider import Provider
+    from botticelli.drivers.task import Task
 
-__all__ = ["ChatDriver"]
+__all__ = ["MAX_PAGES", "ChatDriver"]
+
+MAX_PAGES = 1000
+"""Pages of a model list that are asked for; a server whose list never ends gives no more."""
 
 
 class ChatDriver:
@@ -154,7 +159,17 @@ class ChatDriver:
             ModelsError: Something went wrong on the way; see its subclasses.
             ConfigurationError: The driver or its client is closed.
         """
-        task = self._endpoint.listing()
+        models: list[Model] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = self._page(self._endpoint.listing(cursor))
+            models += page.models
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return models
+
+    def _page(self, task: Task) -> ModelPage:
         return self._courier.run(task, lambda: task.models(self._courier.fetch(task)))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What makes one provider of the OpenAI format differ from another, as one frozen value. No I/O.
+"""What makes one provider differ from another, as one frozen value.
 
 A quirk enters here as a field; nowhere else in the package is a provider's name asked for.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
+from botticelli.dialects.dialect import Dialect
 from botticelli.protocol.error_rules import ErrorRule
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """A provider that speaks the OpenAI format.
+    """A service that drivers talk to.
 
     Attributes:
         name: One word for errors, logs and `provider_name`.
@@ -36,7 +37,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         key_help: What to do for a key, as the beginning of a sentence, for the error about a missing one.
         headers: Sent with every request; a driver's own headers come after them.
         bill_to_header: The header that names who pays, or None where there is none.
-        max_tokens_field: Under which name `max_tokens` is sent.
+        dialect: The chat format that it speaks, with what differs in its version of it.
         error_rules: Rows that make its errors more precise, tried before the format's.
         hints: What to do about its errors, by ``kind/status`` or ``kind``.
 
@@ -47,6 +48,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
 
     name: str
     base_url: str
+    dialect: Dialect
     key_env: tuple[str, ...]
     base_url_env: str | None = None
     auth_header: str = "Authorization"
@@ -55,14 +57,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     key_help: str = ""
     headers: Mapping[str, str] = _NONE
     bill_to_header: str | None = None
-    max_tokens_field: str = "max_tokens"
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
 
     def __post_init__(self) -> None:
         for name in ("name", "auth_header"):
             self._hold(name, "a text that isn't empty", lambda value: isinstance(value, str) and bool(value))
-        for name in ("base_url", "auth_scheme", "key_prefix", "key_help", "max_tokens_field"):
+        for name in ("base_url", "auth_scheme", "key_prefix", "key_help"):
             self._hold(name, "a str", lambda value: isinstance(value, str))
         for name in ("base_url_env", "bill_to_header"):
             self._hold(name, "a str or None", lambda value: value is None or isinstance(value, str))

@@ -18,7 +18,7 @@ __all__ = ["StreamAnswer"]
 class StreamAnswer:
     """A streamed answer as it comes: bytes in, chunks out."""
 
-    __slots__ = ("_assembler", "_decoder", "_settled", "_task")
+    __slots__ = ("_decoder", "_reader", "_settled", "_task")
 
     def __init__(self, task: Task) -> None:
         """Begin with the answer whose head the task has received.
@@ -28,18 +28,18 @@ class StreamAnswer:
         """
         self._task = task
         self._decoder = decoder(task.headers_told)
-        self._assembler = task.assembler()
+        self._reader = task.reader()
         self._settled = False
 
     @property
     def ended(self) -> bool:
         """Whether nothing that follows is read."""
-        return self._assembler.ended
+        return self._reader.ended
 
     @property
     def response(self) -> GenerateResponse:
         """The answer as far as it has come."""
-        response = self._assembler.response
+        response = self._reader.response
         return response if self._settled else self._task.stamp(response)
 
     def feed(self, piece: bytes) -> list[StreamChunk]:
@@ -48,10 +48,10 @@ class StreamAnswer:
         Raises:
             MalformedResponseError: They can't be decompressed.
         """
-        assembler, call = self._assembler, self._task.call
-        events = assembler.events
-        chunks = assembler.feed(self._decoder.feed(piece))
-        if assembler.events != events:
+        reader, call = self._reader, self._task.call
+        events = reader.events
+        chunks = reader.feed(self._decoder.feed(piece))
+        if reader.events != events:
             call.moved()
         if chunks:
             call.delivered = True
@@ -63,16 +63,16 @@ class StreamAnswer:
         Raises:
             ModelsError: The stream broke.
         """
-        if not self._assembler.ended:
+        if not self._reader.ended:
             self._decoder.finish()
-        final = self._assembler.finish()
+        last = self._reader.finish()
         self._settled = True
-        self._task.settle(self._assembler.response)
-        return [*self._assembler.late, final]
+        self._task.settle(self._reader.response)
+        return last
 
     def failed(self, error: BotticelliError) -> None:
         """The stream is broken off: complete the error with what had come."""
         if isinstance(error, ModelsError):
             if error.partial is None:
-                error.partial = self._assembler.partial()
+                error.partial = self._reader.partial()
             self._task.give_up(error)

@@ -12,17 +12,15 @@ from random import random
 from typing import TYPE_CHECKING
 
 from botticelli.core.errors import BotticelliError, ModelsError, ResponseError, StreamError
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure, failure
-from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.dialect import CallContext
 from botticelli.drivers.cache import look_up, store
 from botticelli.drivers.connection import Line
 from botticelli.drivers.httpx_errors import PROXY_LOGIN, content, fault, hooked
-from botticelli.drivers.usage import usage_in
 from botticelli.protocol import response_headers as told
 from botticelli.protocol.content_encoding import Body
 from botticelli.protocol.deadlines import Call
+from botticelli.protocol.error_body import MAX_BODY
+from botticelli.protocol.http import ResponseHead
 from botticelli.protocol.redaction import redact_bytes
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.core.errors import ApiError, CallTimeoutError
-    from botticelli.core.models import Model
     from botticelli.core.response import GenerateResponse, RateLimits, Usage
+    from botticelli.dialects.dialect import ModelPage, StreamReader
     from botticelli.drivers.config import Endpoint
 
 __all__ = ["MAX_ANSWER", "Task"]
@@ -57,7 +55,6 @@ class Task:
     """
 
     __slots__ = (
-        "_assembler",
         "_at",
         "_billed",
         "_body",
@@ -66,6 +63,7 @@ class Task:
         "_key",
         "_n",
         "_rate_limits",
+        "_reader",
         "_response",
         "abandoned",
         "body",
@@ -105,7 +103,7 @@ class Task:
         self._body: Body | None = None
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
-        self._assembler: StreamAssembler | None = None
+        self._reader: StreamReader | None = None
         self._billed: Usage | None = None
         self._counted = False
         self.line = Line(self.call, url)
@@ -118,7 +116,7 @@ class Task:
         endpoint = self._endpoint
         if self._key is None or endpoint.cache is None:
             return None
-        return look_up(endpoint.cache, self._key, n=self._n, audit=endpoint.audit)
+        return look_up(endpoint.cache, self._key, endpoint.dialect, n=self._n, audit=endpoint.audit)
 
     def start(self) -> None:
         """The call begins, and its total limit with it."""
@@ -186,19 +184,28 @@ class Task:
         self._body = Body(self.headers_told, MAX_BODY if self.refused else MAX_ANSWER)
         return self._body
 
-    def refusal(self, body: bytes) -> ApiError:
-        """The error that the answer is by its status; not raised."""
+    @property
+    def head(self) -> ResponseHead:
+        """The head of the newest answer."""
+        return ResponseHead(status=self.status, headers=self.headers_told, received_at=self._at)
+
+    @property
+    def context(self) -> CallContext:
+        """What reading the answer needs to know of this call."""
         endpoint = self._endpoint
-        error = failure(
-            self.status,
-            self.headers_told,
-            body,
-            now=self._at,
+        return CallContext(
             model=self.model,
+            n=self._n,
+            audit=endpoint.audit,
             error_rules=endpoint.provider.error_rules,
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
         )
+
+    def refusal(self, body: bytes) -> ApiError:
+        """The error that the answer is by its status; not raised."""
+        endpoint = self._endpoint
+        error = endpoint.dialect.error(self.head, body, self.context)
         if 300 <= self.status <= 399 and (location := self.headers_told.get("location")):
             error.hint = f"it points to {endpoint.redact(location)}, where the key isn't sent: see base_url"
         elif self.status == 407:
@@ -212,54 +219,29 @@ class Task:
             ResponseError: It isn't one.
             StreamError: It is an error in spite of its status.
         """
+        dialect = self._endpoint.dialect
         try:
-            response = decode_response(
-                body,
-                status=self.status,
-                content_type=self.headers_told.get("content-type", ""),
-                failure=self.embedded,
-                n=self._n,
-                audit=self._endpoint.audit,
-            )
+            response = dialect.response(self.head, body, self.context)
         except ModelsError:
-            self._billed = usage_in(body)
+            self._billed = dialect.usage(body)
             raise
         self.settle(response)
         return response
 
-    def models(self, body: bytes) -> list[Model]:
-        """The models in a body.
+    def models(self, body: bytes) -> ModelPage:
+        """The page of the model list in a body.
 
         Raises:
-            ResponseError: It isn't a list of them.
+            ResponseError: It isn't one.
         """
-        models = decode_models(body, status=self.status, failure=self.embedded)
-        self._endpoint.ledger.learn(models)
-        return models
+        page = self._endpoint.dialect.model_page(self.head, body, self.context)
+        self._endpoint.ledger.learn(page.models)
+        return page
 
-    def embedded(self, body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
-        """The error that a server put inside a 200; not raised."""
-        endpoint = self._endpoint
-        return embedded_failure(
-            body,
-            model=self.model,
-            error_rules=endpoint.provider.error_rules,
-            hints=endpoint.hints(),
-            secrets=endpoint.secrets,
-            partial=partial,
-        )
-
-    def assembler(self) -> StreamAssembler:
-        """What puts a stream together."""
-        content_type = self.headers_told.get("content-type", "")
-        self._assembler = StreamAssembler(
-            audit=self._endpoint.audit,
-            status=self.status,
-            content_type=content_type,
-            failure=self.embedded,
-            n=self._n,
-        )
-        return self._assembler
+    def reader(self) -> StreamReader:
+        """What reads the stream."""
+        self._reader = self._endpoint.dialect.stream(self.head, self.context)
+        return self._reader
 
     def stamp(self, response: GenerateResponse) -> GenerateResponse:
         """Add to an answer what its headers tell."""
@@ -273,7 +255,7 @@ class Task:
         """The answer is whole: remember it, and keep it if there is a cache."""
         self._response = self.stamp(response)
         if self._key is not None and self._endpoint.cache is not None:
-            store(self._endpoint.cache, self._key, response)
+            store(self._endpoint.cache, self._key, self._endpoint.dialect, response)
 
     # What went wrong, and the end.
 
@@ -348,7 +330,7 @@ class Task:
             return
         self._counted = True
         # what was left or broken off has been billed as far as the server had counted
-        come = self._response or (self._assembler and self._assembler.response)
+        come = self._response or (self._reader and self._reader.response)
         self._endpoint.ledger.count(
             attempts=self.call.attempts,
             usage=(come and come.usage) or self._billed,

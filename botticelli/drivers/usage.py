@@ -10,10 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from botticelli.core.models import UsageTotals
-from botticelli.dialects.openai import convert, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,20 +18,7 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model
     from botticelli.core.response import RateLimits, Usage
 
-__all__ = ["Ledger", "usage_in"]
-
-
-class _Billed(msgspec.Struct):
-    usage: wire.Usage | None = None
-
-
-def usage_in(body: bytes) -> Usage | None:
-    """What the server counted, from a body that is no answer; None where that can't be read."""
-    try:
-        usage = msgspec.json.decode(body, type=_Billed).usage
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return convert.usage(usage) if usage is not None else None
+__all__ = ["Ledger"]
 
 
 class Ledger:

@@ -27,10 +27,10 @@ from botticelli.kit.server.server import Director, Player
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import Door
     from botticelli.kit.cases.case import Case, Play
     from botticelli.kit.server.recording import Request
-    from botticelli.kit.values import Document
 
 JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""

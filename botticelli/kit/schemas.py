@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from botticelli import contracts
-from botticelli.kit.values import encodable
+from botticelli.contracts.jsonvalue import encodable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,10 @@ import msgspec
 from botticelli.protocol import lenient_json
 from botticelli.protocol.response_headers import duration
 
-__all__ = ["MAX_MESSAGE", "Said", "clean", "read", "word"]
+__all__ = ["MAX_BODY", "MAX_MESSAGE", "Said", "clean", "read", "word"]
+
+MAX_BODY: Final = 1 << 20
+"""Bytes of an error's body that are read and kept; a driver need not receive more."""
 
 MAX_MESSAGE: Final = 2000
 """Characters of a server's message that are kept; the body has the rest."""

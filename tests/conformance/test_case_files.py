@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.cases.load import case_files, cases_folder, check_folder, load_cases
-from botticelli.kit.values import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from botticelli.kit.runner import Status, run_cases
 
 # A blocking call cannot be cancelled from outside: that is the one thing the sync driver does not claim.
 DOORS = {
-    "botticelli.drivers.conformance:HuggingFaceDoor": {"cancel_any_time"},
-    "botticelli.drivers.conformance:AsyncHuggingFaceDoor": set[str](),
+    "botticelli.providers.adapters:huggingface": {"cancel_any_time"},
+    "botticelli.providers.adapters:async_huggingface": set[str](),
 }
 
 

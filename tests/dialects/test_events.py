@@ -10,9 +10,10 @@ import pytest
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.dialects.openai.events import EventReader, is_done, is_json, json_lines
 from botticelli.protocol.deviations import Notes
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.sse import Event
 
 if TYPE_CHECKING:

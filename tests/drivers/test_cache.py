@@ -21,6 +21,7 @@ from botticelli import (
     Text,
     UsageTotals,
 )
+from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.cache import cache_key, store
 
 from .conftest import (
@@ -363,9 +364,9 @@ def test_a_spoken_stream_is_kept_with_its_sound(
 def test_what_a_whole_answer_cant_express_is_not_kept(cache: dict[str, bytes]) -> None:
     outputs: list[Output] = [Text("a"), Text("b")]
     end: dict[str, Any] = {"finish_reason": FinishReason.STOP, "finish_reason_raw": "stop"}
-    store(cache, "two texts", GenerateResponse(choices=[Choice(outputs=outputs, **end)]))
+    store(cache, "two texts", OpenAIDialect(), GenerateResponse(choices=[Choice(outputs=outputs, **end)]))
     assert cache == {}
-    store(cache, "one text", GenerateResponse(choices=[Choice(outputs=outputs[:1], **end)]))
+    store(cache, "one text", OpenAIDialect(), GenerateResponse(choices=[Choice(outputs=outputs[:1], **end)]))
     assert list(cache) == ["one text"]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from botticelli import GenerateRequest, NamedTool
-from botticelli.drivers.conformance import AsyncHuggingFaceDoor, HuggingFaceDoor
+from botticelli import AsyncHuggingFaceDriver, GenerateRequest, HuggingFaceDriver, NamedTool
+from botticelli.drivers.conformance import AsyncChatAdapter, ChatAdapter
 from botticelli.drivers.neutral import Inexpressible, request_of
 
 from .conftest import STREAM_HEAD, TOKEN, Server, answer, error, event, framed, http, stream
@@ -26,7 +26,9 @@ class Judge:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.door: Any = HuggingFaceDoor() if kind == SYNC else AsyncHuggingFaceDoor()
+        self.door: Any = (
+            ChatAdapter(HuggingFaceDriver) if kind == SYNC else AsyncChatAdapter(AsyncHuggingFaceDriver)
+        )
 
     async def __call__(self, server: Server, operation: str, **members: Any) -> dict[str, Any]:
         call = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botticelli.dialects.openai.errors import failure
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 from botticelli.protocol.error_rules import CLASSES, ErrorRule
+from botticelli.providers.huggingface import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 
 ENTRIES: list[dict[str, Any]] = [
     entry

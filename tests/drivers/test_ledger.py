@@ -20,7 +20,7 @@ from botticelli import (
     Usage,
     UsageTotals,
 )
-from botticelli.drivers.usage import Ledger, usage_in
+from botticelli.drivers.usage import Ledger
 
 from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, completion, error, event, framed, http
 
@@ -89,19 +89,6 @@ def test_tokens_of_a_2xx_that_is_no_answer_are_counted(
     with pytest.raises(BotticelliError):
         rim.generate(driver, ask)
     assert driver.usage == COUNTED
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"usage": 5}', b'{"usage": null}', b"{}", b"\xff", b"[" * 9999]
-)
-def test_what_tells_no_usage(body: bytes) -> None:
-    assert usage_in(body) is None
-
-
-def test_what_tells_usage() -> None:
-    assert usage_in(
-        b'{"a": 1, "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}'
-    ) == (Usage(prompt_tokens=5, completion_tokens=2, total_tokens=7))
 
 
 def test_a_request_counts_once_it_is_begun(rim: Rim, ask: GenerateRequest) -> None:

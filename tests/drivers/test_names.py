@@ -73,7 +73,7 @@ def test_a_vocabulary_loads_no_http() -> None:
 
 def test_a_driver_loads_neither_the_judge_nor_the_other_needs() -> None:
     found = loaded("from botticelli import HuggingFaceDriver; HuggingFaceDriver('m', api_key='hf_x')")
-    assert "botticelli.drivers.huggingface" in found
+    assert "botticelli.providers.huggingface" in found
     unwanted = {"botticelli.kit", "botticelli.contracts", "botticelli.cli", "dotenv", "jsonschema_rs"}
     assert not {name for name in found if name in unwanted or name.startswith("botticelli.kit")}
 

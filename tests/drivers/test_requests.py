@@ -20,6 +20,7 @@ from botticelli import (
     Provider,
     RequestError,
 )
+from botticelli.dialects.openai.dialect import OpenAIDialect
 
 from .conftest import TOKEN, Rim, Server, answer, stream
 
@@ -28,11 +29,11 @@ Serve = Callable[..., Server]
 AZURE = Provider(
     name="azure",
     base_url="http://h/openai/deployments/d",
+    dialect=OpenAIDialect(max_tokens_field="max_completion_tokens"),
     key_env=("AZURE_KEY",),
     auth_header="api-key",
     auth_scheme="",
     headers={"x-provider": "yes"},
-    max_tokens_field="max_completion_tokens",
 )
 
 

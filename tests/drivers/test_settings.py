@@ -28,8 +28,9 @@ from botticelli import (
     Secret,
     Timeouts,
 )
-from botticelli.drivers.huggingface import HUGGINGFACE
+from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.settings import ANONYMOUS, find_key, under
+from botticelli.providers.huggingface import HUGGINGFACE
 
 FIRST, SECOND, BASE = "HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL"
 
@@ -463,14 +464,18 @@ def test_a_driver_has_a_provider(kind: Any) -> None:
         ("headers", {"a": 5}),
         ("headers", {5: "a"}),
         ("bill_to_header", True),
-        ("max_tokens_field", None),
         ("error_rules", ("context_length",)),
         ("error_rules", []),
         ("hints", {"server": None}),
     ],
 )
 def test_a_providers_fields_are_of_their_types(field: str, value: Any) -> None:
-    fields: dict[str, Any] = {"name": "p", "base_url": "http://h", "key_env": ("K",)}
+    fields: dict[str, Any] = {
+        "name": "p",
+        "base_url": "http://h",
+        "dialect": OpenAIDialect(),
+        "key_env": ("K",),
+    }
     Provider(**fields)
     with pytest.raises(ConfigurationError, match=f"^provider.{field} must be") as caught:
         Provider(**(fields | {field: value}))

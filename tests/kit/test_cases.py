@@ -77,7 +77,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(provenance="observed", source=["constructed", "cf. a/b#1"]), "/source"),
     (without("spec"), "/spec"),
     (changed(provenance="guessed"), "/provenance"),
-    (changed(extra=1), "/extra: must not be here"),
+    (changed(extra=1), "/extra: is not allowed here"),
     (changed(policy="yes"), "/policy"),
     (changed(calls=[]), "/calls"),
     (changed(calls=[call(expect=[])]), "/calls/0/expect"),

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from botticelli import AsyncHuggingFaceDriver, HuggingFaceDriver, UsageTotals
-from botticelli.drivers.huggingface import HUGGINGFACE
 from botticelli.drivers.settings import base_url, find_key
+from botticelli.providers.huggingface import HUGGINGFACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "botticelli"
 
-DRIVER_SIDE = ("botticelli.core", "botticelli.protocol", "botticelli.dialects", "botticelli.drivers")
+DRIVER_SIDE = (
+    "botticelli.core",
+    "botticelli.protocol",
+    "botticelli.dialects",
+    "botticelli.drivers",
+    "botticelli.providers",
+)
 JUDGE_SIDE = ("botticelli.kit", "botticelli.contracts")
 
 
@@ -137,7 +143,7 @@ with HuggingFaceDriver.with_api_token(None, "m", base_url=url) as driver:
 
 
 def test_without_the_driver_the_judge_works(amputated: Path) -> None:
-    for name in ("core", "protocol", "dialects", "drivers"):
+    for name in ("core", "protocol", "dialects", "drivers", "providers"):
         shutil.rmtree(amputated / "botticelli" / name)
     code = """
 import sys

@@ -84,4 +84,4 @@ def test_it_judges_the_driver_where_there_is_no_source(wheel: Path, tmp_path: Pa
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "HuggingFaceDoor" in done.stdout
+    assert "botticelli.providers.adapters:huggingface" in done.stdout

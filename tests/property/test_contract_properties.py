@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.contracts import data_root, packaged, violations
+from botticelli.contracts import packaged, violations
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.errors import failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import instances, mutations
 from botticelli.protocol.deviations import Notes
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from botticelli.core.response import Deviation
 
 ours = settings(deadline=None)  # a deadline would judge the machine
-TOLERATED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+TOLERATED = Relaxations.load("openai")
 LEVELS = {relaxation.code: relaxation.level for relaxation in TOLERATED.listed}
 OF_ANSWERS = [
     pytest.param(relaxation, id=relaxation.code)
@@ -63,8 +63,8 @@ def deviations(read: Callable[[], list[Deviation]]) -> list[str]:
         return [error.kind]
 
 
-def audited(chunk: Any) -> StreamAssembler:
-    stream = StreamAssembler(audit=True)
+def audited(chunk: Any) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader(audit=True)
     stream.feed(b"data: " + written(chunk) + b"\n\n")
     return stream
 
@@ -85,7 +85,7 @@ def noted_in(example: Example) -> list[str]:
         body = written(TOLERATED.instance(example)) if contract else TOLERATED.body(example)
         if example.get("asked", "stream" if "events" in example else "whole") == "whole":
             return decode_response(body, **asked).deviations
-        stream = StreamAssembler(**asked)
+        stream = OpenAIStreamReader(**asked)
         stream.feed(body)
         stream.finish()
         return stream.response.deviations
@@ -202,7 +202,7 @@ def test_a_model_list_deviates_exactly_where_it_breaks_the_contract(models: Any)
 
 
 @ours
-@pytest.mark.parametrize("contract", ["wire/response", "wire/chunk"])
+@pytest.mark.parametrize("contract", ["wire/openai/response", "wire/openai/chunk"])
 @given(data=st.data())
 def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
     contract: str, data: st.DataObject
@@ -210,7 +210,7 @@ def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
     value = data.draw(mutations(contract))
     if not violations(contract, value):
         return
-    if contract == "wire/chunk":
+    if contract == "wire/openai/chunk":
         stream = audited(value)
         assert stream.failed is not None or stream.notes.deviations()
         return

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from botticelli.core.errors import KINDS, ApiError, StreamError
 from botticelli.dialects.openai.errors import embedded_failure, failure
-from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 from botticelli.protocol.error_body import MAX_MESSAGE
 from botticelli.protocol.response_headers import duration, rate_limits, retry_after
+from botticelli.providers.huggingface import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

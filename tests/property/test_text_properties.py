@@ -21,7 +21,7 @@ from botticelli.core.response import AudioOutput, Choice, GenerateResponse
 from botticelli.dialects.openai.errors import embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import instances
 from botticelli.protocol.error_body import MAX_MESSAGE
 
@@ -161,7 +161,7 @@ def spoken_to(draw: st.DrawFn, contract: str, member: str) -> Any:
 
 
 @ours
-@given(spoken_to("wire/response", "message"))
+@given(spoken_to("wire/openai/response", "message"))
 def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> None:
     sent = [(index_of(choice, place), message_of(choice)) for place, choice in enumerate(answer["choices"])]
     sent.sort(key=lambda pair: pair[0])
@@ -175,7 +175,7 @@ def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> No
 
 def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[Any], set[str]]:
     """The answer that some chunks make, the chunks that were delivered, and the codes that were noted."""
-    stream = StreamAssembler(audit=audit)
+    stream = OpenAIStreamReader(audit=audit)
     delivered: list[Any] = []
     for chunk in chunks:
         delivered += stream.feed(b"data: " + written(chunk) + b"\n\n")
@@ -191,7 +191,7 @@ def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[
 
 
 @ours
-@given(st.lists(spoken_to("wire/chunk", "delta"), min_size=1, max_size=5), st.booleans())
+@given(st.lists(spoken_to("wire/openai/chunk", "delta"), min_size=1, max_size=5), st.booleans())
 def test_every_choice_of_a_tolerable_stream_says_what_its_chunks_said(chunks: list[Any], audit: bool) -> None:
     sent: dict[int, list[Said]] = defaultdict(list)
     for chunk in chunks:
@@ -242,7 +242,7 @@ def first_words(body: Any) -> list[str]:
 
 
 @ours
-@given(instances("wire/error"), st.sampled_from([400, 404, 429, 500, 503]))
+@given(instances("wire/openai/error"), st.sampled_from([400, 404, 429, 500, 503]))
 def test_the_words_of_a_tolerable_error_are_in_its_message(body: Any, status: int) -> None:
     for error in (failure(status, {}, written(body), now=0), embedded_failure(written(body))):
         assume(len(error.message) < MAX_MESSAGE)
@@ -268,7 +268,7 @@ def test_a_published_error_keeps_its_message_type_param_and_code(body: Any, stat
 
 
 @ours
-@given(instances("wire/model-list"))
+@given(instances("wire/openai/model-list"))
 def test_every_model_of_a_tolerable_list_is_read(models: Any) -> None:
     entries: list[Any] = models if is_array(models) else models.get("data") or []
     found = decode_models(written(models))

@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from botticelli.core.errors import ApiError
     from botticelli.core.response import GenerateResponse
 
-__all__ = ["MAX_BODY", "ErrorRule", "embedded_failure", "failure"]
-
-MAX_BODY: Final = 1 << 20
-"""Bytes of a body that are read and kept; the rim need not receive more."""
+__all__ = ["ErrorRule", "embedded_failure", "failure"]
 
 _NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -80,7 +77,7 @@ def failure(
         The error, not raised. Its message is the server's, of at most `error_body.MAX_MESSAGE` characters;
         without one, the status's own phrase.
     """
-    body = body[:MAX_BODY]
+    body = body[: error_body.MAX_BODY]
     said = error_body.read(body, headers.get("content-type", ""))
     message = (
         _shown(said.message, secrets)
@@ -135,7 +132,7 @@ def embedded_failure(
         The error, not raised. `cause_kind` is what the same table makes of the status that the server
         names inside, or else of its code and type; None where it gives neither.
     """
-    body = body[:MAX_BODY]
+    body = body[: error_body.MAX_BODY]
     said = error_body.read(body)
     message = _shown(said.message, secrets) or "the server ended its answer with an error and no message"
     kind = _kind(said.status, said.code, said, message, model, error_rules)

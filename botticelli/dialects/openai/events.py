@@ -1,6 +1,6 @@
 """One event of a stream that isn't plain: its bytes -> chunks, the end mark, or an error. No state, no I/O.
 
-`StreamAssembler` decodes the events that keep the format itself. Whatever its fast struct refuses, or what
+`OpenAIStreamReader` decodes the events that keep the format itself. Whatever its fast struct refuses, or what
 decodes without choices, with an error or with a name, comes here.
 """
 
@@ -13,10 +13,10 @@ import msgspec
 from botticelli.core.errors import MalformedResponseError
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY
 from botticelli.dialects.openai.loose import LooseDecoder
 from botticelli.dialects.openai.repair import mend
 from botticelli.protocol import lenient_json
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.sse import Event
 

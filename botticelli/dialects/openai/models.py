@@ -1,7 +1,7 @@
 """The model list: bytes -> `Model`s, the HuggingFace router's members included. No I/O.
 
 Source: `ListModelsResponse` of the published specification, `contracts/huggingface/model-list`; the odd
-shapes are those of `contracts/wire/model-list`.
+shapes are those of `contracts/wire/openai/model-list`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai.convert import whole
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.protocol import lenient_json
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:

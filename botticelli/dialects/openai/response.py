@@ -14,9 +14,10 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.answers import build, is_rich, mended
 from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
+from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import Notes
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ def _decode_events(
     body: bytes, status: int, content_type: str, failure: EmbeddedFailure, *, n: int, audit: bool
 ) -> GenerateResponse:
     """Read an event stream that came where a whole answer was asked for."""
-    from botticelli.dialects.openai.stream import StreamAssembler
+    from botticelli.dialects.openai.stream import OpenAIStreamReader
 
-    stream = StreamAssembler(status=status, content_type=content_type, failure=failure, n=n, audit=audit)
+    stream = OpenAIStreamReader(status=status, content_type=content_type, failure=failure, n=n, audit=audit)
     stream.notes.add("sse-in-json")
     stream.feed(body)
     stream.finish()

@@ -23,7 +23,7 @@ from botticelli.kit.schemas import capabilities
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
-    from botticelli.kit.values import Document
+    from botticelli.contracts.jsonvalue import Document
 
 OPENING = 60.0
 """Seconds that a driver's module and factory have; some load a lot."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, said
 
 if TYPE_CHECKING:
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import AsyncDoor
-    from botticelli.kit.values import Document
 
 _PARTING = 2.0  # seconds that a loop has to cancel what still runs on it
 

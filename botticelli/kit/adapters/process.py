@@ -29,16 +29,16 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.adapters.adapter import capable
 from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
 from botticelli.kit.adapters.proxies import exempt
 from botticelli.kit.errors import DoorError
-from botticelli.kit.values import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botticelli.kit.values import Document
+    from botticelli.contracts.jsonvalue import Document
 
 LONGEST = 64 << 20
 """Bytes that an answer may have; far more than any case can bring about."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import Document, is_object
 from botticelli.kit.cases.script import Defaults, may_hold_usage
 from botticelli.kit.cases.variables import Variables
-from botticelli.kit.values import Document, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

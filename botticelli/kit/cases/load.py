@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.contracts import Relaxations
+from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.case import Call, Case
 from botticelli.kit.cases.script import compile_exchange
 from botticelli.kit.cases.variables import VARIABLE
 from botticelli.kit.errors import CaseError
 from botticelli.kit.schemas import complaints, data_root
-from botticelli.kit.values import Document, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -132,8 +133,7 @@ def _deviations(value: object) -> set[str]:
 
 @functools.cache
 def _codes() -> frozenset[str]:
-    table = json.loads((data_root() / "contracts" / "wire" / "relaxations.json").read_bytes())
-    return frozenset(entry["code"] for entry in table["relaxations"])
+    return frozenset(Relaxations.load("openai").codes())
 
 
 def _retries(call: Call) -> bool:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.errors import CaseError
-from botticelli.kit.values import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

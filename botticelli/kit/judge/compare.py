@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from botticelli.contracts.jsonvalue import equal
 from botticelli.kit.judge.mismatch import Mismatch, part, same, show, text, within
-from botticelli.kit.values import equal
 
 Object = Mapping[str, Any]
 

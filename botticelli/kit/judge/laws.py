@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.judge.mismatch import Mismatch, child, show
-from botticelli.kit.values import is_array, is_object
 
 Object = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botticelli.kit.values import equal, is_array, is_object
+from botticelli.contracts.jsonvalue import equal, escape_token, is_array, is_object
 
 Object = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def visible(text: str) -> str:
 
 def child(path: str, key: str) -> str:
     """Return the JSON pointer to a member of what ``path`` points to."""
-    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+    return f"{path}/{escape_token(key)}"
 
 
 def within(wanted: Object, got: float, path: str, unit: str = "") -> Iterator[Mismatch]:

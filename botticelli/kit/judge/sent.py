@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import DEEPEST, as_object, is_object, resolve, too_deep
 from botticelli.kit.judge.mismatch import Mismatch, part, show, within
-from botticelli.kit.values import DEEPEST, as_object, is_array, is_object, too_deep
 
 if TYPE_CHECKING:
     from botticelli.kit.server.recording import Seen, SeenRequest
@@ -136,15 +136,10 @@ def _parsed(raw: bytes) -> tuple[Any, str]:
 
 
 def _at(value: Any, pointer: str) -> tuple[bool, Any]:
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if is_object(value) and key in value:
-            value = value[key]
-        elif is_array(value) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return False, None
-    return True, value
+    try:
+        return True, resolve(value, pointer)
+    except LookupError:
+        return False, None
 
 
 def _shown(raw: bytes) -> str:

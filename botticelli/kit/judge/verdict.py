@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from botticelli.contracts.jsonvalue import DEEPEST, too_deep
 from botticelli.kit.judge import laws
 from botticelli.kit.judge.compare import outcome
 from botticelli.kit.judge.mismatch import Mismatch, visible
 from botticelli.kit.judge.sent import sent, unnoticed
 from botticelli.kit.schemas import complaints
-from botticelli.kit.values import DEEPEST, too_deep
 
 if TYPE_CHECKING:
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.cases.case import Call, Play
     from botticelli.kit.server.recording import Seen
-    from botticelli.kit.values import Document
 
 Object = Mapping[str, Any]
 

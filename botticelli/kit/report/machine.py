@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.report.text import DoorReport
-    from botticelli.kit.values import Document
 
 
 def as_document(reports: Sequence[DoorReport], seed: int, version: str) -> Document:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from botticelli.contracts.jsonvalue import Document, as_object, as_objects
 from botticelli.kit.judge.verdict import Fault
 from botticelli.kit.selftest.naive_answer import Answer, Choice, FailedError
 from botticelli.kit.selftest.reference_client import Connection, NaiveDriver
-from botticelli.kit.values import Document, as_object, as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.values import Document, as_object, as_objects, is_array, is_object
+from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
 from botticelli.kit.selftest.naive_answer import Answer, FailedError, LeftError, Reader
-from botticelli.kit.values import Document, as_object, as_objects, is_array, is_object
 
 if TYPE_CHECKING:
     import socket

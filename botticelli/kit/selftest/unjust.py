@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from botticelli.contracts.jsonvalue import Document, as_object
 from botticelli.kit.judge.verdict import Fault
 from botticelli.kit.selftest.mutants import trips
 from botticelli.kit.selftest.reference_client import NaiveDriver
-from botticelli.kit.values import Document, as_object
 
 if TYPE_CHECKING:
     from botticelli.kit.selftest.naive_answer import Answer

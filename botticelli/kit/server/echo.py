@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from botticelli.contracts.jsonvalue import Document, as_object, is_array, is_object
 from botticelli.kit.cases.script import CREATED
-from botticelli.kit.values import Document, as_object, is_array, is_object
 
 __all__ = ["MODEL", "TEXT", "answer"]
 

@@ -1,0 +1,25 @@
+"""The providers' drivers as the judge loads them: ``botticelli.providers.adapters:huggingface``.
+
+For each provider of the registry there are two factories here, made when they are asked for:
+``NAME`` for the sync driver and ``async_NAME`` for the async one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from botticelli.drivers.conformance import AsyncChatAdapter, ChatAdapter
+from botticelli.providers import PROVIDERS, async_driver, sync_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def __getattr__(name: str) -> Callable[[], ChatAdapter | AsyncChatAdapter]:
+    if name in PROVIDERS:
+        return partial(ChatAdapter, sync_driver(name))
+    provider = name.removeprefix("async_")
+    if provider != name and provider in PROVIDERS:
+        return partial(AsyncChatAdapter, async_driver(provider))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,133 @@
+"""HuggingFace's router: the provider, what is special about its errors, and the two drivers.
+
+Source: https://huggingface.co/docs/inference-providers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from botticelli.dialects.openai.dialect import OpenAIDialect
+from botticelli.drivers.aio import AsyncChatDriver
+from botticelli.drivers.driver import ChatDriver
+from botticelli.protocol.error_rules import ErrorRule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+from botticelli.drivers.provider import Provider
+
+__all__ = [
+    "HUGGINGFACE",
+    "HUGGINGFACE_HINTS",
+    "HUGGINGFACE_RULES",
+    "AsyncHuggingFaceDriver",
+    "HuggingFaceDriver",
+]
+
+_REFUSED = frozenset({400, 404, 422})
+
+HUGGINGFACE_RULES: Final[tuple[ErrorRule, ...]] = (
+    # the router has one code for two situations, source: huggingface/mlclaw, probe of June 2026
+    ErrorRule(
+        kind="not_chat_model",
+        statuses=_REFUSED,
+        codes=frozenset({"model_not_supported"}),
+        patterns=(r"\bis not a chat model\b",),
+    ),
+    ErrorRule(
+        kind="model_not_found",
+        statuses=_REFUSED,
+        codes=frozenset({"model_not_supported"}),
+        patterns=(r"\bis not supported by any provider\b",),
+    ),
+    # a route pinned with "model:provider", source: huggingface/huggingface.js#2225
+    ErrorRule(
+        kind="model_not_found", statuses=_REFUSED, patterns=(r"^Model not supported by provider \S+$",)
+    ),
+    # hf-inference and its proxy, source: huggingface.js, recorded
+    ErrorRule(
+        kind="model_not_found",
+        statuses=_REFUSED,
+        patterns=(r"^Model \S+ does not exist\.?$", r"^Not Found: Model not found\.?$"),
+    ),
+    # TGI with a base model: no chat template, source: huggingface.js, recorded
+    ErrorRule(
+        kind="not_chat_model",
+        statuses=_REFUSED,
+        types=frozenset({"template_error"}),
+        patterns=(r"\btemplate not found\b",),
+    ),
+)
+"""Tried before the format's own rows."""
+
+HUGGINGFACE_HINTS: Final[Mapping[str, str]] = {
+    "authentication": (
+        "check HUGGINGFACE_API_KEY: HuggingFace tokens start with hf_ and are made at "
+        "https://huggingface.co/settings/tokens"
+    ),
+    "permission_denied": (
+        'give the token the fine-grained permission "Make calls to Inference Providers" at '
+        "https://huggingface.co/settings/tokens"
+    ),
+    "model_not_found": "check the name (org/name or org/name:provider) against `botticelli models`",
+    "not_chat_model": 'choose a model that chats, such as one with "Instruct" in its name',
+    "not_found": "check the base URL: the router's is https://router.huggingface.co/v1",
+    "rate_limit": "wait before the next call; without a token fewer are allowed",
+    "credits_exhausted": "https://huggingface.co/settings/billing shows what is left of the credits",
+}
+"""Tried before the format's own hints."""
+
+HUGGINGFACE = Provider(
+    name="huggingface",
+    base_url="https://router.huggingface.co/v1",
+    dialect=OpenAIDialect(),
+    key_env=("HUGGINGFACE_API_KEY", "HF_TOKEN"),
+    base_url_env="HUGGINGFACE_BASE_URL",
+    key_prefix="hf_",
+    key_help="create a token at https://huggingface.co/settings/tokens",
+    bill_to_header="X-HF-Bill-To",
+    error_rules=HUGGINGFACE_RULES,
+    hints=HUGGINGFACE_HINTS,
+)
+"""The router, and what is peculiar about it. Source: https://huggingface.co/docs/inference-providers."""
+
+
+class HuggingFaceDriver(ChatDriver):
+    """HuggingFace's models, through its router.
+
+    A model may name its provider or a policy: ``org/name:together``, ``org/name:fastest``.
+
+    Example:
+        >>> from botticelli import GenerateRequest, HuggingFaceDriver, Message
+        >>> driver = HuggingFaceDriver("meta-llama/Llama-3.2-1B-Instruct")  # doctest: +SKIP
+        >>> request = GenerateRequest(messages=[Message.user("Hello!")], max_tokens=100)
+        >>> print(driver.generate(request).text)  # doctest: +SKIP
+
+        As it comes:
+
+        >>> with driver.generate_stream(request) as stream:  # doctest: +SKIP
+        ...     for chunk in stream:
+        ...         print(chunk.text, end="", flush=True)
+
+        A local server:
+
+        >>> driver = HuggingFaceDriver.with_api_token(None, "tiny", base_url="http://127.0.0.1:8000/v1")
+    """
+
+    provider = HUGGINGFACE
+
+
+class AsyncHuggingFaceDriver(AsyncChatDriver):
+    """The same for asyncio and trio; one driver belongs to one event loop.
+
+    Example:
+        >>> from botticelli import AsyncHuggingFaceDriver, GenerateRequest, Message
+        >>> async def main() -> None:
+        ...     request = GenerateRequest(messages=[Message.user("Hello!")])
+        ...     async with AsyncHuggingFaceDriver("meta-llama/Llama-3.2-1B-Instruct") as driver:
+        ...         async with driver.generate_stream(request) as stream:
+        ...             async for chunk in stream:
+        ...                 print(chunk.text, end="", flush=True)
+    """
+
+    provider = HUGGINGFACE

@@ -1,0 +1,74 @@
+"""JSON equality, and values made fit for a validator."""
+
+from __future__ import annotations
+
+import pytest
+
+from botticelli.contracts.jsonvalue import DEEPEST, as_object, as_objects, encodable, equal, too_deep
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(1, 1.0), ({"a": [1]}, {"a": [1.0]}), (None, None), (True, True), ("a", "a"), ([], [])],
+)
+def test_equal(one: object, other: object) -> None:
+    assert equal(one, other)
+    assert equal(other, one)
+
+
+DIFFERENT: list[tuple[object, object]] = [
+    (1, True),
+    (0, False),
+    ([1], [True]),
+    ({"a": 0}, {"a": False}),
+    (None, 0),
+    (1, "1"),
+    ([1], [1, 2]),
+    ({"a": 1}, {"b": 1}),
+    ({"a": 1}, {"a": 1, "b": 2}),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_not_equal(one: object, other: object) -> None:
+    assert not equal(one, other)
+    assert not equal(other, one)
+
+
+def test_encodable_replaces_lone_surrogates_at_any_depth() -> None:
+    value = {"a\ud83d": ["x\udcaf", 1, None, {"b": "🎨"}]}
+    made = encodable(value)
+    assert list(made) == ["a\ufffd\ufffd\ufffd"]
+    assert made["a\ufffd\ufffd\ufffd"][3] == {"b": "🎨"}
+    assert made["a\ufffd\ufffd\ufffd"][0].encode()
+
+
+def test_encodable_has_no_infinities() -> None:
+    assert encodable([float("-inf"), {"a": float("nan")}, 1.5]) == [None, {"a": None}, 1.5]
+
+
+def test_objects_of_what_may_be_none() -> None:
+    assert as_object(None) == {}
+    assert as_object([1]) == {}
+    assert as_object({"a": 1}) == {"a": 1}
+    assert as_objects(None) == []
+    assert as_objects([{"a": 1}, 2, {"b": 1}]) == [{"a": 1}, {"b": 1}]
+
+
+def nested(levels: int, core: object = 1) -> object:
+    value = core
+    for _ in range(levels):
+        value = {"a": value} if levels % 2 else [0, value]
+    return value
+
+
+@pytest.mark.parametrize("value", [1, "x", [], {}, [[], {}], nested(DEEPEST), nested(DEEPEST - 1)])
+def test_what_the_judge_goes_down_to(value: object) -> None:
+    assert not too_deep(value)
+
+
+def test_what_is_too_deep_is_told_however_deep_it_is() -> None:
+    itself: list[object] = []
+    itself.append(itself)
+    assert all(map(too_deep, (nested(DEEPEST + 1), nested(DEEPEST + 2), nested(200_000), itself)))
