@@ -192,3 +192,8 @@ def test_the_last_chunks_of_a_stream_are_neither_lost_nor_joined_nor_reordered(p
         found = [(c.text, c.logprobs) for c in chunks if c.choice == place and c.logprobs is not None]
         assert found == [(c.text, c.logprobs) for c in late if c.choice == place]
     assert len(chunks) == len(late) + (0 not in places)
+
+
+def test_the_final_chunk_belongs_to_the_first_choice_whatever_its_index() -> None:
+    (final,) = closing_chunks([], numbered(2))
+    assert (final.choice, final.is_final) == (2, True)
