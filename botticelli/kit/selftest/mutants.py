@@ -261,7 +261,12 @@ class WaitsForEver(ReferenceClient):
         return super().converse(call, connection, path, answer)
 
 
-@killed_by({"tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls")})
+@killed_by(
+    {
+        "tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls"),
+        "content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/tool_calls"),
+    }
+)
 class TakesNoIndexForZero(ReferenceClient):
     """Takes a tool-call delta without an index for one of the first call."""
 

@@ -62,8 +62,15 @@ class Choice:
             "finish_reason": word,
             "finish_reason_raw": self.finish,
             "tool_calls": [{name: tool[name] for name in names} for tool in self.tools],
+            "content": self.blocks(),
             "logprobs": None if self.logprobs is None else {"content": self.logprobs},
         }
+
+    def blocks(self) -> list[Document]:
+        """Return it as neutral blocks, in the order that servers of this format keep."""
+        texts = [("reasoning", self.reasoning), ("text", self.text), ("refusal", self.refusal)]
+        found: list[Document] = [{"type": kind, "text": text} for kind, text in texts if text]
+        return [*found, {"type": "tool_calls", "count": len(self.tools)}] if self.tools else found
 
 
 @dataclass

@@ -64,7 +64,7 @@ class ReferenceClient(AnswerReader):
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
         | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
-        | {"retry", "attempts", "timeouts", "phase", "cancel"}
+        | {"retry", "attempts", "timeouts", "phase", "cancel", "content"}
     )
 
     def exchange(self, call: Document) -> Document:

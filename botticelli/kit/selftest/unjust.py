@@ -80,3 +80,15 @@ class Withholds(ReferenceClient):
     def failure(self, error: Document, answer: Answer, attempt: int) -> Document:
         """Have nothing delivered yet."""
         return {**super().failure(error, answer, attempt), "partial_chunks": []}
+
+
+@killed_by({"content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/content")})
+class GroupsBlocks(ReferenceClient):
+    """Keeps one list for each kind of block, and puts tool calls first whatever the server sent first."""
+
+    def exchange(self, call: Document) -> Document:
+        """Sort the blocks."""
+        outcome = super().exchange(call)
+        for choice in outcome.get("response", {}).get("choices", ()):
+            choice["content"].sort(key=lambda block: block["type"] != "tool_calls")
+        return outcome
