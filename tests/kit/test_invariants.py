@@ -123,7 +123,9 @@ def test_a_secret_is_found_in_any_text_and_any_name() -> None:
     ],
 )
 def test_blocks_hold_what_the_other_members_say(blocks: list[tuple[str, Any]] | None, *, right: bool) -> None:
-    content = blocks and [{"type": t, ("text" if isinstance(v, str) else "count"): v} for t, v in blocks]
+    content: list[dict[str, Any]] | None = None
+    if blocks is not None:
+        content = [{"type": kind, "text" if isinstance(v, str) else "count": v} for kind, v in blocks]
     calls = [{"id": name, "name": "f", "arguments": None} for name in "ab"]
     choice = {"text": "Hi", "reasoning": "hm", "refusal": None, "tool_calls": calls, "content": content}
     told = response(choice)
