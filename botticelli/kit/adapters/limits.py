@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LIMIT = 10.0
+LIMIT = 20.0
 """Seconds that a driver has for one call; a case's calls are made to need far less."""
 
 
