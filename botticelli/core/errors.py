@@ -5,6 +5,7 @@ The tree (the word in brackets is `kind`, the stable name that cases, reports an
     BotticelliError
     ├── ConfigurationError [configuration]      key missing or malformed, bad base URL: before any network
     ├── RequestError [request]                  the request can't be expressed: before any network
+    ├── ClosedError [closed]                    the driver or stream was closed before it was used
     └── ModelsError                             something went wrong between us and a model
         ├── TransportError
         │   ├── ConnectError [connect]          no connection was made
@@ -45,6 +46,7 @@ __all__ = [
     "AuthenticationError",
     "BotticelliError",
     "CallTimeoutError",
+    "ClosedError",
     "ConfigurationError",
     "ConnectError",
     "ConnectionLostError",
@@ -184,6 +186,12 @@ class RequestError(BotticelliError):
 
     def _context(self) -> list[str]:
         return [f"at {self.path}"]
+
+
+class ClosedError(BotticelliError):
+    """The driver or stream is closed; raised before any network."""
+
+    kind = "closed"
 
 
 class ModelsError(BotticelliError):

@@ -259,7 +259,7 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         created: When, in Unix seconds; None where unknown.
         usage: What it cost in tokens, or None.
         request_id: The server's id of the request (a header), for its support desk.
-        provider: Which provider the HuggingFace router chose (``x-inference-provider``).
+        inference_provider: The service that a router chose to answer, where the server names it.
         rate_limits: What the headers say about the limits, or None.
         service_tier: The tier that served it, or None.
         system_fingerprint: The server's name for its configuration, or None.
@@ -273,7 +273,7 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     created: int | None = None
     usage: Usage | None = None
     request_id: str | None = None
-    provider: str | None = None
+    inference_provider: str | None = None
     rate_limits: RateLimits | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None

@@ -136,7 +136,7 @@ def response_of(
         "id": response.id or None,
         "model": response.model or None,
         "request_id": response.request_id,
-        "inference_provider": response.provider,
+        "inference_provider": response.inference_provider,
         "rate_limits": msgspec.to_builtins(response.rate_limits),
         "deviations": [deviation.code for deviation in response.deviations],
     }

@@ -247,7 +247,7 @@ class Task:
         """Add to an answer what its headers tell."""
         headers = self.headers_told
         response.request_id = told.request_id(headers)
-        response.provider = told.provider(headers)
+        response.inference_provider = told.inference_provider(headers)
         response.rate_limits = self._rate_limits
         return response
 
@@ -336,5 +336,5 @@ class Task:
             usage=(come and come.usage) or self._billed,
             answered=self._response is not None or self.call.delivered,
             model=self.model,
-            provider=told.provider(self.headers_told),
+            provider=told.inference_provider(self.headers_told),
         )

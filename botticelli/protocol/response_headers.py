@@ -16,7 +16,7 @@ from botticelli.core.response import RateLimit, RateLimits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["duration", "provider", "rate_limits", "request_id", "retry_after", "should_retry"]
+__all__ = ["duration", "inference_provider", "rate_limits", "request_id", "retry_after", "should_retry"]
 
 _REQUEST_IDS: Final = ("x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
 """In the order in which HuggingFace's own client looks for them."""
@@ -51,8 +51,8 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return next((value for name in _REQUEST_IDS if (value := headers.get(name, "").strip())), None)
 
 
-def provider(headers: Mapping[str, str]) -> str | None:
-    """Which provider the HuggingFace router chose, or None."""
+def inference_provider(headers: Mapping[str, str]) -> str | None:
+    """Return the service that a router chose to answer, or None where no header names it."""
     return headers.get("x-inference-provider", "").strip() or None
 
 

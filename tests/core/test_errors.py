@@ -15,6 +15,7 @@ from botticelli.core.errors import (
     AuthenticationError,
     BotticelliError,
     CallTimeoutError,
+    ClosedError,
     ConfigurationError,
     ConnectError,
     ConnectionLostError,
@@ -67,6 +68,7 @@ SAID = "went\nwrong"
 DATA: dict[type[BotticelliError], tuple[tuple[Any, ...], dict[str, Any]]] = {
     BotticelliError: ((SAID,), {"hint": "do this"}),
     ConfigurationError: ((SAID,), {"setting": "HF_TOKEN", "hint": "do this"}),
+    ClosedError: ((SAID,), {"hint": "do this"}),
     RequestError: ((SAID,), {"path": "$.messages[0]", "rule": "type", "hint": "do this"}),
     ModelsError: ((SAID,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
     TransportError: ((SAID,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
@@ -238,6 +240,7 @@ def test_the_kinds_are_those_of_the_design() -> None:
     assert set(KINDS) == {
         "configuration",
         "request",
+        "closed",
         "authentication",
         "permission_denied",
         "model_not_found",
@@ -273,7 +276,7 @@ def test_every_class_is_public() -> None:
 @pytest.mark.parametrize(
     ("group", "members"),
     [
-        (ModelsError, set(KINDS) - {"configuration", "request"}),
+        (ModelsError, set(KINDS) - {"configuration", "request", "closed"}),
         (TransportError, {"connect", "timeout", "connection_lost"}),
         (ResponseError, {"malformed_response", "empty_response"}),
         (StreamError, {"stream_error", "stream_truncated"}),

@@ -11,15 +11,15 @@ from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.response import StreamChunk, Usage
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.accumulate import Assembly
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.protocol.deviations import Notes
 
 LISTED = Relaxations.load("openai")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "chunk"]
 
 
-def assembled(*chunks: Any, audit: bool = False, done: bool = True) -> StreamAssembler:
-    stream = StreamAssembler(audit=audit)
+def assembled(*chunks: Any, audit: bool = False, done: bool = True) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader(audit=audit)
     for chunk in chunks:
         stream.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
     if done:
@@ -28,7 +28,7 @@ def assembled(*chunks: Any, audit: bool = False, done: bool = True) -> StreamAss
     return stream
 
 
-def codes(stream: StreamAssembler) -> list[str]:
+def codes(stream: OpenAIStreamReader) -> list[str]:
     return [found.code for found in stream.notes.deviations()]
 
 
@@ -122,7 +122,7 @@ def test_an_answer_in_the_making_can_be_looked_at() -> None:
 
 
 def test_a_delta_of_nothing_new_gives_no_chunk() -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     event = json.dumps(one({"audio": {"id": "x"}})).encode()
     assert stream.feed(b"data: " + event + b"\n\n") == []
 

@@ -9,7 +9,7 @@ import pytest
 from botticelli.core.response import RateLimit, RateLimits
 from botticelli.protocol.response_headers import (
     duration,
-    provider,
+    inference_provider,
     rate_limits,
     request_id,
     retry_after,
@@ -35,9 +35,9 @@ def test_the_request_id(headers: dict[str, str], found: str | None) -> None:
 
 
 def test_the_provider() -> None:
-    assert provider({"x-inference-provider": " acme "}) == "acme"
-    assert provider({"x-inference-provider": ""}) is None
-    assert provider({}) is None
+    assert inference_provider({"x-inference-provider": " acme "}) == "acme"
+    assert inference_provider({"x-inference-provider": ""}) is None
+    assert inference_provider({}) is None
 
 
 @pytest.mark.parametrize(

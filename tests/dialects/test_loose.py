@@ -14,7 +14,7 @@ from botticelli.core.errors import MalformedResponseError, ModelsError, StreamEr
 from botticelli.core.response import Deviation
 from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.loose import LooseDecoder
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import mutations
 from botticelli.protocol.deviations import Notes
 
@@ -106,15 +106,15 @@ def test_what_cannot_be_read_as_a_whole_is_left_to_others() -> None:
 # In a stream.
 
 
-def fed(values: list[dict[str, Any]]) -> StreamAssembler:
-    stream = StreamAssembler()
+def fed(values: list[dict[str, Any]]) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader()
     stream.feed(b"".join(b"data: " + written(value) + b"\n\n" for value in values) + b"data: [DONE]\n\n")
     return stream
 
 
 def test_a_stream_notes_each_time_though_it_has_learnt() -> None:
     stream = fed([chunk(index="0")] * 3)
-    assert stream.finish().choice == 0
+    assert stream.finish()[-1].choice == 0
     assert stream.response.text == "HiHiHi"
     assert stream.notes.deviations()[0] == Deviation("choice-index-not-integer", "$.choices[0].index", 3)
 

@@ -27,7 +27,7 @@ from botticelli.core.response import (
     Usage,
 )
 from botticelli.dialects.openai.errors import embedded_failure
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
@@ -65,12 +65,13 @@ class Heard:
     """A stream fed to its end: the chunks, the final one or the error, and the answer."""
 
     def __init__(self, *pieces: bytes, **options: Any) -> None:
-        self.stream = StreamAssembler(**options)
+        self.stream = OpenAIStreamReader(**options)
         self.chunks = [chunk for piece in pieces for chunk in self.stream.feed(piece)]
         self.final: StreamChunk | None = None
+        self.late: list[StreamChunk] = []
         self.error: ModelsError | None = None
         try:
-            self.final = self.stream.finish()
+            *self.late, self.final = self.stream.finish()
         except ModelsError as error:
             self.error = error
 
@@ -166,7 +167,7 @@ def test_to_finish_again_changes_nothing(body: bytes) -> None:
     heard = Heard(body)
     before = heard.stream.response
     if heard.error is None:
-        assert heard.stream.finish() is heard.final
+        assert heard.stream.finish() == [*heard.late, heard.final]
     else:
         with pytest.raises(type(heard.error)) as caught:
             heard.stream.finish()
@@ -177,7 +178,7 @@ def test_to_finish_again_changes_nothing(body: bytes) -> None:
 
 @pytest.mark.parametrize("bad", [ERROR, b"data: {\n\n", event(chunk(choice(0, content="!"), error="No."))])
 def test_what_came_before_an_error_in_the_same_piece_is_delivered(bad: bytes) -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     told = [chunk.text for chunk in stream.feed(HI + bad + HI)]
     assert told == ["Hi", "!"] if b"!" in bad else ["Hi"]
     assert stream.ended
@@ -188,7 +189,7 @@ def test_what_came_before_an_error_in_the_same_piece_is_delivered(bad: bytes) ->
 
 
 def test_after_a_failure_nothing_is_read() -> None:
-    stream = StreamAssembler(audit=True)
+    stream = OpenAIStreamReader(audit=True)
     stream.feed(HI + ERROR)
     failed, seen = stream.failed, stream.notes.deviations()
     assert stream.feed(HI + STOP + DONE) == []
@@ -218,7 +219,7 @@ def test_the_partial_that_an_error_brings_with_it_is_kept() -> None:
 
 
 def test_partial_is_what_was_delivered_or_none() -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     assert stream.partial() is None
     stream.feed(event(chunk(choice(role="assistant"))))
     assert stream.partial() is None
@@ -229,7 +230,7 @@ def test_partial_is_what_was_delivered_or_none() -> None:
 
 
 def test_the_answer_may_be_looked_at_under_way() -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     stream.feed(HI)
     early = stream.response
     stream.feed(says("!") + b"data: null\n\n")
@@ -286,7 +287,7 @@ def test_a_flood_after_the_end_mark_does_no_harm() -> None:
 
 
 def test_a_stream_that_ended_is_told_before_it_is_finished() -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     stream.feed(HI)
     assert not stream.ended
     stream.feed(STOP + DONE)
@@ -326,7 +327,7 @@ def test_an_empty_error_member_is_none() -> None:
 
 
 def test_events_are_counted_and_keep_alives_are_not() -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     stream.feed(b": ping\n\n" + HI)
     stream.feed(b": ping\n\n")
     assert stream.events == 1
@@ -377,7 +378,7 @@ def test_text_before_an_error_in_the_tail_is_told_late() -> None:
     heard = Heard(HI + (says("!")[:-1] + ERROR).rstrip())
     assert type(heard.error) is StreamError
     assert heard.error.partial is not None
-    assert heard.error.partial.text == heard.text + heard.stream.late[0].text == "Hi!"
+    assert (heard.text, heard.error.partial.text) == ("Hi", "Hi!")
 
 
 @pytest.mark.parametrize(
@@ -393,7 +394,7 @@ def test_what_the_last_event_brings_of_other_answers_is_late() -> None:
     heard = Heard(HI + STOP + tail)
     assert heard.final is not None
     assert (heard.final.text, heard.final.choice) == ("!", 0)
-    assert heard.stream.late == [StreamChunk("?", 2)]
+    assert heard.late == [StreamChunk("?", 2)]
 
 
 # Something else in place of a stream.
@@ -442,7 +443,7 @@ def test_a_whole_answer_brings_every_choice_and_part() -> None:
         finish_reason=FinishReason.STOP,
         usage=COUNTED,
     )
-    assert heard.stream.late == [StreamChunk("Hi", 1)]
+    assert heard.late == [StreamChunk("Hi", 1)]
 
 
 def test_a_whole_answers_own_slips_are_noted_too() -> None:
@@ -526,7 +527,7 @@ def test_the_log_probabilities_of_every_json_line_are_delivered() -> None:
 
     heard = Heard(line(chunk(of("a"))) + line(chunk(of("b"))) + line(chunk(choice(0, "stop"))))
     assert heard.final is not None
-    told = [*heard.stream.late, heard.final]
+    told = [*heard.late, heard.final]
     assert [(piece.text, piece.logprobs and piece.logprobs["content"][0]["token"]) for piece in told] == [
         ("a", "a"),
         ("b", "b"),
@@ -559,7 +560,7 @@ def test_an_event_beyond_the_limit_is_an_error_after_what_came_before() -> None:
 
 
 def test_a_body_beyond_the_limit_is_an_error() -> None:
-    stream = StreamAssembler(max_event_bytes=len(BODY))
+    stream = OpenAIStreamReader(max_event_bytes=len(BODY))
     stream.feed(BODY)
     assert stream.failed is None
     stream.feed(b" ")
@@ -730,7 +731,7 @@ def test_a_snapshot_of_the_message_counts_for_what_no_delta_told() -> None:
     assert [(c.text, c.refusal) for c in heard.answer.choices] == [("Hi", "No."), ("Ho", "No.")]
     assert heard.final is not None
     assert (heard.final.text, heard.final.refusal) == ("", "No.")
-    assert heard.stream.late == [StreamChunk("Ho", 1, refusal="No.")]
+    assert heard.late == [StreamChunk("Ho", 1, refusal="No.")]
     assert heard.codes["message-in-stream"] == 2
 
 
@@ -904,16 +905,16 @@ def test_words_in_place_of_an_announced_call_are_the_answer() -> None:
 )
 def test_what_begins_a_stream_is_the_same_however_it_is_cut(lead: bytes) -> None:
     body = lead + HI + says("Ho") + STOP + DONE
-    cut = StreamAssembler()
+    cut = OpenAIStreamReader()
     told = [chunk for position in range(len(body)) for chunk in cut.feed(body[position : position + 1])]
-    assert told == StreamAssembler().feed(body)
+    assert told == OpenAIStreamReader().feed(body)
 
 
 @pytest.mark.parametrize(
     "body", [b"\n[DONE]", b"\n \r{", b"\xef\xbb\xbf\n" + b'{"choices":"Hi"}', b" \n<html>"]
 )
 def test_blank_lines_before_what_is_no_stream_say_nothing_however_they_are_cut(body: bytes) -> None:
-    whole, cut = StreamAssembler(), StreamAssembler()
+    whole, cut = OpenAIStreamReader(), OpenAIStreamReader()
     whole.feed(body)
     for position in range(len(body)):
         cut.feed(body[position : position + 1])

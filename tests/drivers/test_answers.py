@@ -62,7 +62,7 @@ def test_an_answer_and_what_its_headers_tell(rim: Rim, serve: Serve, ask: Genera
     assert driver.rate_limits is None
     response = rim.generate(driver, ask)
     assert response.text == "Grüße"
-    assert (response.request_id, response.provider) == ("req-1", "together")
+    assert (response.request_id, response.inference_provider) == ("req-1", "together")
     assert response.rate_limits is not None
     assert response.rate_limits.requests == RateLimit(limit=10, remaining=9)
     assert driver.rate_limits == response.rate_limits

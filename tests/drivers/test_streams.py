@@ -70,7 +70,7 @@ def test_a_stream_from_end_to_end(rim: Rim, serve: Serve, ask: GenerateRequest) 
     response = got.response
     assert response is not None
     assert (response.text, response.finish_reason, response.usage) == ("Hello", FinishReason.LENGTH, usage)
-    assert (response.request_id, response.provider) == ("req-1", "together")
+    assert (response.request_id, response.inference_provider) == ("req-1", "together")
     assert response.deviations == []
     assert driver.usage == UsageTotals(calls=1, prompt_tokens=5, completion_tokens=2)
 
@@ -231,7 +231,7 @@ def test_an_error_event(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     assert (got.error.model, got.error.attempts, got.error.request_id) == ("test/model", 1, "req-1")
     assert got.error.partial is not None
     assert got.error.partial.text == "Hi"
-    assert got.error.partial.provider == "together"
+    assert got.error.partial.inference_provider == "together"
     assert server.left.wait(5)
     assert driver.usage == UsageTotals(calls=1, unknown=1)
 

@@ -19,7 +19,7 @@ from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.errors import failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import instances, mutations
 from botticelli.protocol.deviations import Notes
 
@@ -63,8 +63,8 @@ def deviations(read: Callable[[], list[Deviation]]) -> list[str]:
         return [error.kind]
 
 
-def audited(chunk: Any) -> StreamAssembler:
-    stream = StreamAssembler(audit=True)
+def audited(chunk: Any) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader(audit=True)
     stream.feed(b"data: " + written(chunk) + b"\n\n")
     return stream
 
@@ -85,7 +85,7 @@ def noted_in(example: Example) -> list[str]:
         body = written(TOLERATED.instance(example)) if contract else TOLERATED.body(example)
         if example.get("asked", "stream" if "events" in example else "whole") == "whole":
             return decode_response(body, **asked).deviations
-        stream = StreamAssembler(**asked)
+        stream = OpenAIStreamReader(**asked)
         stream.feed(body)
         stream.finish()
         return stream.response.deviations

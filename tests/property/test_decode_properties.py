@@ -16,7 +16,7 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError, M
 from botticelli.core.response import FinishReason, GenerateResponse
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import instances, json_values, mutations
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ PLACES = [b"1700000000", b'"Hi"', b'"{}"', b'"stop"', b'"c"', b'"f"', b"0", b"[]
 
 def stream_of(body: bytes) -> GenerateResponse:
     """Through the assembler, which never raises before it is told to finish."""
-    stream = StreamAssembler(audit=len(body) % 2 == 0)
+    stream = OpenAIStreamReader(audit=len(body) % 2 == 0)
     stream.feed(body)
     stream.finish()
     assert stream.finish() == stream.finish()

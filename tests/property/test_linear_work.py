@@ -16,7 +16,7 @@ import pytest
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.choices import ChoiceState
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 def in_stream(pieces: bytes) -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     body = pieces + END
     for start in range(0, len(body), 4096):
         stream.feed(body[start : start + 4096])
@@ -159,7 +159,7 @@ def test_a_body_takes_work_in_proportion_to_its_pieces(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", STREAMS)
 def test_the_notes_of_a_stream_are_as_many_as_its_kinds_of_slips(kind: str) -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     stream.feed(STREAMS[kind](PIECES))
     assert len(stream.notes.deviations()) < 9
 
@@ -173,7 +173,7 @@ def test_choices_are_not_looked_at_again_and_again(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(ChoiceState, "compact", compact)
     count = 8000
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     for index in range(count):
         stream.feed(event(TEXT, index=index))
     assert count // 2 < looked < 2 * count
@@ -192,7 +192,7 @@ GROWING: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def taken(stream: StreamAssembler, piece: bytes) -> int:
+def taken(stream: OpenAIStreamReader, piece: bytes) -> int:
     """The memory, in bytes, that taking a piece needs at its height."""
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
@@ -210,14 +210,14 @@ def traced() -> Iterator[None]:
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("kind", GROWING)
 def test_what_has_come_is_not_copied_for_the_next_piece(kind: str) -> None:
-    stream = StreamAssembler()
+    stream = OpenAIStreamReader()
     stream.feed(GROWING[kind]("x" * BULK))
     assert max(taken(stream, GROWING[kind]("x")) for _ in range(9)) < BULK // 10
 
 
 @pytest.mark.usefixtures("traced")
 def test_blank_lines_without_an_end_are_not_gathered() -> None:
-    stream = StreamAssembler(max_event_bytes=100)
+    stream = OpenAIStreamReader(max_event_bytes=100)
     stream.feed(b"\n")
     assert taken(stream, b" " * 10) < BULK // 10
     before = tracemalloc.get_traced_memory()[0]

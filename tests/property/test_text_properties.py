@@ -21,7 +21,7 @@ from botticelli.core.response import AudioOutput, Choice, GenerateResponse
 from botticelli.dialects.openai.errors import embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import instances
 from botticelli.protocol.error_body import MAX_MESSAGE
 
@@ -175,7 +175,7 @@ def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> No
 
 def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[Any], set[str]]:
     """The answer that some chunks make, the chunks that were delivered, and the codes that were noted."""
-    stream = StreamAssembler(audit=audit)
+    stream = OpenAIStreamReader(audit=audit)
     delivered: list[Any] = []
     for chunk in chunks:
         delivered += stream.feed(b"data: " + written(chunk) + b"\n\n")

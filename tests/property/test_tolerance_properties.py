@@ -18,7 +18,7 @@ from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import damaged, instances
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read_whole(value: Any) -> Reading:
 
 
 def read_chunk(value: Any, *, audit: bool) -> Reading:
-    stream = StreamAssembler(audit=audit)
+    stream = OpenAIStreamReader(audit=audit)
     stream.feed(b"data: " + json.dumps(value).encode() + b"\n\n")
     return Reading(stream.failed, stream.notes.deviations())
 

@@ -18,7 +18,7 @@ from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.decode_request import decode_request
 from botticelli.dialects.openai.request import encode_request
 from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 
 from .published import published_examples
 
@@ -99,7 +99,7 @@ def _write_again(body: dict[str, Any]) -> None:
 
 
 def _assembled(chunks: list[Any]) -> GenerateResponse:
-    stream = StreamAssembler(audit=True)
+    stream = OpenAIStreamReader(audit=True)
     for chunk in chunks:
         stream.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
     stream.feed(b"data: [DONE]\n\n")

@@ -1,6 +1,6 @@
 """The chunks of one stream -> the answer that a whole answer would have been. No bytes, no events, no I/O.
 
-`StreamAssembler` reads the events and knows when the stream ends; what its chunks say is gathered here.
+`OpenAIStreamReader` reads the events and knows when the stream ends; what its chunks say is gathered here.
 """
 
 from __future__ import annotations

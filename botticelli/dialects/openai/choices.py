@@ -1,6 +1,6 @@
 """One choice of a stream: deltas -> chunks -> the choice. No bytes, no events, no I/O.
 
-`StreamAssembler` takes the plain text deltas itself, because nearly all are; whatever else a choice of a
+`OpenAIStreamReader` takes the plain text deltas itself, because nearly all are; whatever else a choice of a
 chunk may hold comes here.
 """
 

@@ -15,12 +15,12 @@ from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.request import encode_request, encode_response
 from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.rules import refuse
-from botticelli.dialects.openai.stream import StreamAssembler
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.protocol.http import HttpRequest
 
 if TYPE_CHECKING:
     from botticelli.core.errors import ApiError, StreamError
-    from botticelli.core.response import GenerateResponse, StreamChunk, Usage
+    from botticelli.core.response import GenerateResponse, Usage
     from botticelli.dialects.dialect import CallContext, ReadMedia
     from botticelli.dialects.openai.embedded import EmbeddedFailure
     from botticelli.protocol.http import ResponseHead
@@ -81,9 +81,9 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
         """Encode an answer as the body that decodes to it."""
         return encode_response(response)
 
-    def stream(self, head: ResponseHead, context: CallContext) -> _Reader:
+    def stream(self, head: ResponseHead, context: CallContext) -> OpenAIStreamReader:
         """Return the reader of a streamed answer."""
-        return _Reader(
+        return OpenAIStreamReader(
             status=head.status,
             content_type=head.content_type,
             failure=_embedded(context),
@@ -119,14 +119,6 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode the model list; see `Dialect.model_page`."""
         return ModelPage(decode_models(body, status=head.status, failure=_embedded(context)))
-
-
-class _Reader(StreamAssembler):
-    """`StreamAssembler` with the `finish` of `StreamReader`."""
-
-    def finish(self) -> list[StreamChunk]:  # type: ignore[override]
-        final = super().finish()
-        return [*self.late, final]
 
 
 def _embedded(context: CallContext) -> EmbeddedFailure:

@@ -1,6 +1,6 @@
 """One event of a stream that isn't plain: its bytes -> chunks, the end mark, or an error. No state, no I/O.
 
-`StreamAssembler` decodes the events that keep the format itself. Whatever its fast struct refuses, or what
+`OpenAIStreamReader` decodes the events that keep the format itself. Whatever its fast struct refuses, or what
 decodes without choices, with an error or with a name, comes here.
 """
 

@@ -122,9 +122,9 @@ def _decode_events(
     body: bytes, status: int, content_type: str, failure: EmbeddedFailure, *, n: int, audit: bool
 ) -> GenerateResponse:
     """Read an event stream that came where a whole answer was asked for."""
-    from botticelli.dialects.openai.stream import StreamAssembler
+    from botticelli.dialects.openai.stream import OpenAIStreamReader
 
-    stream = StreamAssembler(status=status, content_type=content_type, failure=failure, n=n, audit=audit)
+    stream = OpenAIStreamReader(status=status, content_type=content_type, failure=failure, n=n, audit=audit)
     stream.notes.add("sse-in-json")
     stream.feed(body)
     stream.finish()

@@ -18,7 +18,7 @@ A body that isn't a stream at all is read at its end: as a whole answer, or as J
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from botticelli.core.errors import (
     EmptyResponseError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from botticelli.dialects.openai import wire
     from botticelli.dialects.openai.embedded import EmbeddedFailure
 
-__all__ = ["StreamAssembler"]
+__all__ = ["OpenAIStreamReader"]
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
@@ -51,7 +51,7 @@ _COMPACT_EVERY = 1024
 """Events; each piece of text until then costs some fifty bytes more than it holds."""
 
 
-class StreamAssembler:
+class OpenAIStreamReader:
     """One stream, from its first byte to its last. Feed it, deliver the chunks, then `finish` it.
 
     Attributes:
@@ -59,8 +59,6 @@ class StreamAssembler:
         ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still notes
             that there was something).
         failed: Why the stream broke, or None; raise it after delivering what `feed` returned.
-        late: What only `finish` brought, but the last of the first answer's. Deliver it before
-            the final chunk, or the error.
         notes: Where the server broke the format.
 
     Args:
@@ -85,7 +83,6 @@ class StreamAssembler:
         self.events = 0
         self.ended = False
         self.failed: ModelsError | None = None
-        self.late: list[StreamChunk] = []
         self.notes = Notes()
         self._audit = audit
         self._status = status
@@ -103,7 +100,8 @@ class StreamAssembler:
         self._assembly = Assembly(self.notes, structural)
         self._compact_at = _COMPACT_EVERY
         self._answer: GenerateResponse | None = None
-        self._final: StreamChunk | None = None
+        self._last: list[StreamChunk] = []  # the chunks that only `finish` brought
+        self._finished = False
 
     def feed(  # noqa: C901 -- the loop of every stream: what is written out here is a call saved
         self, piece: bytes
@@ -153,13 +151,13 @@ class StreamAssembler:
             self._fail(self._reader.malformed(str(too_large)))
         return chunks
 
-    def finish(self) -> StreamChunk:
+    def finish(self) -> list[StreamChunk]:
         """End the stream: after ``[DONE]``, or at the end of the input. Harmless when repeated.
 
         Returns:
-            The final chunk, with the finish reason and the usage. Its text is empty unless text came only
-            now: with the last event, which lacked its end, or with a whole answer in place of a stream.
-            What else came so late is in `late`.
+            The last chunks. The final one, with the finish reason and the usage, is the last of them. There
+            are more when content came only now: in a last event without its end, in a whole message that
+            the stream contained, or in a whole answer in place of a stream.
 
         Raises:
             ModelsError: What `failed` holds, from now on if not before: one of the following.
@@ -168,9 +166,10 @@ class StreamAssembler:
             MalformedResponseError: It wasn't a stream at all, or its last event can't be read.
             StreamError: A whole answer in place of a stream is an error.
         """
-        if self.failed is None and self._final is None:
+        if self.failed is None and not self._finished:
+            self._finished = True
             try:
-                self._final = self._finish()
+                self._finish()
             except ModelsError as error:
                 self._fail(error)
             except RecursionError:
@@ -178,7 +177,7 @@ class StreamAssembler:
             self._end()
         if self.failed is not None:
             raise self.failed
-        return cast("StreamChunk", self._final)
+        return self._last
 
     @property
     def response(self) -> GenerateResponse:
@@ -270,7 +269,7 @@ class StreamAssembler:
 
     # The end.
 
-    def _finish(self) -> StreamChunk:
+    def _finish(self) -> None:
         if self._start:
             self._sse.feed(self._start)
         unframed = False
@@ -278,12 +277,13 @@ class StreamAssembler:
             body = bytes(self._whole)
             lines = json_lines(body) if body.count(b'"choices"') > 1 else None
             if lines is None:
-                return self._finish_whole(body)
+                self._finish_whole(body)
+                return
             unframed = True
             self._take_lines(lines)
         done = self.ended or self._take_tail()
         self._check_end(done=done, unframed=unframed)
-        self.late += self._assembly.settle()
+        self._last += self._assembly.settle()
         self._answer = self._assembly.build(self._reader, last=True)
         self._answer.deviations = self.notes.deviations()
         fault = self.notes.fault
@@ -291,9 +291,9 @@ class StreamAssembler:
             raise MalformedResponseError(
                 fault.message, path=fault.path, status=self._status, partial=self._answer
             )
-        return self._last(ended(self.late, self._answer))
+        self._last = ended(self._last, self._answer)
 
-    def _finish_whole(self, body: bytes) -> StreamChunk:
+    def _finish_whole(self, body: bytes) -> None:
         response = decode_response(
             body,
             status=self._status,
@@ -305,18 +305,14 @@ class StreamAssembler:
         self.notes.add("json-in-sse")
         response.deviations = [*response.deviations, *self.notes.deviations()]
         self._answer = response
-        return self._last(chunks_of(response))
-
-    def _last(self, chunks: list[StreamChunk]) -> StreamChunk:
-        *self.late, final = chunks
-        return final
+        self._last = chunks_of(response)
 
     def _take_lines(self, lines: list[bytes]) -> None:
         """Read JSON lines that came in place of events."""
         self.notes.add("events-unframed")
         for line in lines:
             self.events += 1
-            self._unusual(self._reader.refused(Event(line)), self.late)
+            self._unusual(self._reader.refused(Event(line)), self._last)
             if self.ended:
                 return
 
@@ -330,7 +326,7 @@ class StreamAssembler:
         if event is not None and data.startswith(b"{") and (is_json(data) or json_lines(data) is not None):
             self.notes.add("event-unfinished")
             self.events += 1
-            self._unusual(self._reader.refused(event), self.late)
+            self._unusual(self._reader.refused(event), self._last)
         return self.ended
 
     def _check_end(self, *, done: bool, unframed: bool) -> None:
