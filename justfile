@@ -46,15 +46,15 @@ test *arguments:
 coverage:
     pytest -q -n auto tests/core tests/protocol tests/dialects --cov=botticelli/core --cov=botticelli/protocol --cov=botticelli/dialects --cov-branch --cov-report=term-missing --cov-fail-under=100
 
-# The contract check: metaschema, examples, invalid instances, built files, drift, breaking changes
+# Check the contracts: built files, cases, metaschema, examples, invalid instances, breaking changes
 [group('contracts')]
 contracts:
-    python -m botticelli.contracts build --check
-    python -m botticelli.kit.cases.load
-    pytest -q -n auto tests/contracts tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
+    python -m tests.tools.contracts build --check
+    python -m botticelli.kit.cases
+    pytest -q -n auto tests/contracts tests/tools tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
     @just _breaking
 
-# What has become stricter since the last release
+# List what has become stricter since the last release
 [private]
 _breaking:
     #!/usr/bin/env bash
@@ -70,18 +70,18 @@ _breaking:
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     git archive "$release" contracts | tar -x -C "$folder"
-    python -m botticelli.contracts breaking "$folder/contracts"
+    python -m tests.tools.contracts breaking "$folder/contracts"
 
-# Write the tolerant schemas anew from the strict ones and the relaxations
+# Build the tolerant schemas from the strict ones and the relaxations
 [group('contracts')]
 build-contracts:
-    python -m botticelli.contracts build
+    python -m tests.tools.contracts build
 
-# Hold our contracts, and the driver's reading, to a copy of the published document and its examples, at the desk
+# Compare our contracts, and what the driver reads, with a copy of the published specification and examples
 [group('contracts')]
 examples path:
-    python -m botticelli.contracts published "{{ path }}"
-    python -m tests.published "{{ path }}"
+    python -m tests.tools.contracts published "{{ path }}"
+    python -m tests.tools.read_examples "{{ path }}"
 
 # Botticelli beside bare httpx, openai and huggingface_hub, in one run
 [group('measure')]

@@ -138,7 +138,7 @@ def _host(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from botticelli.kit.cases.load import load_cases
+    from botticelli.kit.cases.case import load_cases
     from botticelli.kit.check import select_cases
     from botticelli.kit.server.demo import serve
 

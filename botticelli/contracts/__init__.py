@@ -1,9 +1,8 @@
-"""The contracts: schemas that any language can use, and what an instance breaks of them.
+"""The contracts: JSON Schemas for any language, and every violation of them by an instance.
 
-A contract is a JSON Schema (2020-12) under `contracts/`, named by its path: `openai/response`
-is strict, `wire/response` is the same with the named relaxations of
-`contracts/wire/relaxations.json`. This package finds and compiles them, reports *every* breach
-with its path, and builds the tolerant ones. It never touches a network.
+A contract is a JSON Schema (2020-12) in `contracts/`, named by its path. `openai/response` is
+strict. `wire/openai/response` is tolerant: the same with the named relaxations of
+`contracts/wire/openai/relaxations.json`. Nothing here touches a network.
 
     >>> from botticelli import contracts
     >>> for violation in contracts.violations("openai/error", {"error": {"message": 5}}):
@@ -12,10 +11,9 @@ with its path, and builds the tolerant ones. It never touches a network.
     $.error.message: must be a string, not the number 5
     $.error.param: is missing
     $.error.type: is missing
-
-May enter here: the standard library and jsonschema-rs (late). Nothing of core, protocol,
-dialects or drivers: the judge shares no code with the accused.
 """
+
+from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
@@ -26,9 +24,11 @@ from botticelli.contracts.errors import (
     InstanceError,
     MissingExtraError,
     UnknownContractError,
+    UnknownFormatError,
 )
 from botticelli.contracts.json_reader import Reading, read
 from botticelli.contracts.jsonvalue import json_path, json_pointer
+from botticelli.contracts.relaxations import Relaxation, Relaxations, formats
 from botticelli.contracts.schemas import Schema, SchemaSet, data_root
 from botticelli.contracts.violations import Violation
 
@@ -41,11 +41,15 @@ __all__ = [
     "InstanceError",
     "MissingExtraError",
     "Reading",
+    "Relaxation",
+    "Relaxations",
     "Schema",
     "SchemaSet",
     "UnknownContractError",
+    "UnknownFormatError",
     "Violation",
     "data_root",
+    "formats",
     "json_path",
     "json_pointer",
     "load",
@@ -60,7 +64,7 @@ __all__ = [
 
 @functools.cache
 def packaged() -> SchemaSet:
-    """The contracts that came with this package.
+    """Return the contracts that came with this package.
 
     Raises:
         ContractDataError: They are missing or broken.
@@ -69,29 +73,29 @@ def packaged() -> SchemaSet:
 
 
 def names() -> list[str]:
-    """The contracts there are: `kit/case`, `openai/request`, `wire/chunk`, ..."""
+    """Return the names of all contracts: `kit/case`, `openai/request`, `wire/openai/chunk`, ..."""
     return packaged().names()
 
 
 def load(name: str) -> Schema:
-    """The schema of a contract, as a copy that the caller may change.
+    """Return a copy of a contract's schema.
 
     Raises:
-        UnknownContractError: There is none of that name.
+        UnknownContractError: There is no contract of that name.
     """
     return packaged().load(name)
 
 
-def validator(name: str) -> "Draft202012Validator":
-    """The compiled schema of a contract, made once. See `SchemaSet.validator`."""
+def validator(name: str) -> Draft202012Validator:
+    """Return the compiled schema of a contract. See :meth:`SchemaSet.validator`."""
     return packaged().validator(name)
 
 
 def violations(name: str, instance: Any) -> list[Violation]:
-    """Every breach of a contract by a JSON value. See `SchemaSet.violations`."""
+    """Return every violation of a contract by a JSON value. See :meth:`SchemaSet.violations`."""
     return packaged().violations(name, instance)
 
 
 def validate_bytes(name: str, data: bytes) -> list[Violation]:
-    """Every breach by a body or event as received. See `SchemaSet.validate_bytes`."""
+    """Return every violation by a body or event as received. See :meth:`SchemaSet.validate_bytes`."""
     return packaged().validate_bytes(name, data)

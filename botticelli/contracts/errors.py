@@ -1,32 +1,45 @@
-"""What can go wrong with contracts themselves, drawn as a tree.
+"""What can go wrong with the contracts themselves, drawn as a tree.
 
 ```
 ContractError
-├── UnknownContractError   no contract of that name
-├── ContractDataError      the schemas that came with the package are missing or broken
+├── UnknownContractError   there is no contract of that name
+├── UnknownFormatError     there is no tolerant contract for that format
+├── ContractDataError      the files that came with the package are missing or broken
 ├── MissingExtraError      the validator is not installed
-└── InstanceError          a Python value that no JSON text could have given
+└── InstanceError          a Python value that isn't JSON
 ```
 
-An instance that breaks a contract is not an error here: it is a list of violations.
-
-May enter here: nothing but the standard library. These classes stand apart from the driver's
-tree, because the judge shares no code with the accused.
+An instance that breaks a contract is not an error here: it has a list of violations. These
+classes are separate from the driver's tree, because the kit shares no code with the driver.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ContractDataError",
+    "ContractError",
+    "InstanceError",
+    "MissingExtraError",
+    "UnknownContractError",
+    "UnknownFormatError",
+]
 
 
 class ContractError(Exception):
-    """Anything that keeps a contract from being applied."""
+    """Anything that prevents a contract from being applied."""
 
 
 class UnknownContractError(ContractError):
-    """No contract has that name.
+    """There is no contract of that name.
 
     Attributes:
         name: The name that was asked for.
-        known: The names there are.
+        known: The names of all contracts.
     """
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
@@ -35,11 +48,28 @@ class UnknownContractError(ContractError):
         super().__init__(name, self.known)
 
     def __str__(self) -> str:
-        return f"no contract is called {self.name!r}; there are {', '.join(self.known)}"
+        return f"there is no contract {self.name!r}; choose one of {', '.join(self.known)}"
+
+
+class UnknownFormatError(ContractError):
+    """There is no tolerant contract, and so no relaxation, for that format.
+
+    Attributes:
+        name: The format that was asked for.
+        known: The formats that have relaxations.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        return f"there are no relaxations for the format {self.name!r}; choose one of {', '.join(self.known)}"
 
 
 class ContractDataError(ContractError):
-    """The schemas that should have come with the package are missing or broken."""
+    """The files that should have come with the package are missing or broken."""
 
 
 class MissingExtraError(ContractError):
@@ -49,15 +79,15 @@ class MissingExtraError(ContractError):
         super().__init__()
 
     def __str__(self) -> str:
-        return "judging needs the validator: pip install 'botticelli[kit]'"
+        return "the validator is not installed: pip install 'botticelli[kit]'"
 
 
 class InstanceError(ContractError):
-    """A Python value that no JSON text could have given, such as a tuple or bytes.
+    """A Python value that isn't JSON, such as a tuple or bytes.
 
     Attributes:
-        path: Where it stands, as in a violation.
-        type_name: What it is.
+        path: Where it is, as in a violation.
+        type_name: Its Python type.
     """
 
     def __init__(self, path: str, type_name: str) -> None:

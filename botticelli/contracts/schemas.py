@@ -1,122 +1,128 @@
-"""Sets of schemas: found, compiled once, and asked what an instance breaks.
+"""Find the schemas, compile them once, and validate instances.
 
-May enter here: the standard library, and jsonschema-rs, which is imported only when something
-is judged, so that the list of contracts costs nothing and needs no extra.
+jsonschema-rs is imported only when something is validated, so listing contracts is cheap and needs
+no extra.
 """
+
+from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botticelli.contracts.errors import ContractDataError, MissingExtraError, UnknownContractError
-from botticelli.contracts.json_reader import mend, read
+from botticelli.contracts.json_reader import read, repair
 from botticelli.contracts.jsonvalue import is_object
-from botticelli.contracts.violations import Violation
-from botticelli.contracts.wording import Rules
+from botticelli.contracts.violations import Rules, Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jsonschema_rs import Draft202012Validator
 
-Schema = dict[str, Any]
+__all__ = ["SUFFIX", "Schema", "SchemaSet", "data_root", "identify"]
+
+Schema: TypeAlias = dict[str, Any]
 """A schema as parsed JSON."""
 
-_SUFFIX = ".schema.json"
+SUFFIX = ".schema.json"
+"""How the name of a schema's file ends."""
+
 _URN = "urn:botticelli:contract:"
 
 
 def data_root() -> Path:
-    """Where `contracts/` and `fixtures/` are.
+    """Return the folder that holds `contracts/` and `fixtures/`.
 
     Returns:
-        `_data` beside the imported package's own files, as a wheel has it, or else the
-        checkout that the package stands in. An editable install reads the checkout, because
-        it is imported from there.
+        `botticelli/_data` in an installed wheel, otherwise the checkout that the package was
+        imported from (so an editable install reads the checkout).
 
     Raises:
-        ContractDataError: Neither place has them.
+        ContractDataError: Neither has them.
     """
     package = Path(__file__).resolve().parent.parent
     for root in (package / "_data", package.parent):
         if (root / "contracts").is_dir():
             return root
-    raise ContractDataError(f"no contracts beside {package} nor above it: the installation is not complete")
+    raise ContractDataError(
+        f"there are no contracts in {package} or beside it: the installation is incomplete; reinstall it"
+    )
 
 
 def identify(name: str) -> str:
-    """The `$id` that the schema of a contract has."""
+    """Return the `$id` of a contract's schema: `urn:botticelli:contract:openai:chunk` for `openai/chunk`."""
     return _URN + name.replace("/", ":")
 
 
 class SchemaSet:
-    """Schemas that may refer to each other, under their contracts' names.
+    """Schemas that may refer to each other, by the names of their contracts.
 
-    Thread-safe in the way that `functools.cached_property` and dicts are: at worst a schema is
-    compiled twice.
+    Threads may share it; at worst they compile a schema twice.
     """
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
-        """Hold schemas.
+        """Take the schemas.
 
         Args:
-            schemas: From a contract's name, such as `openai/response`, to its schema. Each has
-                an `$id` of its own. They are not copied and must not change afterwards.
+            schemas: From the name of a contract, such as `openai/response`, to its schema. Each has
+                its own `$id`. They aren't copied and must not change afterwards.
         """
         self._schemas = dict(schemas)
         self._compiled: dict[str, Draft202012Validator] = {}
 
     @classmethod
-    def read(cls, folder: Path) -> "SchemaSet":
-        """Read every `*.schema.json` below a folder.
+    def read(cls, folder: Path) -> SchemaSet:
+        """Read every `*.schema.json` in a folder and its subfolders.
 
         Raises:
-            ContractDataError: A file is not JSON, is not an object, or has no `$id`.
+            ContractDataError: A file isn't JSON, isn't an object, or has no `$id`.
         """
-        return cls({_name(path, folder): _load(path) for path in folder.rglob(f"*{_SUFFIX}")})
+        return cls({_name(path, folder): _load(path) for path in folder.rglob(f"*{SUFFIX}")})
 
     @property
     def schemas(self) -> Mapping[str, Schema]:
-        """The schemas by name. Not to be changed."""
+        """The schemas by name. Don't change them."""
         return self._schemas
 
     def names(self) -> list[str]:
-        """The contracts there are, sorted."""
+        """Return the names of all contracts, sorted."""
         return sorted(self._schemas)
 
     def load(self, name: str) -> Schema:
-        """The schema of a contract, as a copy that the caller may change.
+        """Return a copy of a contract's schema.
 
         Raises:
-            UnknownContractError: There is none of that name.
+            UnknownContractError: There is no contract of that name.
         """
         schema: Schema = json.loads(json.dumps(self._find(name)))
         return schema
 
-    def validator(self, name: str) -> "Draft202012Validator":
-        """The compiled schema of a contract, made once.
+    def validator(self, name: str) -> Draft202012Validator:
+        """Return the compiled schema of a contract; it is compiled once.
 
         References are resolved within this set, never over a network.
 
         Raises:
-            UnknownContractError: There is none of that name.
-            MissingExtraError: jsonschema-rs is not installed.
-            ContractDataError: The schema is not valid, or refers to something unknown.
+            UnknownContractError: There is no contract of that name.
+            MissingExtraError: jsonschema-rs isn't installed.
+            ContractDataError: The schema isn't valid, or refers to something unknown.
         """
         compiled = self._compiled.get(name)
         if compiled is None:
             compiled = self._compiled[name] = self._compile(self._find(name), name)
         return compiled
 
-    def judge(self, name: str, pointer: str) -> "Draft202012Validator":
-        """The compiled schema of a part of a contract.
+    def part_validator(self, name: str, pointer: str) -> Draft202012Validator:
+        """Return the compiled schema of a part of a contract; it is compiled once.
 
         Args:
             name: The contract.
-            pointer: JSON pointer to the part, as in `/$defs/usage`.
+            pointer: JSON pointer to the part, such as `/$defs/usage`.
 
         Raises:
-            ContractError: As `validator` does.
+            ContractError: As :meth:`validator` raises it.
         """
         key = f"{name}#{pointer}"
         compiled = self._compiled.get(key)
@@ -126,29 +132,31 @@ class SchemaSet:
         return compiled
 
     def violations(self, name: str, instance: Any) -> list[Violation]:
-        """Every breach of a contract by a value, sorted by place, then keyword.
+        """Return every violation of a contract by a JSON value, sorted by place, then keyword.
 
         Args:
             name: The contract.
             instance: A JSON value made of dict, list, str, int, float, bool and None.
 
         Returns:
-            The breaches; empty when the value is valid. NaN, lone surrogates and nesting beyond
-            `reading.MAX_DEPTH` count as breaches, of no schema.
+            The violations; empty when the value is valid. NaN, lone surrogates and nesting beyond
+            `json_reader.MAX_DEPTH` come first: no schema can forbid them.
 
         Raises:
-            ContractError: As `validator` does, and InstanceError for what is no JSON value.
+            ContractError: As :meth:`validator` raises it, and InstanceError for a value that isn't JSON.
         """
         validator = self.validator(name)
         faults: list[Violation] = []
-        mended = mend(instance, faults)
-        return faults + self._rules.violations(validator, mended)
+        repaired = repair(instance, faults)
+        return faults + self._rules.violations(validator, repaired)
 
     def validate_bytes(self, name: str, data: bytes) -> list[Violation]:
-        """Every breach by a body or event as received; faults of the bytes come first.
+        """Return every violation by a body, or the data of one event, as received.
+
+        What is wrong with the bytes themselves comes first.
 
         Raises:
-            ContractError: As `validator` does. Bytes never raise, whatever they are.
+            ContractError: As :meth:`validator` raises it. No bytes make it raise.
         """
         validator = self.validator(name)
         reading = read(data)
@@ -157,10 +165,10 @@ class SchemaSet:
         return reading.faults + self._rules.violations(validator, reading.value)
 
     def name_of(self, identifier: str) -> str:
-        """The contract whose schema has an `$id`.
+        """Return the name of the contract whose schema has an `$id`.
 
         Raises:
-            UnknownContractError: None has.
+            UnknownContractError: There is none.
         """
         for name, schema in self._schemas.items():
             if schema["$id"] == identifier:
@@ -182,14 +190,14 @@ class SchemaSet:
         except KeyError:
             raise UnknownContractError(name, self.names()) from None
 
-    def _compile(self, schema: Schema, what: str) -> "Draft202012Validator":
+    def _compile(self, schema: Schema, what: str) -> Draft202012Validator:
         engine = _engine()
         try:
             compiled: Draft202012Validator = engine.Draft202012Validator(
                 schema, registry=self._registry, offline=True
             )
         except (engine.ValidationError, engine.ReferencingError, ValueError) as error:
-            raise ContractDataError(f"{what} is not a usable schema: {error}") from error
+            raise ContractDataError(f"{what} is not a valid schema: {error}") from error
         return compiled
 
 
@@ -202,7 +210,7 @@ def _engine() -> Any:
 
 
 def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix().removesuffix(_SUFFIX)
+    return path.relative_to(folder).as_posix().removesuffix(SUFFIX)
 
 
 def _load(path: Path) -> Schema:
@@ -216,4 +224,5 @@ def _load(path: Path) -> Schema:
 
 
 def _escape(pointer: str) -> str:
+    # In a URI's fragment these characters must be percent-encoded, or the reference isn't resolved.
     return pointer.replace("%", "%25").replace("^", "%5E").replace(" ", "%20")

@@ -109,7 +109,7 @@ class Deviation(msgspec.Struct, frozen=True):
     """A place where the server broke the format and the driver coped.
 
     Attributes:
-        code: A name from `contracts/wire/relaxations.json`, such as ``created-not-integer``.
+        code: A name from `contracts/wire/openai/relaxations.json`, such as ``created-not-integer``.
         path: Where it was first seen, as a JSON path; ``$`` for the body as a whole.
         count: How often; repeats are counted, not listed.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from botticelli.kit.adapters.adapter import close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine
 from botticelli.kit.report.text import RunReport, watch, write_report, write_table
@@ -35,7 +35,7 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
 
     Args:
         cases: All of them.
-        words: Ids, areas, or patterns of ids (``sse-*``); none means all.
+        words: Ids, areas, or patterns of ids (``sse-*``, ``gemini/*``); none means all.
 
     Raises:
         KitError: A word chooses nothing.
@@ -44,13 +44,17 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
         return list(cases)
     chosen: set[str] = set()
     for word in words:
-        found = {case.id for case in cases if word == case.area or fnmatchcase(case.id, word)}
+        found = {
+            case.key
+            for case in cases
+            if word == case.area or fnmatchcase(case.id, word) or fnmatchcase(case.key, word)
+        }
         if not found:
             known = {name for case in cases for name in (case.id, case.area)}
             near = nearest(word, known) or "; see botticelli list cases"
             raise KitError(f"no case or area is called {word!r}{near}")
         chosen |= found
-    return [case for case in cases if case.id in chosen]
+    return [case for case in cases if case.key in chosen]
 
 
 def run_check(
@@ -153,5 +157,5 @@ def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:
         KitError: A word of ``select`` chooses nothing.
     """
     cases = select_cases(load_cases(), select)
-    rows = [(case.id, case.area, case.level, case.title) for case in cases]
+    rows = [(case.key, case.area, case.level, case.title) for case in cases]
     write_table(out, ("case", "area", "level", "what a driver must do"), rows)

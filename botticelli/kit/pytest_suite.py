@@ -18,7 +18,7 @@ import pytest
 
 from botticelli.kit.adapters.adapter import Adapter, AsyncAdapter, as_adapter, close_adapter
 from botticelli.kit.adapters.limits import bypass_proxies
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import Status, read_baseline, run_cases
 
@@ -50,7 +50,7 @@ class DriverSuite:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make a test of each case, when pytest collects a subclass; importing this module reads no file."""
         if "case" in metafunc.fixturenames:
-            metafunc.parametrize("case", _cases(), ids=lambda case: case.id)
+            metafunc.parametrize("case", _cases(), ids=lambda case: case.key)
 
     @pytest.fixture(autouse=True)
     def _bypass_proxies(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from botticelli.kit.adapters.limits import (
     call_with_timeout,
     describe_exception,
 )
-from botticelli.kit.cases.script import Script, compile_exchange
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import BaselineError, KitError
 from botticelli.kit.judge.verdict import Crash, Hang, Outcome, Verdict, judge
 from botticelli.kit.schemas import schema_violations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import Adapter
-    from botticelli.kit.cases.case import Case, Play
+    from botticelli.kit.cases.case import Case, CaseRun
     from botticelli.kit.server.recording import Request
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
 JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
-_CLOSING = 1.0  # seconds that a client has to close a connection that it should close
+_CLOSING = 5.0  # seconds that a client has to close a connection that it should close
 _GRACE = 1.2  # the watchdog waits this many times longer than an adapter that keeps the limit itself
 
 
@@ -69,7 +69,12 @@ class Item(Protocol):
 
     @property
     def id(self) -> str:
-        """A slug; the baseline names it."""
+        """A slug."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The name in baselines and reports; different from the id where one item is run several times."""
         ...
 
     @property
@@ -158,7 +163,7 @@ def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
     if violations:
         raise BaselineError(f"{path}: {'; '.join(violations)}")
     known: dict[str, str] = document["known"]
-    unknown = sorted(known.keys() - {item.id for item in items})
+    unknown = sorted(known.keys() - {item.key for item in items})
     if unknown:
         raise BaselineError(f"{path}: no such case: {', '.join(unknown)}")
     return known
@@ -207,7 +212,7 @@ def run(
             else:
                 runnable.append(item)
         for item, (verdict, seconds) in pool.map(runnable):
-            yield _weigh(item, verdict, seconds, reasons.get(item.id))
+            yield _weigh(item, verdict, seconds, reasons.get(item.key))
     finally:
         pool.abandon(after)
 
@@ -352,7 +357,7 @@ def run_case(
         listener = server.open(listens=case.listens)
     except OSError as error:
         raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
-    play = case.fill(seed=seed, port=listener.port)
+    play = case.render(seed=seed, port=listener.port)
     listener.respond(respond_with(play))
     outcomes: list[Outcome] = []
     for call in play.calls:
@@ -373,12 +378,12 @@ def _must_close(requests: Document) -> bool:
     return any(rule.get("client_left") for rule in rules)
 
 
-def respond_with(play: Play) -> Responder:
+def respond_with(play: CaseRun) -> Responder:
     """Return the responder that plays a case's exchanges in order."""
 
-    def script(index: int, _request: Request) -> Script:
+    def script(index: int, _request: Request) -> ByteScript:
         exchange = exchange_for(play.exchanges, index)
-        return compile_exchange(exchange, play.defaults, datetime.now(UTC))
+        return compile_exchange(exchange, play.context, datetime.now(UTC))
 
     return script
 

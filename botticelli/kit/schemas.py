@@ -27,14 +27,14 @@ def schema_violations(name: str, instance: object) -> list[str]:
 
 @functools.cache
 def capabilities() -> frozenset[str]:
-    """Return the words that an adapter may declare: the operations, and ``capability`` of case.schema.json.
+    """Return the words that an adapter may declare: the operations, the formats, and ``capability`` of cases.
 
     Raises:
         ContractError: The contracts cannot be read.
     """
-    operations = contracts.load("kit/call")["properties"]["operation"]["enum"]
-    return frozenset(operations) | set(
-        contracts.load("kit/case")["properties"]["capability"]["items"]["enum"]
+    call, case = contracts.load("kit/call")["properties"], contracts.load("kit/case")["properties"]
+    return frozenset(
+        (*call["operation"]["enum"], *call["format"]["enum"], *case["capability"]["items"]["enum"])
     )
 
 

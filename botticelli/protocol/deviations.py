@@ -25,7 +25,8 @@ class Fault(NamedTuple):
 class Notes:
     """The deviations of one answer: the first path of each code at each place, and how often.
 
-    The codes are those of `contracts/wire/relaxations.json`. A place is a path with ``[]`` for every index.
+    The codes are those of `contracts/wire/<format>/relaxations.json`. A place is a path with ``[]`` for
+    every index.
 
     Attributes:
         fault: What of the answer can't be read, or None. It doesn't stop the reading, for the error to carry

@@ -59,8 +59,8 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
 
 
 Reading = tuple[Any, list[str], str]
-"""The value; the codes of the liberties taken (`contracts/wire/relaxations.json`, level ``bytes``), empty
-for JSON; and what follows the value, stripped, if anything does."""
+"""The value; the codes of the liberties taken (level ``bytes`` in `contracts/wire/openai/relaxations.json`),
+empty for JSON; and what follows the value, stripped, if anything does."""
 
 
 def read(data: bytes) -> Reading:

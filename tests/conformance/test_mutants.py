@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botticelli.kit.adapters.adapter import close_adapter
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.runner import Status, run_cases
 from botticelli.kit.selftest import mutants
 from botticelli.kit.selftest.mutants import MUTANTS
@@ -28,7 +28,9 @@ def meant_cases() -> list[Case]:
 
 
 def test_every_area_has_a_mutant() -> None:
-    assert {CASES[slug].area for slug in MEANT} == {case.area for case in CASES.values()}
+    # An area whose cases all need a capability that the reference client lacks can't have one (content).
+    possible = {case.area for case in CASES.values() if case.needs <= ReferenceClient.capabilities}
+    assert {CASES[slug].area for slug in MEANT} == possible
 
 
 def test_every_mutant_is_registered() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from botticelli import contracts
 from botticelli.contracts import SchemaSet, Violation
-from botticelli.contracts.jsonvalue import is_array, is_object, json_path, resolve
-from botticelli.contracts.locating import located
+from botticelli.contracts.jsonvalue import is_array, is_object, json_path, resolve, unescape_token
+from botticelli.contracts.violations import locate_errors
 from botticelli.kit.strategies import mutations
 
 ours = settings(deadline=None)  # a deadline would judge the machine
@@ -66,7 +66,7 @@ def stands(instance: Any, violation: Violation) -> bool:
         resolve(instance, violation.pointer)
         return True
     around = resolve(instance, parent)
-    return is_object(around) and last.replace("~1", "/").replace("~0", "~") not in around
+    return is_object(around) and unescape_token(last) not in around
 
 
 @settings(deadline=None, max_examples=30)
@@ -136,6 +136,6 @@ class Backwards:
 )
 def test_places_that_are_said_alike_are_told_apart(schema: dict[str, Any], value: dict[str, Any]) -> None:
     validator: Any = Backwards(schema)
-    found = {(error.instance, error.kind.name, place) for error, place in located(validator, value)}
+    found = {(error.instance, error.kind.name, place) for error, place in locate_errors(validator, value)}
     kind = {"01": "type", "1": "maximum" if "properties" in schema else "type"}
     assert found == {(item, kind[name], (name,)) for name, item in value.items()}

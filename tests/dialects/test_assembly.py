@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.response import StreamChunk, Usage
 from botticelli.dialects.openai import wire
@@ -15,7 +14,7 @@ from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.stream import StreamAssembler
 from botticelli.protocol.deviations import Notes
 
-LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+LISTED = Relaxations.load("openai")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "chunk"]
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai.response import decode_response, foreign_charset
 
-LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+LISTED = Relaxations.load("openai")
 ANSWER = LISTED.body({"base": "response"})
 CALL = LISTED.body({"base": "response-call"})
 WHOLE = [

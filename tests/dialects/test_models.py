@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, StreamError
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai.models import decode_models
 from botticelli.protocol.deviations import Notes
 
-LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+LISTED = Relaxations.load("openai")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "model-list"]
 
 

@@ -257,7 +257,7 @@ def test_what_is_no_truth_value_is_no_truth_value() -> None:
     ],
 )
 def test_what_the_tolerant_contract_refuses_is_refused(path: str, new: Any, at: str, shown: str) -> None:
-    assert violations("wire/response", edited((path, new)))[0].path == at
+    assert violations("wire/openai/response", edited((path, new)))[0].path == at
     notes = Notes()
     mend(edited((path, new)), wire.Response, notes)
     assert notes.fault == (at, f"a part of the answer can't be read as the format: {shown}")

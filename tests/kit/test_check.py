@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import list_cases, run_check, select_cases
 from botticelli.kit.errors import KitError
 from botticelli.kit.schemas import schema_violations

@@ -312,7 +312,7 @@ def test_cases_run_at_the_same_time() -> None:
 
 def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:
     written = [{"status": 201, "times": 2}, {"status": 202}, {"status": 203, "times": 3}]
-    play = case(exchanges=written).fill(seed=0, port=1)
+    play = case(exchanges=written).render(seed=0, port=1)
     assert [exchange_for(play.exchanges, n)["status"] for n in range(8)] == [201, 201, 202, *[203] * 5]
 
 

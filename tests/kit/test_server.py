@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases.script import Defaults, Script, compile_exchange
+from botticelli.kit.cases.formats import OPENAI, Context
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.server.recording import Recording, Request
 from botticelli.kit.server.server import Listener, MockServer
 
@@ -36,9 +37,9 @@ def listener(server: MockServer) -> Iterator[Listener]:
 
 
 def play(listener: Listener, *exchanges: dict[str, Any]) -> None:
-    def script(index: int, _request: Request) -> Script:
+    def script(index: int, _request: Request) -> ByteScript:
         exchange = exchanges[min(index, len(exchanges) - 1)]
-        return compile_exchange(exchange, Defaults("id", "m"), datetime.now(UTC))
+        return compile_exchange(exchange, Context(OPENAI, "id", "m"), datetime.now(UTC))
 
     listener.respond(script)
 

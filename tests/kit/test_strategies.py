@@ -15,8 +15,7 @@ from botticelli import contracts
 from botticelli.contracts import ContractDataError, SchemaSet
 from botticelli.contracts.jsonvalue import is_array, is_object, kind_of, resolve
 from botticelli.kit import strategies
-from botticelli.kit.damage import KINDS, damaged
-from botticelli.kit.strategies import instances, json_values, mutations
+from botticelli.kit.strategies import DAMAGES, damaged, instances, json_values, mutations
 
 OURS = [name for name in contracts.names() if not name.startswith("kit/")]
 ONCE = settings(max_examples=30, deadline=None, database=None)
@@ -84,7 +83,7 @@ def wanted_of(name: str, at: str) -> set[str]:
     ids=lambda value: value.removeprefix("/$defs/"),
 )
 def test_every_member_of_a_definition_is_reached(name: str, at: str) -> None:
-    judge = contracts.packaged().judge(name, at)
+    judge = contracts.packaged().part_validator(name, at)
 
     def visited(instance: Any) -> set[str]:
         assert judge.is_valid(instance)
@@ -146,7 +145,7 @@ DAMAGE: dict[str, Callable[[Any], bool]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_is_of_the_kind_asked_for(kind: str) -> None:
     @ALWAYS_THE_SAME
     @given(damaged({"a": ["xy"]}, (kind,)))
@@ -233,7 +232,7 @@ def test_json_values_are_of_every_kind() -> None:
 def test_a_keyword_that_is_not_understood_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = SchemaSet({"t/odd": {"$id": "urn:test:odd", "properties": {"a": {"items": {"oneOf": [{}]}}}}})
     monkeypatch.setattr(strategies, "packaged", lambda: odd)
-    said = r"t/odd#/properties/a/items uses oneOf, which no strategy understands"
+    said = r"t/odd#/properties/a/items uses oneOf, which the strategies do not support"
     with pytest.raises(ContractDataError, match=said):
         instances("t/odd")
 

@@ -28,7 +28,7 @@ def verdict(
     **members: Any,
 ) -> Verdict:
     calls = [{"operation": operation, "expect": expect}] * max(len(told), 1)
-    play = case(*calls, **members).fill(seed=0, port=1)
+    play = case(*calls, **members).render(seed=0, port=1)
     return judge(play, told, seen, claims)
 
 
@@ -50,7 +50,7 @@ def error(kind: str = "server", message: str = "no", **more: Any) -> dict[str, A
 ANSWER: list[dict[str, Any]] = [{"response": {"text": "Hi"}}]
 ERROR: list[dict[str, Any]] = [{"error": {"kind": ["rate_limit", "server"]}}]
 LOST: list[dict[str, Any]] = [{"error": {"kind": ["server"], "partial": {"text": "Hi"}}}]
-KEY = case({"operation": "generate", "expect": ERROR}).fill(seed=0, port=1).key
+KEY = case({"operation": "generate", "expect": ERROR}).render(seed=0, port=1).key
 
 
 FAULTS: list[tuple[list[dict[str, Any]], Outcome, Fault | None]] = [
@@ -105,7 +105,7 @@ def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
     expect = [
         {"response": {"text": "Ho", "model": "m"}},
         {"response": {"text": "Hu"}},
-        {"response": {"text": "He", "id": "i", "provider": "p"}},
+        {"response": {"text": "He", "id": "i", "inference_provider": "p"}},
         *ERROR,
     ]
     assert verdict(expect, answer("Hu")).passed
@@ -152,11 +152,11 @@ def test_faults_are_ordered_by_gravity_and_the_gravest_is_named() -> None:
 
 
 def test_the_nearest_outcome_is_of_the_kind_that_came_however_far() -> None:
-    expect = [*ERROR, {"response": {"text": "Ho", "id": "i", "provider": "p"}}]
+    expect = [*ERROR, {"response": {"text": "Ho", "id": "i", "inference_provider": "p"}}]
     assert [m.path for m in verdict(expect, answer()).differences] == [
         "/response/choices/0/text",
         "/response/id",
-        "/response/provider",
+        "/response/inference_provider",
     ]
 
 
@@ -314,7 +314,7 @@ def test_the_key_leaks_wherever_it_stands(got: dict[str, Any]) -> None:
 def test_a_key_leaks_that_is_no_bearer_token() -> None:
     written = {"operation": "generate", "api_key": None, "expect": ERROR}
     own = {"operation": "generate", "api_key": "another-key", "expect": ERROR}
-    play = case(written, own).fill(seed=0, port=1)
+    play = case(written, own).render(seed=0, port=1)
     for told in ((error(code=play.key), error()), (error(), error(code=play.key))):
         assert judge(play, told, NOTHING, frozenset()).fault is Fault.LEAK
     assert judge(play, (error(), error(code="another-key")), NOTHING, frozenset()).fault is Fault.LEAK

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.contracts import data_root, packaged, violations
+from botticelli.contracts import packaged, violations
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.errors import failure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from botticelli.core.response import Deviation
 
 ours = settings(deadline=None)  # a deadline would judge the machine
-TOLERATED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
+TOLERATED = Relaxations.load("openai")
 LEVELS = {relaxation.code: relaxation.level for relaxation in TOLERATED.listed}
 OF_ANSWERS = [
     pytest.param(relaxation, id=relaxation.code)
@@ -202,7 +202,7 @@ def test_a_model_list_deviates_exactly_where_it_breaks_the_contract(models: Any)
 
 
 @ours
-@pytest.mark.parametrize("contract", ["wire/response", "wire/chunk"])
+@pytest.mark.parametrize("contract", ["wire/openai/response", "wire/openai/chunk"])
 @given(data=st.data())
 def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
     contract: str, data: st.DataObject
@@ -210,7 +210,7 @@ def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
     value = data.draw(mutations(contract))
     if not violations(contract, value):
         return
-    if contract == "wire/chunk":
+    if contract == "wire/openai/chunk":
         stream = audited(value)
         assert stream.failed is not None or stream.notes.deviations()
         return

@@ -105,7 +105,8 @@ def test_any_bytes_are_an_answer_or_an_error_of_ours(body: bytes) -> None:
 
 @ours
 @given(
-    json_values().map(json.dumps).map(str.encode) | mutations("wire/response").map(json.dumps).map(str.encode)
+    json_values().map(json.dumps).map(str.encode)
+    | mutations("wire/openai/response").map(json.dumps).map(str.encode)
 )
 def test_any_json_is_an_answer_or_an_error_of_ours(body: bytes) -> None:
     read_with_all(body)
@@ -158,7 +159,7 @@ def test_a_second_value_never_passes_for_nothing(answer: Any, more: bytes) -> No
 
 
 @ours
-@given(instances("wire/response"))
+@given(instances("wire/openai/response"))
 def test_a_finish_reason_is_never_made_up(answer: Any) -> None:
     words = {repr(choice.get("finish_reason")) for choice in answer["choices"]}
     for choice in decode_response(json.dumps(answer).encode()).choices:

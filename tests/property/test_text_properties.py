@@ -161,7 +161,7 @@ def spoken_to(draw: st.DrawFn, contract: str, member: str) -> Any:
 
 
 @ours
-@given(spoken_to("wire/response", "message"))
+@given(spoken_to("wire/openai/response", "message"))
 def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> None:
     sent = [(index_of(choice, place), message_of(choice)) for place, choice in enumerate(answer["choices"])]
     sent.sort(key=lambda pair: pair[0])
@@ -191,7 +191,7 @@ def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[
 
 
 @ours
-@given(st.lists(spoken_to("wire/chunk", "delta"), min_size=1, max_size=5), st.booleans())
+@given(st.lists(spoken_to("wire/openai/chunk", "delta"), min_size=1, max_size=5), st.booleans())
 def test_every_choice_of_a_tolerable_stream_says_what_its_chunks_said(chunks: list[Any], audit: bool) -> None:
     sent: dict[int, list[Said]] = defaultdict(list)
     for chunk in chunks:
@@ -242,7 +242,7 @@ def first_words(body: Any) -> list[str]:
 
 
 @ours
-@given(instances("wire/error"), st.sampled_from([400, 404, 429, 500, 503]))
+@given(instances("wire/openai/error"), st.sampled_from([400, 404, 429, 500, 503]))
 def test_the_words_of_a_tolerable_error_are_in_its_message(body: Any, status: int) -> None:
     for error in (failure(status, {}, written(body), now=0), embedded_failure(written(body))):
         assume(len(error.message) < MAX_MESSAGE)
@@ -268,7 +268,7 @@ def test_a_published_error_keeps_its_message_type_param_and_code(body: Any, stat
 
 
 @ours
-@given(instances("wire/model-list"))
+@given(instances("wire/openai/model-list"))
 def test_every_model_of_a_tolerable_list_is_read(models: Any) -> None:
     entries: list[Any] = models if is_array(models) else models.get("data") or []
     found = decode_models(written(models))

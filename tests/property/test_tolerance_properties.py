@@ -13,23 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from botticelli.contracts import data_root, violations
+from botticelli.contracts import violations
 from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai.response import decode_response
 from botticelli.dialects.openai.stream import StreamAssembler
-from botticelli.kit.damage import damaged
-from botticelli.kit.strategies import instances
+from botticelli.kit.strategies import damaged, instances
 
 if TYPE_CHECKING:
     from botticelli.core.response import Deviation
 
 ours = settings(deadline=None)  # a deadline would judge the machine
-LEVELS = {
-    relaxation.code: relaxation.level
-    for relaxation in Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").listed
-}
+LEVELS = {relaxation.code: relaxation.level for relaxation in Relaxations.load("openai").listed}
 LEAF = re.compile(
     r"\.(id|object|created|model|usage|service_tier|index|type|role|content|refusal|finish_reason|logprobs"
     r"|name|arguments|input|(prompt|completion|total)_tokens(_details)?)$"
@@ -46,7 +42,7 @@ class Reading(NamedTuple):
 
 def worse(shape: str) -> st.SearchStrategy[Any]:
     """Answers or chunks, tolerable or not, damaged or not."""
-    tolerable, right = instances(f"wire/{shape}"), instances(f"openai/{shape}", unknown=False)
+    tolerable, right = instances(f"wire/openai/{shape}"), instances(f"openai/{shape}", unknown=False)
     found = tolerable.flatmap(damaged) | right.flatmap(damaged) | tolerable
     return found.filter(lambda value: isinstance(value, dict))
 
@@ -69,7 +65,7 @@ def hold(shape: str, value: Any, reading: Reading) -> None:
 
     Where there is none, a deviation exactly where the strict one is broken.
     """
-    refused = [it for it in violations(f"wire/{shape}", value) if not LEAF.search(it.path)]
+    refused = [it for it in violations(f"wire/openai/{shape}", value) if not LEAF.search(it.path)]
     event("refused" if refused else "tolerated")
     error = reading.error
     if refused:
@@ -145,6 +141,6 @@ def test_an_announced_call_is_lost_exactly_where_the_tolerant_contract_says_so(
     choice: dict[str, Any] = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}
     head = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
     answer = {**head, "choices": [choice]}
-    lost = [it.path for it in violations("wire/response", answer) if it.path.endswith(".tool_calls")]
+    lost = [it.path for it in violations("wire/openai/response", answer) if it.path.endswith(".tool_calls")]
     error = read_whole(answer).error
     assert (getattr(error, "path", None) == "$.choices[0].message.tool_calls") == bool(lost), lost

@@ -1,6 +1,7 @@
 """Which code a breach of the format has, by what is wrong and where. Tables only.
 
-The codes are those of `contracts/wire/relaxations.json`. A place is a path with ``[]`` for every index.
+The codes are those of `contracts/wire/openai/relaxations.json`. A place is a path with ``[]`` for every
+index.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The model list: bytes -> `Model`s, the HuggingFace router's members included. No I/O.
 
 Source: `ListModelsResponse` of the published specification, `contracts/huggingface/model-list`; the odd
-shapes are those of `contracts/wire/model-list`.
+shapes are those of `contracts/wire/openai/model-list`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botticelli.contracts.jsonvalue import (
@@ -139,9 +141,8 @@ def compare_outcome(expected: Object, got: Object, *, claims: frozenset[str]) ->
         yield Difference("", kind, _summary(got), content="error" not in got)
         return
     wanted = expected[kind]
-    strict = "deviations" in claims
     if kind == "response":
-        yield from _response(wanted, got["response"], "/response", strict=strict)
+        yield from _response(wanted, got["response"], "/response", claims)
         yield from _at_least(wanted, got["response"].get("chunks", ()), "/response/chunks")
     elif kind == "error":
         yield from _error(wanted, got, claims)
@@ -175,21 +176,21 @@ def _at_least(wanted: Object, chunks: Sequence[str], path: str) -> Iterator[Diff
         yield Difference(path, f"at least {wanted['min_chunks']} texts", f"{len(chunks)}")
 
 
-def _response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterator[Difference]:
+def _response(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> Iterator[Difference]:
     """Compare a response, whole or partial."""
     # A case that lists no choices describes the only choice.
     choices = wanted.get("choices", [{**wanted, "index": 0}])
-    yield from _content(_choices(choices, got["choices"], f"{path}/choices"))
+    yield from _content(_choices(choices, got["choices"], f"{path}/choices", claims))
     if "usage" in wanted:
         yield from _content(_usage(wanted["usage"], got.get("usage"), f"{path}/usage"))
-    for name in ("id", "model", "request_id", "provider"):
+    for name in ("id", "model", "request_id", "inference_provider"):
         if name in wanted:
             yield from compare_text(wanted[name], got.get(name), f"{path}/{name}")
     if "rate_limits" in wanted:
         yield from compare_part(wanted["rate_limits"], got.get("rate_limits"), f"{path}/rate_limits")
     listed = got.get("deviations")
     # Null means that the driver keeps no list, which is fine unless it claims to.
-    if "deviations" in wanted and (listed is not None or strict):
+    if "deviations" in wanted and (listed is not None or "deviations" in claims):
         yield from _deviations(wanted["deviations"], listed or [], f"{path}/deviations")
 
 
@@ -201,12 +202,37 @@ def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Differ
             yield Difference(path, f"{code} among them", show(got))
 
 
-def _choices(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
+def _choices(
+    wanted: list[Object], got: list[Object], path: str, claims: frozenset[str]
+) -> Iterator[Difference]:
     if len(wanted) != len(got):
         yield Difference(path, f"{len(wanted)} choices", show(got))
         return
     for position, (one, other) in enumerate(zip(wanted, got, strict=True)):
         yield from _choice(one, other, f"{path}/{position}")
+        blocks = other.get("content")
+        # Null means that the driver doesn't keep the order, which is fine unless it claims to.
+        if "content" in one and (blocks is not None or "content" in claims):
+            yield from _blocks(one["content"], blocks or [], f"{path}/{position}/content")
+
+
+def _blocks(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
+    """Compare the order of blocks; neighbours of one type count as one, wherever a server cuts them."""
+    due, found = ([[*run] for _, run in groupby(blocks, itemgetter("type"))] for blocks in (wanted, got))
+    order = [[run[0]["type"] for run in runs] for runs in (due, found)]
+    if order[0] != order[1]:
+        yield Difference(
+            path, ", then ".join(order[0]) or "no blocks", ", then ".join(order[1]) or "no blocks"
+        )
+        return
+    for position, (run, other) in enumerate(zip(due, found, strict=True)):
+        text = "".join(block.get("text", "") for block in other)
+        for block in run:
+            if "text" in block:
+                yield from compare_text(block["text"], text, f"{path}/{position}/text")
+            if "count" in block:
+                count = sum(block.get("count", 1) for block in other)
+                yield from compare_value(block["count"], count, f"{path}/{position}/count")
 
 
 def _choice(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
@@ -288,7 +314,6 @@ def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Dif
 
 def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Difference]:
     got, path = whole["error"], "/error"
-    strict = "deviations" in claims
     if got["kind"] not in wanted["kind"]:
         yield Difference(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
     for name in ("status", "code", "cause_kind"):
@@ -304,7 +329,7 @@ def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Di
         yield from _seconds(wanted["retry_after"], got.get("retry_after"), f"{path}/retry_after")
     yield from _message(wanted, got["message"], f"{path}/message")
     partial, delivered = got.get("partial"), whole.get("partial_chunks", [])
-    yield from _content(_partial(wanted.get("partial"), partial, delivered, strict=strict))
+    yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
 
 
 def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
@@ -319,14 +344,14 @@ def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
 
 
 def _partial(
-    wanted: Object | None, got: Object | None, delivered: list[str], *, strict: bool
+    wanted: Object | None, got: Object | None, delivered: list[str], claims: frozenset[str]
 ) -> Iterator[Difference]:
     path = "/error/partial"
     if wanted is None:
         if delivered or (got and any(map(_has_content, got["choices"]))):
             yield Difference(path, "nothing delivered", show(got or delivered))
     elif got is not None:
-        yield from _response(wanted, got, path, strict=strict)
+        yield from _response(wanted, got, path, claims)
     elif set(wanted) == {"text"}:
         # The error carries no partial answer, but the user received the text before it: nothing is lost.
         yield from compare_text(wanted["text"], "".join(delivered), "/partial_chunks")

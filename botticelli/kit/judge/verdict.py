@@ -24,7 +24,7 @@ from botticelli.kit.schemas import schema_violations
 
 if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
-    from botticelli.kit.cases.case import Call, Play
+    from botticelli.kit.cases.case import Call, CaseRun
     from botticelli.kit.server.recording import Recording
 
 __all__ = [
@@ -127,7 +127,9 @@ class _Findings:
             self.differences += placed
 
 
-def judge(play: Play, outcomes: Sequence[Outcome], recording: Recording, claims: frozenset[str]) -> Verdict:
+def judge(
+    play: CaseRun, outcomes: Sequence[Outcome], recording: Recording, claims: frozenset[str]
+) -> Verdict:
     """Judge one run of a case.
 
     Args:
@@ -160,7 +162,7 @@ def _without_key(difference: Difference, key: str) -> Difference:
 
 
 def _judge_call(
-    findings: _Findings, play: Play, call: Call, got: Outcome, claims: frozenset[str], place: str
+    findings: _Findings, play: CaseRun, call: Call, got: Outcome, claims: frozenset[str], place: str
 ) -> None:
     if isinstance(got, Hang):
         found = Difference("", "an outcome", f"nothing in {got.seconds:g} s")
@@ -195,7 +197,7 @@ def _validated(got: Object) -> tuple[Document, list[str]]:
 
 
 def _judge_outcome(
-    findings: _Findings, play: Play, call: Call, got: Document, claims: frozenset[str], place: str
+    findings: _Findings, play: CaseRun, call: Call, got: Document, claims: frozenset[str], place: str
 ) -> None:
     compared = [list(compare_outcome(expected, got, claims=claims)) for expected in call.expect]
     # Report against the nearest expectation: of the same kind if there is one, then with fewest differences.
@@ -266,9 +268,27 @@ def _check_parts(response: Object, path: str, *, usage_sent: bool) -> Iterator[D
         ids = [call["id"] for call in choice.get("tool_calls", []) if call["id"]]
         if len(ids) != len(set(ids)):
             yield Difference(f"{path}/choices/{number}/tool_calls", "distinct ids", show(ids))
+        yield from _check_blocks(choice, f"{path}/choices/{number}")
     usage: Object = response.get("usage") or {}
     if not usage_sent and any(count is not None for count in usage.values()):
         yield Difference(f"{path}/usage", "null, as none was sent", show(usage))
+
+
+def _check_blocks(choice: Object, path: str) -> Iterator[Difference]:
+    """Check that the ordered blocks of a choice hold the same as its other members."""
+    blocks: list[Object] | None = choice.get("content")
+    if blocks is None:
+        return
+    for name in ("text", "reasoning", "refusal"):
+        text = "".join(block["text"] for block in blocks if block["type"] == name)
+        if text != (choice.get(name) or ""):
+            yield Difference(
+                f"{path}/content", f"{name} blocks with {show(choice.get(name) or '')}", show(text)
+            )
+    count = sum(block["count"] for block in blocks if block["type"] == "tool_calls")
+    calls = len(choice.get("tool_calls", []))
+    if count != calls:
+        yield Difference(f"{path}/content", f"blocks with {calls} tool calls", f"{count}")
 
 
 def _check_chunks(response: Object, chunks: list[str], path: str) -> Iterator[Difference]:

@@ -49,7 +49,7 @@ def _run(report: RunReport) -> Document:
 def _result(result: Result) -> Document:
     case, verdict = result.case, result.verdict
     document: dict[str, Any] = {
-        "case": case.id,
+        "case": case.key,
         "title": case.title,
         "area": case.area,
         "level": case.level,
@@ -121,7 +121,7 @@ def _testcase(suite: ET.Element, result: Result) -> None:
         suite,
         "testcase",
         classname=result.case.area,
-        name=result.case.id,
+        name=result.case.key,
         time=f"{result.seconds:.3f}",
     )
     if result.fails_run:

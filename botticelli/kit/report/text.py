@@ -86,7 +86,7 @@ class RunReport:
 
     def ordered(self) -> list[Result]:
         """Return the results by area and case, so that two runs compare."""
-        return sorted(self.results, key=lambda result: (result.case.area, result.case.id))
+        return sorted(self.results, key=lambda result: (result.case.area, result.case.key))
 
     def failures(self) -> list[Result]:
         """Return the results to describe at length, gravest first."""
@@ -162,10 +162,10 @@ def describe_failure(result: Result) -> str:
 def _describe(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
     case, verdict = result.case, result.verdict
     if result.status is Status.STALE:
-        yield paint(f"STALE   {case.id}", "yellow") + f"  ({case.area}, {case.level})"
+        yield paint(f"STALE   {case.key}", "yellow") + f"  ({case.area}, {case.level})"
         yield f"  it passes now; remove it from the baseline, which says: {cut(result.reason)}"
         return
-    word = paint(f"FAILED  {case.id}", "red")
+    word = paint(f"FAILED  {case.key}", "red")
     yield f"{word}  ({case.area}, {case.level}, {verdict.fault})"
     yield f"  {case.title}"
     for difference in verdict.differences[:MANY]:

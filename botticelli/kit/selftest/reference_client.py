@@ -308,7 +308,7 @@ class ReferenceClient(AnswerReader):
 
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
-        | {"structured_output", "stream_usage", "extra", "headers", "bill_to", "anonymous"}
+        | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
         | {"retry", "attempts", "timeouts", "phase", "cancel"}
     )
 
@@ -412,8 +412,6 @@ class ReferenceClient(AnswerReader):
         if call["api_key"] is not None:
             headers["Authorization"] = f"Bearer {call['api_key']}"
         options: Document = call["options"]
-        if "bill_to" in options:
-            headers["X-HF-Bill-To"] = options["bill_to"]
         added: dict[str, str] = options.get("headers", {})
         return headers | added
 

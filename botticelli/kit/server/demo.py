@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from botticelli.contracts.jsonvalue import Document, as_object, is_array, is_object
-from botticelli.kit.cases.script import CREATED, Defaults, Script, compile_exchange
+from botticelli.kit.cases.formats import CREATED, OPENAI, Context
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.report.text import write_table
 from botticelli.kit.server.server import MockServer, exchange_for
@@ -38,19 +39,21 @@ class _DemoResponder:
         self._port = port
         self._played: Counter[str] = Counter()
 
-    def __call__(self, _index: int, request: Request) -> Script:
+    def __call__(self, _index: int, request: Request) -> ByteScript:
         now = datetime.now(UTC)
         case = self._cases.get(request.path.split("/")[1])
         if case is None:
             return compile_exchange(
-                demo_answer(request.method, request.path, request.body), Defaults("chatcmpl-1", MODEL), now
+                demo_answer(request.method, request.path, request.body),
+                Context(OPENAI, "chatcmpl-1", MODEL),
+                now,
             )
-        play = case.fill(seed=0, port=self._port)
+        play = case.render(seed=0, port=self._port)
         number = self._played[case.id]
         self._played[case.id] += 1
         # Start again after the last exchange, so that a client can be run against a case twice.
         total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
-        return compile_exchange(exchange_for(play.exchanges, number % total), play.defaults, now)
+        return compile_exchange(exchange_for(play.exchanges, number % total), play.context, now)
 
 
 @contextmanager

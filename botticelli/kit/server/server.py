@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
-from botticelli.kit.cases.script import Pause, Script
+from botticelli.kit.cases.script import ByteScript, Pause
 from botticelli.kit.server.http1 import UnreadableRequestError, read_request
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
@@ -35,7 +35,7 @@ __all__ = ["Listener", "MockServer", "Responder", "exchange_for", "play_script"]
 
 T = TypeVar("T")
 
-Responder: TypeAlias = Callable[[int, Request], Script]
+Responder: TypeAlias = Callable[[int, Request], ByteScript]
 """Returns the script to play for a request, given how many requests came before it."""
 
 _POLL = 0.005  # seconds between two looks at whether the client is still connected
@@ -141,25 +141,29 @@ class Listener:
             self._quiet.clear()
             try:
                 script = self._script(index, request)
-                closed_early = await play_script(script, reader, writer)
+                closed_early = await play_script(script, reader, writer, self._writing)
             finally:
                 memory.playing -= 1
                 if not memory.playing:
                     self._quiet.set()
-                memory.answered_at = loop.time()
             if self._records:
                 memory.requests[index] = replace(memory.requests[index], client_left=closed_early)
             if script.end != "keep-alive":
                 return
 
-    def _script(self, index: int, request: Request) -> Script:
+    def _writing(self) -> None:
+        # Before a write, not after it: the client may have the bytes long before this thread runs again,
+        # and a delay must not be measured shorter than it was (retry-after-seconds).
+        self._memory.answered_at = asyncio.get_running_loop().time()
+
+    def _script(self, index: int, request: Request) -> ByteScript:
         complaint = "a request came before the listener had a responder"
         try:
             if self._responder is not None:
                 return self._responder(index, request)
         except Exception as error:  # noqa: BLE001 -- reported to the judge; the loop would only log it
             complaint = f"cannot be played: {error!r}"
-        return Script((self._reject("500 Internal Server Error", complaint),), "close")
+        return ByteScript((self._reject("500 Internal Server Error", complaint),), "close")
 
     def _reject(self, status: str, complaint: str) -> bytes:
         """Record what is wrong, for the judge, and return a response that says it, for the client."""
@@ -187,8 +191,19 @@ def exchange_for(exchanges: Sequence[Document], index: int) -> Document:
     return exchanges[-1] if exchanges else _UNEXPECTED
 
 
-async def play_script(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def play_script(
+    script: ByteScript,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    writing: Callable[[], None],
+) -> bool:
     """Play one script on an open connection.
+
+    Args:
+        script: What to play.
+        reader: Reads from the client.
+        writer: Writes to the client.
+        writing: Called before each write, and once for a script that writes nothing.
 
     Returns:
         True when the client closed the connection before the end.
@@ -198,11 +213,14 @@ async def play_script(script: Script, reader: asyncio.StreamReader, writer: asyn
             if await _pause(step.seconds, reader, writer):
                 return True
             continue
+        writing()
         writer.write(step)
         try:
             await writer.drain()
         except ConnectionError:
             return True
+    if not script.steps:
+        writing()
     if script.end == "reset":
         await _wait_until_received(writer)
         _reset(writer)
