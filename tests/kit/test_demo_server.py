@@ -1,4 +1,4 @@
-"""The mock server on its own: a well-behaved server at /v1, every case under its path."""
+"""The demo server: a well-behaved server at /v1, every case under its own path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from botticelli.contracts import violations
 from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import KitError
 from botticelli.kit.selftest.reference_client import ReferenceClient
-from botticelli.kit.server.demo import serve, serving
+from botticelli.kit.server.demo import TEXT, demo_answer, serve, serving
 from botticelli.kit.server.recording import Recording
 from botticelli.kit.server.server import Listener
 
@@ -145,3 +146,108 @@ def test_serve_keeps_nothing_of_what_comes(monkeypatch: pytest.MonkeyPatch) -> N
     with serving([]) as origin:
         assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
     assert finished == [Recording((), 1, ())]
+
+
+USER = {"role": "user", "content": "Hello"}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "unit": {"type": "string", "enum": ["celsius", "kelvin"]},
+        "days": {"type": "integer"},
+        "where": {"type": "object", "properties": {"id": {"type": "number"}}, "required": ["id"]},
+        "free": {"type": "string"},
+    },
+    "required": ["city", "unit", "days", "where"],
+}
+INSTANCE = {"city": "city", "unit": "celsius", "days": 0, "where": {"id": 0}}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+
+
+def reply_to(**members: Any) -> dict[str, Any]:
+    return demo_answer("POST", "/v1/chat/completions", json.dumps({"messages": [USER], **members}).encode())
+
+
+def whole(**members: Any) -> dict[str, Any]:
+    exchange = reply_to(**members)
+    value = exchange["body"][0]["json"]
+    assert exchange["status"] == 200
+    assert violations("openai/response", value) == []
+    return dict(value["choices"][0])
+
+
+def events(**members: Any) -> list[dict[str, Any]]:
+    exchange = reply_to(stream=True, **members)
+    values = [piece["event"] for piece in exchange["body"]]
+    assert values.pop() == "[DONE]"
+    assert [violations("openai/chunk", value) for value in values] == [[]] * len(values)
+    return values
+
+
+def deltas(**members: Any) -> list[dict[str, Any]]:
+    return [choice["delta"] for event in events(**members) for choice in event["choices"]]
+
+
+def test_text_whole_and_in_pieces() -> None:
+    assert whole()["message"]["content"] == TEXT
+    assert "".join(delta.get("content", "") for delta in deltas()) == TEXT
+    assert len(deltas()) > 4
+
+
+def test_usage_in_a_stream_only_when_asked() -> None:
+    assert not any("usage" in event for event in events())
+    asked = events(stream_options={"include_usage": True})
+    assert asked[-1]["choices"] == []
+    assert asked[-1]["usage"]["completion_tokens"] == len(TEXT.split())
+
+
+def test_a_tool_is_called_with_arguments_that_keep_its_schema() -> None:
+    choice = whole(tools=[TOOL])
+    (call,) = choice["message"]["tool_calls"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert call["function"]["name"] == "weather"
+    assert json.loads(call["function"]["arguments"]) == INSTANCE
+    (piece,) = [piece for delta in deltas(tools=[TOOL]) for piece in delta.get("tool_calls", ())]
+    assert piece == {"index": 0, **call}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tool_choice": "none"},
+        {"messages": [USER, {"role": "tool", "tool_call_id": "c", "content": "sunny"}]},
+    ],
+    ids=["none", "answered"],
+)
+def test_no_tool_is_called_where_none_should_be(members: dict[str, Any]) -> None:
+    assert whole(tools=[TOOL], **members)["message"]["content"] == TEXT
+
+
+def test_a_schema_is_kept() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    assert json.loads(whole(response_format=form)["message"]["content"]) == INSTANCE
+    assert whole(response_format={"type": "json_object"})["message"]["content"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/v1/chat/completions", b"", 404),
+        ("POST", "/chat/completions", b"{}", 404),
+        ("POST", "/v1/chat/completions", b"{", 400),
+        ("POST", "/v1/chat/completions", b"[]", 400),
+        ("POST", "/v1/chat/completions", b'{"messages":[]}', 400),
+        ("POST", "/v1/chat/completions", b'{"messages":"hi"}', 400),
+    ],
+)
+def test_what_is_wrong_is_refused_in_the_published_envelope(
+    method: str, path: str, body: bytes, status: int
+) -> None:
+    exchange = demo_answer(method, path, body)
+    assert exchange["status"] == status
+    assert violations("openai/error", exchange["body"][0]["json"]) == []
+
+
+def test_the_models_keep_the_contract() -> None:
+    assert violations("openai/model-list", demo_answer("GET", "/v1/models?x=1", b"")["body"][0]["json"]) == []

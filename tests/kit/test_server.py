@@ -1,4 +1,4 @@
-"""The mock server, met with bare sockets: what is written arrives to the byte, what is sent is seen."""
+"""The mock server, used over bare sockets: it plays to the byte, and records what it is sent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def play(listener: Listener, *exchanges: dict[str, Any]) -> None:
         exchange = exchanges[min(index, len(exchanges) - 1)]
         return compile_exchange(exchange, Context(OPENAI, "id", "m"), datetime.now(UTC))
 
-    listener.direct(script)
+    listener.respond(script)
 
 
 def connect(listener: Listener) -> socket.socket:
@@ -301,7 +301,7 @@ def received(client: socket.socket) -> bytes | None:
 
 
 def test_a_stage_need_not_remember(server: MockServer) -> None:
-    listener = server.open(remembers=False)
+    listener = server.open(records=False)
     play(listener, {"status": 200, "framing": "length"}, {"status": 201, "end": "close"})
     with connect(listener) as client:
         client.sendall(GET)
@@ -348,9 +348,9 @@ def test_an_exchange_that_cannot_be_played_is_told(listener: Listener) -> None:
 def test_a_request_before_the_stage_is_set_is_told(listener: Listener) -> None:
     with connect(listener) as client:
         client.sendall(GET)
-        assert b"a request before the listener was set" in read_all(client)
+        assert b"a request came before the listener had a responder" in read_all(client)
     [trouble] = listener.finish().protocol_errors
-    assert "a request before the listener was set" in trouble
+    assert "a request came before the listener had a responder" in trouble
 
 
 def test_lingering_sees_what_comes_late(listener: Listener) -> None:

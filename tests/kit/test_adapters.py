@@ -1,17 +1,23 @@
-"""Doors: found by name, checked, bridged when they are asynchronous."""
+"""Adapters: found by name, checked, bridged when they are asynchronous, closed, and kept off proxies."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.adapters.adapter import as_adapter, close_adapter, load_adapter
+from botticelli.kit.adapters.adapter import (
+    as_adapter,
+    close_adapter,
+    importable_working_directory,
+    load_adapter,
+)
 from botticelli.kit.adapters.aio import AsyncBridge
-from botticelli.kit.adapters.limits import CrashedError, HungError
+from botticelli.kit.adapters.limits import CrashedError, HungError, bypass_proxies, no_proxy_variables
 from botticelli.kit.errors import AdapterError
 from botticelli.kit.selftest.reference_client import ReferenceClient
 
@@ -44,15 +50,20 @@ class Echo:
 
 def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "from botticelli.kit.selftest.reference_client import ReferenceClient as Factory\n"
-    (tmp_path / "a_door_that_stands_here.py").write_text(code, encoding="utf-8")
+    (tmp_path / "an_adapter_here.py").write_text(code, encoding="utf-8")
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    assert load_adapter("a_door_that_stands_here:Factory").capabilities
-    assert sys.path == [*before, str(tmp_path)], "what was importable is not shadowed"
+    with importable_working_directory():
+        assert sys.path == [*before, str(tmp_path)], "what was importable is not shadowed"
+        assert load_adapter("an_adapter_here:Factory").capabilities
+        with importable_working_directory():
+            pass
+        assert sys.path == [*before, str(tmp_path)], "an inner block leaves it to the outer one"
+    assert sys.path == before
 
 
-def test_a_door_is_found_by_module_and_factory() -> None:
+def test_an_adapter_is_found_by_module_and_factory() -> None:
     adapter = load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")
     assert isinstance(adapter, ReferenceClient)
     close_adapter(adapter)
@@ -67,7 +78,7 @@ def test_a_door_is_found_by_module_and_factory() -> None:
         ("botticelli.kit.selftest.reference_client:Nobody", "Nobody"),
         ("botticelli.kit.selftest.reference_client:LONGEST", "AttributeError"),
         ("botticelli.kit.selftest.reference_client:KINDS", "TypeError: 'dict' object is not callable"),
-        ("builtins:dict", "an adapter has capabilities and exchange.call.; this is a dict without"),
+        ("builtins:dict", "an adapter has capabilities and exchange.call.; this dict has not"),
         ("command:", "^command: names no program$"),
         ("command: 'x", 'cannot read the command line "\'x": No closing quotation'),
         ("command: a\0b", "cannot start"),
@@ -80,13 +91,13 @@ def test_a_door_is_found_by_module_and_factory() -> None:
         ),
     ],
 )
-def test_what_is_not_a_door_is_told_in_one_line(spec: str, told: str) -> None:
+def test_what_is_not_an_adapter_is_told_in_one_line(spec: str, told: str) -> None:
     with pytest.raises(AdapterError, match="(?s)" + told) as caught:
         load_adapter(spec)
     assert "\n" not in str(caught.value)
 
 
-def test_a_thing_without_exchange_is_no_door() -> None:
+def test_a_thing_without_exchange_is_no_adapter() -> None:
     class Nearly:
         capabilities = frozenset({"generate"})
 
@@ -102,11 +113,11 @@ def test_capabilities_must_be_a_frozenset() -> None:
         def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
             return call
 
-    with pytest.raises(AdapterError, match="frozenset of words but"):
+    with pytest.raises(AdapterError, match="frozenset of words, not"):
         as_adapter(Nearly(), "mine")
 
 
-def test_an_asynchronous_door_runs_on_one_loop_and_is_closed() -> None:
+def test_an_asynchronous_adapter_runs_on_one_loop_and_is_closed() -> None:
     echo = Echo()
     adapter = as_adapter(echo, "echo")
     assert isinstance(adapter, AsyncBridge)
@@ -135,14 +146,14 @@ def test_the_drivers_own_timeout_is_not_a_hang() -> None:
     adapter.close()
 
 
-def test_a_door_that_cannot_be_closed_need_not_be() -> None:
+def test_an_adapter_that_cannot_be_closed_need_not_be() -> None:
     close_adapter(ReferenceClient())
     bridge = AsyncBridge(Unclosable())
     bridge.close()
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_a_door_that_does_not_close_is_told(*, awaited: bool) -> None:
+def test_an_adapter_that_does_not_close_is_told(*, awaited: bool) -> None:
     class Stuck(ReferenceClient):
         def close(self) -> None:
             raise RuntimeError("stuck")
@@ -169,7 +180,7 @@ def claiming(*words: str) -> ReferenceClient:
     return adapter
 
 
-def test_every_word_that_a_door_claims_means_something() -> None:
+def test_every_word_that_an_adapter_claims_means_something() -> None:
     assert as_adapter(claiming(), "mine")
     assert as_adapter(claiming("generate", "cancel_any_time", "anonymous"), "mine")
     with pytest.raises(
@@ -180,7 +191,7 @@ def test_every_word_that_a_door_claims_means_something() -> None:
         as_adapter(claiming("xyzzy"), "mine")
 
 
-def test_a_door_whose_capabilities_raise_is_told() -> None:
+def test_an_adapter_whose_capabilities_raise_is_told() -> None:
     class Broken(Echo):
         @property
         def capabilities(self) -> frozenset[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - what is tried
@@ -200,11 +211,11 @@ def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("how", ["sync", "awaited", "blocking its loop"])
-def test_a_door_that_hangs_when_it_is_closed_is_left_behind(
+def test_an_adapter_that_hangs_when_it_is_closed_is_left_behind(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    monkeypatch.setattr("botticelli.kit.adapters.aio._PARTING", 0.1)
+    monkeypatch.setattr("botticelli.kit.adapters.aio._SHUTDOWN", 0.1)
 
     class Hanging(ReferenceClient):
         def close(self) -> None:
@@ -286,3 +297,31 @@ def test_a_driver_that_ends_the_process_ends_its_call() -> None:
         adapter.exchange({"exit": True})
     assert adapter.exchange({"say": ["x"]})["models"][1:] == ["x"], "the loop goes on"
     adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": ""}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "a.b, c", "no_proxy": "d,c,localhost"}, "a.b,c,d,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "*"}, "*"),
+        ({"NO_PROXY": "a", "no_proxy": "*"}, "*"),
+    ],
+)
+def test_loopback_is_exempt(before: dict[str, str], after: str) -> None:
+    assert no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
+
+
+def test_the_environment_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "a.b")
+    before = dict(os.environ)
+    with bypass_proxies():
+        assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "a.b,127.0.0.1,localhost,::1"
+        with bypass_proxies():
+            assert os.environ["no_proxy"].count("localhost") == 1
+    assert dict(os.environ) == before
+    with pytest.raises(LookupError), bypass_proxies():
+        raise LookupError
+    assert dict(os.environ) == before

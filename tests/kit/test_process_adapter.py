@@ -115,7 +115,7 @@ def test_what_comes_late_or_twice_is_never_taken_for_the_next_answer(program: li
 
 def test_a_program_that_dies_is_a_crash_with_its_last_words(program: list[str]) -> None:
     adapter = ProcessAdapter(program)
-    with pytest.raises(CrashedError, match="code 3; it said on standard error: Traceback: the end\nis nigh"):
+    with pytest.raises(CrashedError, match="code 3; on standard error: Traceback: the end\nis nigh"):
         adapter.exchange(call("die"))
     assert adapter.exchange(call())["models"], "another is started"
     adapter.close()
@@ -235,17 +235,17 @@ def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str)
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("raise SystemExit('no greeting')", "does not greet: .*no greeting; it is to answer"),
+        ("raise SystemExit('no greeting')", "does not answer the greeting: .*no greeting; it must answer"),
         ("print('{\"id\":0}', flush=True); input()", "no list of capabilities"),
         ('print(\'{"id":0,"hello": {"capabilities": [1]}}\', flush=True); input()', "no capability '1'"),
         (
             'print(\'{"id":0,"hello": {"capabilities": ["strem"]}}\', flush=True); input()',
             r"no capability 'strem'; did you mean stream\?",
         ),
-        ("import time; time.sleep(600)", r"does not greet: no answer in 2 s"),
+        ("import time; time.sleep(600)", r"does not answer the greeting: no answer in 2 s"),
     ],
 )
-def test_a_program_that_does_not_greet_is_no_door(tmp_path: Path, source: str, told: str) -> None:
+def test_a_program_that_does_not_greet_is_no_adapter(tmp_path: Path, source: str, told: str) -> None:
     path = tmp_path / "driver.py"
     path.write_text(source)
     with pytest.raises(AdapterError, match="(?s)" + told):
