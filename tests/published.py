@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from botticelli.contracts import ContractError, violations
 from botticelli.contracts.published import published_examples
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.decode_request import decode_request
 from botticelli.dialects.openai.request import encode_request
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
+
+from .decode_request import decode_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def _told(instances: Instances) -> str:
     for body in requests:
         _ask_again(body)
     told = ["request read and written again"] if requests else []
-    told += [_described(decode_response(json.dumps(body).encode()), "answer") for body in answers]
+    told += [_described(decode_answer(json.dumps(body).encode()), "answer") for body in answers]
     if chunks:
         told.append(_described(_assembled(chunks), f"{len(chunks)} chunks"))
     deviates = any("deviates" in line for line in told)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
-from botticelli.dialects.openai.request import encode_response
-from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.openai.response import decode_response, encode_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

@@ -12,10 +12,10 @@ from random import random
 from typing import TYPE_CHECKING
 
 from botticelli.core.errors import BotticelliError, ModelsError, ResponseError, StreamError
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure, failure
+from botticelli.dialects.dialect import CallContext
+from botticelli.dialects.openai.errors import error_from_response, error_in_success
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.drivers.cache import look_up, store
 from botticelli.drivers.connection import Line
 from botticelli.drivers.httpx_errors import PROXY_LOGIN, content, fault, hooked
@@ -23,6 +23,8 @@ from botticelli.drivers.usage import usage_in
 from botticelli.protocol import response_headers as told
 from botticelli.protocol.content_encoding import Body
 from botticelli.protocol.deadlines import Call
+from botticelli.protocol.error_body import MAX_BODY
+from botticelli.protocol.http import ResponseHead
 from botticelli.protocol.redaction import redact_bytes
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ class Task:
         if decoded:
             found.pop("content-encoding", None)
         self.headers_told = found
-        self._rate_limits = told.rate_limits(found, self._at)
+        self._rate_limits = told.read_rate_limits(found, self._at)
         if self._rate_limits is not None:
             self._endpoint.ledger.rate_limits = self._rate_limits
 
@@ -189,16 +191,8 @@ class Task:
     def refusal(self, body: bytes) -> ApiError:
         """The error that the answer is by its status; not raised."""
         endpoint = self._endpoint
-        error = failure(
-            self.status,
-            self.headers_told,
-            body,
-            now=self._at,
-            model=self.model,
-            error_rules=endpoint.provider.error_rules,
-            hints=endpoint.hints(),
-            secrets=endpoint.secrets,
-        )
+        head = ResponseHead(status=self.status, headers=self.headers_told, received_at=self._at)
+        error = error_from_response(head, body, self._context())
         if 300 <= self.status <= 399 and (location := self.headers_told.get("location")):
             error.hint = f"it points to {endpoint.redact(location)}, where the key isn't sent: see base_url"
         elif self.status == 407:
@@ -213,11 +207,11 @@ class Task:
             StreamError: It is an error in spite of its status.
         """
         try:
-            response = decode_response(
+            response = decode_answer(
                 body,
                 status=self.status,
                 content_type=self.headers_told.get("content-type", ""),
-                failure=self.embedded,
+                make_error=self.embedded,
                 n=self._n,
                 audit=self._endpoint.audit,
             )
@@ -233,20 +227,21 @@ class Task:
         Raises:
             ResponseError: It isn't a list of them.
         """
-        models = decode_models(body, status=self.status, failure=self.embedded)
+        models = decode_models(body, status=self.status, make_error=self.embedded)
         self._endpoint.ledger.learn(models)
         return models
 
     def embedded(self, body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
         """The error that a server put inside a 200; not raised."""
+        return error_in_success(body, self._context(), partial=partial)
+
+    def _context(self) -> CallContext:
         endpoint = self._endpoint
-        return embedded_failure(
-            body,
+        return CallContext(
             model=self.model,
             error_rules=endpoint.provider.error_rules,
             hints=endpoint.hints(),
             secrets=endpoint.secrets,
-            partial=partial,
         )
 
     def assembler(self) -> OpenAIStreamReader:
@@ -256,7 +251,7 @@ class Task:
             audit=self._endpoint.audit,
             status=self.status,
             content_type=content_type,
-            failure=self.embedded,
+            make_error=self.embedded,
             n=self._n,
         )
         return self._assembler
@@ -264,8 +259,8 @@ class Task:
     def stamp(self, response: GenerateResponse) -> GenerateResponse:
         """Add to an answer what its headers tell."""
         headers = self.headers_told
-        response.request_id = told.request_id(headers)
-        response.provider = told.provider(headers)
+        response.request_id = told.read_request_id(headers)
+        response.provider = told.read_inference_provider(headers)
         response.rate_limits = self._rate_limits
         return response
 
@@ -332,7 +327,7 @@ class Task:
         _log.debug("attempt %d: %s; given up", self.call.attempts, error.kind)
         endpoint = self._endpoint
         error.during(provider=endpoint.provider.name, model=self.model, attempts=self.call.attempts)
-        if error.request_id is None and (id_ := told.request_id(self.headers_told)):
+        if error.request_id is None and (id_ := told.read_request_id(self.headers_told)):
             error.request_id = endpoint.redact(id_)
         if error.partial is not None:
             self.stamp(error.partial)
@@ -354,5 +349,5 @@ class Task:
             usage=(come and come.usage) or self._billed,
             answered=self._response is not None or self.call.delivered,
             model=self.model,
-            provider=told.provider(self.headers_told),
+            provider=told.read_inference_provider(self.headers_told),
         )

@@ -34,7 +34,7 @@ def usage_in(body: bytes) -> Usage | None:
         usage = msgspec.json.decode(body, type=_Billed).usage
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return convert.usage(usage) if usage is not None else None
+    return convert.to_usage(usage) if usage is not None else None
 
 
 class Ledger:

@@ -10,8 +10,8 @@ import pytest
 from botticelli.core.message import Text, ToolCall
 from botticelli.core.response import AudioOutput, GenerateResponse, Reasoning, Refusal, ToolCalls
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.answers import build, is_rich, mended
-from botticelli.protocol.deviations import Notes
+from botticelli.dialects.openai.response import build_response, is_rich, repair_response
+from botticelli.protocol.deviations import DeviationLog
 
 HEAD = {"id": "a1", "object": "chat.completion", "created": 1, "model": "m"}
 
@@ -22,8 +22,8 @@ def choice(index: Any = 0, content: Any = "Hi", finish: Any = "stop", **message:
 
 
 def read(*choices: Any, **members: Any) -> tuple[GenerateResponse, list[str]]:
-    notes = Notes()
-    response = mended({**HEAD, "choices": list(choices), **members}, notes)
+    notes = DeviationLog()
+    response = repair_response({**HEAD, "choices": list(choices), **members}, notes)
     return response, [found.code for found in notes.deviations()]
 
 
@@ -58,7 +58,7 @@ def test_logprobs_make_a_choice_rich() -> None:
 
 def test_the_struct_alone_is_enough_where_nothing_is_rich() -> None:
     value = {**HEAD, "choices": [choice()], "service_tier": "flex", "system_fingerprint": "fp"}
-    response = build(msgspec.convert(value, wire.Response), None, Notes())
+    response = build_response(msgspec.convert(value, wire.Response), None, DeviationLog())
     assert (response.text, response.usage) == ("Hi", None)
     assert (response.service_tier, response.system_fingerprint) == ("flex", "fp")
 
@@ -129,7 +129,7 @@ def test_a_call_in_the_old_words_counts_once(calls: Any, made: int) -> None:
 
 
 def test_what_is_no_list_of_choices_and_what_is_no_choice_are_not_answers() -> None:
-    assert mended({**HEAD, "choices": None}, Notes()).choices == []
+    assert repair_response({**HEAD, "choices": None}, DeviationLog()).choices == []
     assert [one.text for one in read(None, choice(0))[0].choices] == ["Hi"]
 
 

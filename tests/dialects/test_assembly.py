@@ -11,9 +11,9 @@ from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.response import StreamChunk, Usage
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.accumulate import Assembly
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.stream import OpenAIStreamReader
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
 
 LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "chunk"]
@@ -30,7 +30,7 @@ def assembled(*chunks: Any, audit: bool = False, done: bool = True) -> OpenAIStr
 
 
 def codes(stream: OpenAIStreamReader) -> list[str]:
-    return [found.code for found in stream.notes.deviations()]
+    return [found.code for found in stream.log.deviations()]
 
 
 def one(delta: Any = None, index: Any = 0, finish: Any = None, **members: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_a_conforming_stream_has_no_deviations(audit: bool) -> None:
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.code) for entry in SLIPS])
 def test_each_published_slip_is_reported_once_by_its_code(entry: Relaxation) -> None:
     stream = assembled(LISTED.instance(entry.inside), LISTED.bases["chunk-stop"], audit=True)
-    found = {deviation.code: deviation.count for deviation in stream.notes.deviations()}
+    found = {deviation.code: deviation.count for deviation in stream.log.deviations()}
     assert found.get(entry.code) == 1
 
 
@@ -129,7 +129,7 @@ def test_a_delta_of_nothing_new_gives_no_chunk() -> None:
 
 
 def test_a_chunk_without_a_head_still_counts() -> None:
-    assembly = Assembly(Notes(), Notes())
+    assembly = ResponseAccumulator(DeviationLog(), DeviationLog())
     chunks: list[StreamChunk] = []
     assembly.take(wire.FastChunk(choices=[wire.FastChoice(wire.FastDelta("a"), 0)]), chunks)
     assert chunks == [StreamChunk("a", 0)]

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from botticelli.core.errors import RequestError
 from botticelli.core.message import Image, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.dialects.openai.checks import check
+from botticelli.dialects.openai.rules import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable

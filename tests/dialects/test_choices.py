@@ -17,9 +17,9 @@ from botticelli.core.response import (
     ToolCallDelta,
     ToolCalls,
 )
-from botticelli.dialects.openai.choices import ChoiceState
+from botticelli.dialects.openai.accumulate import ChoiceAccumulator
 from botticelli.dialects.openai.wire import FastChoice, FastDelta
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
 
 CALL = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 LEGACY = {"name": "f", "arguments": "{}"}
@@ -30,9 +30,9 @@ class Heard:
     """A choice and where it notes."""
 
     def __init__(self, index: int = 0) -> None:
-        self.notes = Notes()
-        self.structural = Notes()
-        self.choice = ChoiceState(index, self.notes, self.structural)
+        self.notes = DeviationLog()
+        self.structural = DeviationLog()
+        self.choice = ChoiceAccumulator(index, self.notes, self.structural)
 
     def codes(self) -> list[str]:
         return [note.code for note in (*self.notes.deviations(), *self.structural.deviations())]
@@ -177,7 +177,7 @@ def test_a_slip_of_a_call_is_noted_at_its_choice() -> None:
 def test_the_first_published_finish_reason_counts(words: list[Any], raw: Any, codes: list[str]) -> None:
     heard = Heard()
     for word in words:
-        heard.choice.finished(word)
+        heard.choice.set_finish(word)
     assert heard.choice.build(last=True).finish_reason_raw == raw
     assert heard.codes() == codes
 
@@ -185,8 +185,8 @@ def test_the_first_published_finish_reason_counts(words: list[Any], raw: Any, co
 def test_finish_reasons_are_noted_where_they_stand() -> None:
     heard = Heard(1)
     for word in ("stop", "odd", ""):
-        heard.choice.finished(word)
-    heard.choice.late()
+        heard.choice.set_finish(word)
+    heard.choice.note_late()
     path = "$.choices[1].finish_reason"
     assert heard.structural.deviations() == [
         Deviation("finish-reason-unknown", path),
@@ -311,8 +311,8 @@ def test_an_empty_snapshot_is_none() -> None:
 def test_a_snapshot_that_cannot_be_read_is_refused_and_the_rest_of_it_told() -> None:
     heard, told = settled({"content": "Hi", "tool_calls": "f()"})
     assert told == StreamChunk("Hi")
-    assert heard.notes.fault is not None
-    assert heard.notes.fault.path == "$.choices[0].message.tool_calls"
+    assert heard.notes.unreadable is not None
+    assert heard.notes.unreadable.path == "$.choices[0].message.tool_calls"
 
 
 # Pieces that are merged.

@@ -11,8 +11,8 @@ import pytest
 
 from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxations
-from botticelli.dialects.openai import codes
-from botticelli.dialects.openai.codes import Problem, code_of
+from botticelli.dialects.openai import repair
+from botticelli.dialects.openai.repair import Problem, find_code
 from botticelli.protocol import lenient_json
 
 PUBLISHED = set(Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json").codes())
@@ -45,20 +45,20 @@ TYPED: list[tuple[str, str, list[Any]]] = [
     ],
 )
 def test_a_place_has_codes_of_its_own(problem: Problem, place: str, code: str) -> None:
-    assert code_of(problem, place) == code
+    assert find_code(problem, place) == code
 
 
 @pytest.mark.parametrize(("place", "code", "fitting"), TYPED)
 def test_a_wrong_type_has_a_code_of_its_own_if_it_is_the_one_that_is_meant(
     place: str, code: str, fitting: list[Any]
 ) -> None:
-    assert [code_of("type", place, value) for value in fitting] == [code] * len(fitting)
-    assert code_of("type", place, True) == "field-type"
+    assert [find_code("type", place, value) for value in fitting] == [code] * len(fitting)
+    assert find_code("type", place, True) == "field-type"
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.0", "two", "٢", "9" * 19])
 def test_a_text_is_digits_or_of_a_wrong_type(text: str) -> None:
-    assert code_of("type", "$.choices[].index", text) == "field-type"
+    assert find_code("type", "$.choices[].index", text) == "field-type"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_text_is_digits_or_of_a_wrong_type(text: str) -> None:
 )
 @pytest.mark.parametrize("place", ["$.somewhere", "$.choices[].message.audio.id", "$"])
 def test_any_other_place_has_the_catch_all(problem: Problem, code: str, place: str) -> None:
-    assert code_of(problem, place) == code
+    assert find_code(problem, place) == code
 
 
 def test_a_problem_that_a_place_does_not_name_has_the_catch_all_too() -> None:
-    assert code_of("null", "$.id") == "field-null"
+    assert find_code("null", "$.id") == "field-null"
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_a_problem_that_a_place_does_not_name_has_the_catch_all_too() -> None:
 )
 @pytest.mark.parametrize("problem", get_args(Problem))
 def test_where_the_format_says_nothing_nothing_breaks_it(problem: Problem, place: str) -> None:
-    assert code_of(problem, place) is None
+    assert find_code(problem, place) is None
 
 
 def noted() -> set[tuple[str, str]]:
     """Every literal code that a module of the dialect notes, with the module."""
     return {
         (path.stem, call.args[0].value)
-        for folder in (Path(codes.__file__).parent, Path(lenient_json.__file__).parent)
+        for folder in (Path(repair.__file__).parent, Path(lenient_json.__file__).parent)
         for path in folder.glob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call)
@@ -123,7 +123,7 @@ def test_every_code_that_is_noted_is_published() -> None:
 
 
 def test_every_code_of_the_tables_is_published() -> None:
-    tables = ast.parse(Path(codes.__file__).read_text(encoding="utf-8"))
+    tables = ast.parse(Path(repair.__file__).read_text(encoding="utf-8"))
     written = {
         item.value
         for table in ast.walk(tables)

@@ -10,7 +10,8 @@ import pytest
 from botticelli.contracts import data_root
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.dialects.openai.response import decode_response, foreign_charset
+from botticelli.dialects.openai.response import has_foreign_charset
+from botticelli.dialects.openai.stream import decode_answer
 
 LISTED = Relaxations.read(data_root() / "contracts" / "wire" / "relaxations.json")
 ANSWER = LISTED.body({"base": "response"})
@@ -42,13 +43,13 @@ def changed(**members: Any) -> bytes:
 
 
 def codes(body: bytes, **options: Any) -> list[str]:
-    return [found.code for found in decode_response(body, **options).deviations]
+    return [found.code for found in decode_answer(body, **options).deviations]
 
 
 @pytest.mark.parametrize("body", [ANSWER, CALL, b" \n" + ANSWER + b"\n", ANSWER.replace(b"Hi", "é".encode())])
 @pytest.mark.parametrize("audit", [False, True])
 def test_what_conforms_has_no_deviations(body: bytes, audit: bool) -> None:
-    response = decode_response(body, audit=audit)
+    response = decode_answer(body, audit=audit)
     assert (response.deviations, response.raw) == ([], body)
     assert len(response.choices) == 1
 
@@ -64,20 +65,20 @@ def test_each_published_slip_is_reported_by_its_code(entry: Relaxation) -> None:
 def test_what_is_just_beyond_a_slip_is_the_published_error(entry: Relaxation) -> None:
     example = entry.outside
     with pytest.raises(ModelsError) as caught:
-        decode_response(LISTED.body(example), n=example.get("n", 1))
+        decode_answer(LISTED.body(example), n=example.get("n", 1))
     assert caught.value.kind == example["kind"]
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"])
 def test_no_body_is_no_answer(body: bytes) -> None:
     with pytest.raises(EmptyResponseError, match="no body"):
-        decode_response(body, status=204)
+        decode_answer(body, status=204)
 
 
 @pytest.mark.parametrize("choices", [[], None])
 def test_an_answer_without_choices_is_empty(choices: Any) -> None:
     with pytest.raises(EmptyResponseError, match="no choices"):
-        decode_response(changed(choices=choices))
+        decode_answer(changed(choices=choices))
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,12 @@ def test_an_answer_without_choices_is_empty(choices: Any) -> None:
 )
 def test_an_error_inside_a_200_is_an_error(value: Any) -> None:
     with pytest.raises(StreamError, match=r"No\."):
-        decode_response(json.dumps(value).encode())
+        decode_answer(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("error", [None, {}, "", 0, {"code": 0}, []])
 def test_an_error_that_says_nothing_is_none(error: Any) -> None:
-    assert decode_response(changed(error=error)).text == "Hi"
+    assert decode_answer(changed(error=error)).text == "Hi"
 
 
 def failing(content: str) -> bytes:
@@ -114,14 +115,14 @@ def failing(content: str) -> bytes:
 
 def test_an_error_beside_an_answer_hands_over_what_was_delivered() -> None:
     with pytest.raises(StreamError) as caught:
-        decode_response(failing("Hi"))
+        decode_answer(failing("Hi"))
     assert caught.value.partial is not None
     assert caught.value.partial.text == "Hi"
 
 
 def test_an_error_beside_nothing_hands_over_nothing() -> None:
     with pytest.raises(StreamError) as caught:
-        decode_response(failing(""))
+        decode_answer(failing(""))
     assert caught.value.partial is None
 
 
@@ -141,7 +142,7 @@ def test_what_is_no_answer_is_malformed_and_says_where(
     body: bytes, label: str, path: str, words: str
 ) -> None:
     with pytest.raises(MalformedResponseError) as caught:
-        decode_response(body, content_type=label, status=201)
+        decode_answer(body, content_type=label, status=201)
     assert words in str(caught.value)
     assert (caught.value.path, caught.value.status, caught.value.body) == (path, 201, body)
 
@@ -150,7 +151,7 @@ def test_what_can_be_read_beside_what_cannot_is_carried() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": "Hi", "refusal": None, "tool_calls": [call, 5]}
     with pytest.raises(MalformedResponseError) as caught:
-        decode_response(changed(choices=[{**json.loads(ANSWER)["choices"][0], "message": message}]))
+        decode_answer(changed(choices=[{**json.loads(ANSWER)["choices"][0], "message": message}]))
     assert caught.value.path == "$.choices[0].message.tool_calls[1]"
     partial = caught.value.partial
     assert partial is not None
@@ -169,7 +170,7 @@ def calling(**message: Any) -> bytes:
 @pytest.mark.parametrize("message", [{}, {"content": ""}, {"tool_calls": []}, {"reasoning": "I call f."}])
 def test_a_call_that_was_announced_and_got_lost_is_malformed(message: dict[str, Any]) -> None:
     with pytest.raises(MalformedResponseError, match="neither call nor answer") as caught:
-        decode_response(calling(**message))
+        decode_answer(calling(**message))
     assert caught.value.path == "$.choices[0].message.tool_calls"
     partial = caught.value.partial
     assert partial is not None
@@ -193,7 +194,7 @@ def test_the_old_form_of_a_call_is_the_announced_call() -> None:
 @pytest.mark.parametrize(("label", "said"), [("", "answer: "), ("a/b", "labelled a/b: ")])
 def test_a_second_answer_after_the_first_is_not_passed_over(rest: bytes, label: str, said: str) -> None:
     with pytest.raises(MalformedResponseError, match="several JSON values") as caught:
-        decode_response(ANSWER + b"\n" + rest, content_type=label)
+        decode_answer(ANSWER + b"\n" + rest, content_type=label)
     assert said in str(caught.value)
 
 
@@ -205,7 +206,7 @@ def test_what_else_follows_is_ignored_and_noted(rest: bytes) -> None:
 @pytest.mark.parametrize("lead", [b"", b"\xef\xbb\xbf", b"\n: hello\n\n"])
 def test_an_event_stream_is_read_as_one(lead: bytes) -> None:
     body = lead + LISTED.body({"events": ["chunk", "chunk-stop", {"data": "[DONE]"}]})
-    response = decode_response(body)
+    response = decode_answer(body)
     assert (response.text, response.raw) == ("Hi", body)
     assert [found.code for found in response.deviations] == ["sse-in-json"]
 
@@ -213,7 +214,7 @@ def test_an_event_stream_is_read_as_one(lead: bytes) -> None:
 def test_nesting_beyond_every_reader_is_malformed() -> None:
     depth = 200_000
     with pytest.raises(MalformedResponseError, match="nested too deeply"):
-        decode_response(b'{"choices":' + b"[" * depth + b"]" * depth + b"}")
+        decode_answer(b'{"choices":' + b"[" * depth + b"]" * depth + b"}")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ def test_nesting_beyond_every_reader_is_malformed() -> None:
     ],
 )
 def test_only_another_charset_is_foreign(label: str, foreign: bool) -> None:
-    assert foreign_charset(label) is foreign
+    assert has_foreign_charset(label) is foreign
 
 
 def test_fewer_choices_than_asked_for_are_noted_and_kept() -> None:
@@ -247,6 +248,6 @@ def test_an_answer_too_deep_to_mend_is_malformed(monkeypatch: pytest.MonkeyPatch
     def too_deep(*_: object) -> None:  # how deep that is differs from one Python to the next
         raise RecursionError
 
-    monkeypatch.setattr("botticelli.dialects.openai.response.mended", too_deep)
+    monkeypatch.setattr("botticelli.dialects.openai.response.repair_response", too_deep)
     with pytest.raises(MalformedResponseError, match="nested too deeply"):
-        decode_response(changed(id=None))
+        decode_answer(changed(id=None))

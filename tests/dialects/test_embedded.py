@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.dialects.openai.embedded import is_error
+from botticelli.dialects.openai.errors import is_error
 
 CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}
 

@@ -24,8 +24,9 @@ from botticelli.core.response import (
     ToolCalls,
     Usage,
 )
-from botticelli.dialects.openai.request import encode_request, encode_response
-from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.openai.request import encode_request
+from botticelli.dialects.openai.response import encode_response
+from botticelli.dialects.openai.stream import decode_answer
 
 if TYPE_CHECKING:
     from botticelli.core.response import Output
@@ -376,7 +377,7 @@ WHOLE = GenerateResponse(
 
 
 def reread(response: GenerateResponse) -> GenerateResponse:
-    found = decode_response(encode_response(response))
+    found = decode_answer(encode_response(response))
     found.raw = b""
     found.deviations = []
     return found
@@ -422,10 +423,10 @@ def test_an_answer_without_the_servers_word_gets_the_formats(reason: FinishReaso
 
 
 def test_what_the_server_slipped_on_stays_behind() -> None:
-    body = json.loads(encode_response(decode_response(encode_response(WHOLE)[:-1] + b',"odd":1}')))
+    body = json.loads(encode_response(decode_answer(encode_response(WHOLE)[:-1] + b',"odd":1}')))
     assert "odd" not in body
     assert "deviations" not in body
-    assert decode_response(encode_response(WHOLE)).deviations == []
+    assert decode_answer(encode_response(WHOLE)).deviations == []
 
 
 def test_tokens_that_were_not_counted_are_not_zero() -> None:

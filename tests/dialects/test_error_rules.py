@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from botticelli.core.errors import KINDS, ConfigurationError
+from botticelli.dialects.openai.errors import OPENAI_ERRORS
 from botticelli.protocol.error_rules import (
     CLASSES,
-    DEFAULT_HINTS,
-    DEFAULT_RULES,
-    WORDS,
     ErrorRule,
-    hint_for,
-    refine,
+    find_hint,
+    find_kind,
 )
 
 
@@ -22,8 +20,8 @@ from botticelli.protocol.error_rules import (
     ("row", "word"),
     [
         ({"kind": "stream_error", "codes": frozenset({"x"})}, "stream_error"),
-        ({"kind": "server", "statuses": frozenset({500})}, "neither code nor type nor message"),
-        ({"kind": "server", "patterns": ("(",)}, "can't be read"),
+        ({"kind": "server", "statuses": frozenset({500})}, "needs a code, a type or a pattern"),
+        ({"kind": "server", "patterns": ("(",)}, "can't be compiled"),
     ],
 )
 def test_a_row_that_means_nothing_is_refused(row: dict[str, Any], word: str) -> None:
@@ -67,11 +65,11 @@ def test_what_is_not_asked_for_does_not_matter() -> None:
 
 def test_the_first_row_decides() -> None:
     other = ErrorRule(kind="api", codes=frozenset({"c"}))
-    assert refine((other, ROW), 400, "c", "t", "one") == "api"
-    assert refine((ROW, other), 400, "c", "t", "one") == "server"
-    assert refine((ROW, other), 400, "c", "t", "three") == "api"
-    assert refine((ROW,), 400, None, None, "") is None
-    assert refine((), 400, None, None, "") is None
+    assert find_kind((other, ROW), 400, "c", "t", "one") == "api"
+    assert find_kind((ROW, other), 400, "c", "t", "one") == "server"
+    assert find_kind((ROW, other), 400, "c", "t", "three") == "api"
+    assert find_kind((ROW,), 400, None, None, "") is None
+    assert find_kind((), 400, None, None, "") is None
 
 
 @pytest.mark.parametrize(
@@ -89,12 +87,12 @@ def test_the_first_table_with_a_hint_decides_and_the_closer_key(
 ) -> None:
     first = {"server": "first", "server/504": "first 504"}
     second = {"server/503": "never", "api/301": "second 301", "rate_limit": "second"}
-    assert hint_for(kind, status, first, second) == found
+    assert find_hint(kind, status, first, second) == found
 
 
 def test_the_tables_speak_of_kinds_that_exist() -> None:
     assert set(CLASSES) <= set(KINDS)
-    assert {key.partition("/")[0] for key in DEFAULT_HINTS} == set(CLASSES) - {"api"} | {"api"}
-    assert set(WORDS.values()) <= set(CLASSES)
-    assert {row.kind for row in DEFAULT_RULES} <= set(CLASSES)
+    assert {key.partition("/")[0] for key in OPENAI_ERRORS.hints} == set(CLASSES) - {"api"} | {"api"}
+    assert set(OPENAI_ERRORS.words.values()) <= set(CLASSES)
+    assert {row.kind for row in OPENAI_ERRORS.rules} <= set(CLASSES)
     assert CLASSES["api"].kind == "api"

@@ -10,9 +10,11 @@ import pytest
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.errors import MAX_BODY, embedded_failure
-from botticelli.dialects.openai.events import EventReader, is_done, is_json, json_lines
-from botticelli.protocol.deviations import Notes
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
+from botticelli.dialects.openai.errors import error_in_success
+from botticelli.dialects.openai.stream import EventReader, is_done, is_json, json_lines
+from botticelli.protocol.deviations import DeviationLog
+from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.sse import Event
 
 if TYPE_CHECKING:
@@ -31,21 +33,21 @@ class Reader:
     """A reader and where it notes."""
 
     def __init__(self, *, audit: bool = False) -> None:
-        self.notes = Notes()
-        self.structural = Notes() if audit else self.notes
+        self.notes = DeviationLog()
+        self.structural = DeviationLog() if audit else self.notes
         self.reader = EventReader(
-            self.notes, self.structural, audit=audit, failure=embedded_failure, status=206
+            self.notes, self.structural, audit=audit, make_error=error_in_success, status=206
         )
 
     def codes(self) -> list[str]:
         return [note.code for note in self.notes.deviations()]
 
-    def refused(self, data: bytes, name: str = "") -> list[str | None]:
-        return texts(self.reader.refused(Event(data, name)))
+    def read_invalid(self, data: bytes, name: str = "") -> list[str | None]:
+        return texts(self.reader.read_invalid(Event(data, name)))
 
-    def looked_at(self, data: bytes, name: str = "") -> list[str | None]:
+    def inspect(self, data: bytes, name: str = "") -> list[str | None]:
         chunk = msgspec.json.decode(data, type=wire.FastChunk)
-        return texts(self.reader.looked_at(Event(data, name), chunk))
+        return texts(self.reader.inspect(Event(data, name), chunk))
 
 
 def texts(chunks: Iterator[wire.FastChunk | None]) -> list[str | None]:
@@ -93,13 +95,13 @@ def speaking(content: Any, **rest: Any) -> bytes:
 )
 def test_an_odd_event_is_read_and_noted(data: bytes, found: list[str | None], codes: list[str]) -> None:
     reader = Reader()
-    assert (reader.refused(data), reader.codes()) == (found, codes)
+    assert (reader.read_invalid(data), reader.codes()) == (found, codes)
 
 
 def test_one_value_over_several_lines_is_one_event() -> None:
     reader = Reader()
     data = json.dumps(CHUNK, indent=1).encode()
-    assert (reader.refused(data), reader.codes()) == (["Hi"], [])
+    assert (reader.read_invalid(data), reader.codes()) == (["Hi"], [])
 
 
 @pytest.mark.parametrize(
@@ -125,21 +127,21 @@ def test_one_value_over_several_lines_is_one_event() -> None:
 )
 def test_an_event_that_cannot_be_read_is_an_error_that_says_where(data: bytes, path: str, words: str) -> None:
     with pytest.raises(MalformedResponseError, match=words) as caught:
-        Reader().refused(data)
+        Reader().read_invalid(data)
     assert (caught.value.path, caught.value.status, caught.value.body) == (path, 206, data)
     assert caught.value.__context__ is None  # it would hold the whole event
 
 
 def test_the_error_keeps_no_more_of_a_huge_event_than_others_do() -> None:
     with pytest.raises(MalformedResponseError) as caught:
-        Reader().refused(b"x" * (MAX_BODY + 1))
+        Reader().read_invalid(b"x" * (MAX_BODY + 1))
     assert caught.value.body == b"x" * MAX_BODY
     assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b'"[DONE]"'])
 def test_the_lines_after_the_end_mark_are_not_read_before_they_are_asked_for(data: bytes) -> None:
-    found = Reader().reader.refused(Event(data + b'\n{"error":"No."}'))
+    found = Reader().reader.read_invalid(Event(data + b'\n{"error":"No."}'))
     assert next(found) is None
 
 
@@ -156,17 +158,17 @@ def test_the_lines_after_the_end_mark_are_not_read_before_they_are_asked_for(dat
 )
 def test_an_error_event_is_raised_as_the_error_it_is(data: bytes, name: str) -> None:
     with pytest.raises(StreamError, match=r"No\.") as caught:
-        Reader().refused(data, name)
+        Reader().read_invalid(data, name)
     assert caught.value.body == data
 
 
 def test_the_end_mark_ends_the_stream_even_by_the_name_of_error() -> None:
-    assert Reader().refused(b"[DONE]", "error") == [None]
+    assert Reader().read_invalid(b"[DONE]", "error") == [None]
 
 
 def test_an_error_after_text_in_one_event_loses_no_text() -> None:
     reader = Reader()
-    found = reader.reader.refused(Event(speaking(["Hi"], error={"message": "No."})))
+    found = reader.reader.read_invalid(Event(speaking(["Hi"], error={"message": "No."})))
     assert texts(iter([next(found)])) == ["Hi"]
     with pytest.raises(StreamError, match=r"No\."):
         next(found)
@@ -175,7 +177,7 @@ def test_an_error_after_text_in_one_event_loses_no_text() -> None:
 @pytest.mark.parametrize("choices", [None, "Hi", {}])
 def test_an_error_beside_choices_that_are_none_is_just_the_error(choices: Any) -> None:
     with pytest.raises(StreamError, match=r"No\."):
-        Reader().refused(event(choices=choices, error={"message": "No."}))
+        Reader().read_invalid(event(choices=choices, error={"message": "No."}))
 
 
 # What an event that decoded turns out to be.
@@ -196,11 +198,11 @@ def test_an_event_without_choices_is_a_chunk_all_the_same(
     data: bytes, found: list[str | None], codes: list[str]
 ) -> None:
     reader = Reader()
-    assert (reader.looked_at(data), reader.codes()) == (found, codes)
+    assert (reader.inspect(data), reader.codes()) == (found, codes)
 
 
 def test_a_name_but_error_means_nothing() -> None:
-    assert Reader().looked_at(event(), "chunk") == ["Hi"]
+    assert Reader().inspect(event(), "chunk") == ["Hi"]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ def test_a_name_but_error_means_nothing() -> None:
 def test_an_error_that_decoded_gives_no_chunk(data: bytes, name: str) -> None:
     reader = Reader()
     with pytest.raises(StreamError, match=r"No\.") as caught:
-        reader.looked_at(data, name)
+        reader.inspect(data, name)
     assert (caught.value.body, reader.codes()) == (data, [])
 
 
@@ -224,7 +226,7 @@ def test_an_error_that_decoded_gives_no_chunk(data: bytes, name: str) -> None:
 )
 def test_a_chunk_comes_before_the_error_in_it(data: bytes, name: str) -> None:
     chunk = msgspec.json.decode(data, type=wire.FastChunk)
-    found = Reader().reader.looked_at(Event(data, name), chunk)
+    found = Reader().reader.inspect(Event(data, name), chunk)
     assert next(found) is chunk
     with pytest.raises(StreamError, match=r"No\."):
         next(found)
@@ -233,8 +235,8 @@ def test_a_chunk_comes_before_the_error_in_it(data: bytes, name: str) -> None:
 def test_a_choice_that_failed_makes_its_event_an_error() -> None:
     failed = Event(speaking("Hi", finish_reason="error"))
     with pytest.raises(StreamError):
-        list(Reader().reader.failed(failed))
-    assert list(Reader().reader.failed(Event(event()))) == []
+        list(Reader().reader.recheck(failed))
+    assert list(Reader().reader.recheck(Event(event()))) == []
 
 
 # Under audit.
@@ -255,7 +257,7 @@ def test_a_choice_that_failed_makes_its_event_an_error() -> None:
 )
 def test_an_audit_holds_each_event_to_the_contract(data: bytes, codes: list[str]) -> None:
     reader = Reader(audit=True)
-    reader.looked_at(data)
+    reader.inspect(data)
     assert reader.codes() == codes
 
 
@@ -265,15 +267,15 @@ def test_an_audit_holds_each_event_to_the_contract(data: bytes, codes: list[str]
 def test_an_audit_counts_nothing_twice(data: bytes, code: str) -> None:
     reader = Reader(audit=True)
     if code == "choices-null":
-        reader.looked_at(data)
+        reader.inspect(data)
     else:
-        reader.refused(data)
+        reader.read_invalid(data)
     assert [(note.code, note.count) for note in reader.notes.deviations()] == [(code, 1)]
 
 
 def test_without_an_audit_only_what_has_to_be_mended_is_noted() -> None:
     reader = Reader()
-    reader.looked_at(b'{"choices":[],"id":"a","id":"b"}')
+    reader.inspect(b'{"choices":[],"id":"a","id":"b"}')
     assert reader.codes() == []
 
 
@@ -287,16 +289,18 @@ def test_without_an_audit_only_what_has_to_be_mended_is_noted() -> None:
         (b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":"3"}', 3, ["usage-tokens-type"]),
         (b"[3]", None, ["usage-type"]),
         (b'"3"', None, ["field-type"]),
-        (b"null", None, ["usage-null"]),
+        (b"null", None, []),
     ],
 )
 def test_a_usage_that_breaks_the_format_is_read_or_unknown(
     raw: bytes, total: int | None, deviations: list[str]
 ) -> None:
-    notes = Notes()
-    usage = Reader().reader.usage(msgspec.json.decode(raw), notes)
+    log = DeviationLog()
+    answer = ResponseAccumulator(log, log)
+    answer.take(wire.FastChunk(usage=msgspec.json.decode(raw)), [])
+    usage = answer.build(last=True).usage
     assert (usage.total_tokens if usage else None) == total
-    assert [note.code for note in notes.deviations()] == deviations
+    assert [deviation.code for deviation in log.deviations()] == deviations
 
 
 def test_an_error_for_bytes_is_made_not_raised() -> None:

@@ -13,9 +13,11 @@ import pytest
 from botticelli.core.errors import ApiError, StreamError
 from botticelli.core.response import GenerateResponse, RateLimit, RateLimits
 from botticelli.dialects.openai import errors as module
-from botticelli.dialects.openai.errors import MAX_BODY, ErrorRule, embedded_failure, failure
 from botticelli.drivers.huggingface_errors import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
-from botticelli.protocol.error_body import MAX_MESSAGE
+from botticelli.protocol.error_body import MAX_BODY, MAX_MESSAGE
+from botticelli.protocol.error_rules import ErrorRule
+
+from ..error_calls import error_from_response, error_in_success
 
 NOW = 1_700_000_000.0
 TABLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())
@@ -28,13 +30,13 @@ def entries(section: str) -> list[Any]:
 
 def fail(status: int, body: bytes | str = b"", **rest: Any) -> ApiError:
     data = body.encode() if isinstance(body, str) else body
-    return failure(status, rest.pop("headers", {}), data, now=NOW, **rest)
+    return error_from_response(status, rest.pop("headers", {}), data, now=NOW, **rest)
 
 
 @pytest.mark.parametrize("entry", entries("errors"))
 def test_the_table_of_answers(entry: dict[str, Any]) -> None:
     body = entry["body"].encode()
-    error = failure(
+    error = error_from_response(
         entry["status"],
         entry["headers"],
         body,
@@ -49,7 +51,7 @@ def test_the_table_of_answers(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entry", entries("embedded"))
 def test_the_table_of_errors_inside_a_200(entry: dict[str, Any]) -> None:
     body = entry["body"].encode()
-    error = embedded_failure(body, model=entry.get("model"), error_rules=ROWS[entry["table"]])
+    error = error_in_success(body, model=entry.get("model"), error_rules=ROWS[entry["table"]])
     assert type(error) is StreamError
     assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
     assert (error.body, error.model) == (body, entry.get("model"))
@@ -154,7 +156,7 @@ def test_the_providers_rows_come_before_the_formats() -> None:
     body = '{"error":{"message":"x","code":"model_not_found"}}'
     assert fail(404, body).kind == "model_not_found"
     assert fail(404, body, error_rules=(mine,)).kind == "permission_denied"
-    assert embedded_failure(body.encode(), error_rules=(mine,)).cause_kind == "permission_denied"
+    assert error_in_success(body.encode(), error_rules=(mine,)).cause_kind == "permission_denied"
 
 
 def test_a_code_in_a_header_refines_too_unless_the_body_has_one() -> None:
@@ -200,8 +202,8 @@ def test_a_header_beats_the_wait_in_the_body() -> None:
 def test_a_wait_inside_a_200_is_told() -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
     body = json.dumps({"error": {"code": 429, "message": "x", "details": [info]}}).encode()
-    assert embedded_failure(body).retry_after == 34
-    assert embedded_failure(b'{"error":"x"}').retry_after is None
+    assert error_in_success(body).retry_after == 34
+    assert error_in_success(b'{"error":"x"}').retry_after is None
 
 
 def test_a_code_in_a_header_is_bounded_and_safe_to_print() -> None:
@@ -214,8 +216,8 @@ def test_hints_come_from_the_provider_first() -> None:
         assert mine not in str(fail(status))
     assert str(fail(500, hints=HUGGINGFACE_HINTS)) == str(fail(500))
     assert "/v1" in str(fail(404))
-    assert "/v1" in str(embedded_failure(b'{"error":"Unexpected endpoint or method. (GET /models)"}'))
-    assert embedded_failure(b'{"error":"overloaded"}').hint is None
+    assert "/v1" in str(error_in_success(b'{"error":"Unexpected endpoint or method. (GET /models)"}'))
+    assert error_in_success(b'{"error":"overloaded"}').hint is None
 
 
 def test_a_long_message_is_shortened_and_the_body_kept() -> None:
@@ -231,7 +233,7 @@ def test_of_a_huge_body_a_mebibyte_is_kept() -> None:
     error = fail(400, body)
     assert error.body == body[:MAX_BODY]
     assert error.message.startswith('{"error":{"message":"xxx')
-    assert embedded_failure(body).body == body[:MAX_BODY]
+    assert error_in_success(body).body == body[:MAX_BODY]
 
 
 def test_a_page_deeper_than_any_reader_is_told_as_text() -> None:
@@ -239,10 +241,10 @@ def test_a_page_deeper_than_any_reader_is_told_as_text() -> None:
     assert (error.kind, len(error.message)) == ("server", MAX_MESSAGE)
 
 
-def test_what_was_delivered_and_the_request_id_go_with_an_embedded_error() -> None:
+def test_what_was_delivered_goes_with_an_embedded_error() -> None:
     partial = GenerateResponse(id="c1")
-    error = embedded_failure(b'{"error":"x"}', partial=partial, request_id="r-1")
-    assert (error.partial, error.request_id) == (partial, "r-1")
+    error = error_in_success(b'{"error":"x"}', partial=partial)
+    assert error.partial is partial
 
 
 CANARY = (
@@ -286,7 +288,7 @@ def test_a_key_never_comes_back(envelope: str, spelling: str) -> None:
     for error in (
         fail(401, body, secrets=(CANARY,)),
         fail(401, "", headers=headers, secrets=(CANARY,)),
-        embedded_failure(body.encode(), secrets=(CANARY,), request_id=None),
+        error_in_success(body.encode(), secrets=(CANARY,)),
     ):
         assert not leaks(error)
         assert "[redacted]" in error.body.decode() + error.message
@@ -305,4 +307,10 @@ def test_a_known_form_of_token_is_masked_without_being_told() -> None:
 
 
 def test_nothing_public_is_left_out() -> None:
-    assert set(module.__all__) == {"MAX_BODY", "ErrorRule", "embedded_failure", "failure"}
+    assert set(module.__all__) == {
+        "OPENAI_ERRORS",
+        "MakeStreamError",
+        "error_from_response",
+        "error_in_success",
+        "is_error",
+    }

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
 from botticelli.core.response import Deviation
-from botticelli.dialects.openai.accumulate import Assembly
-from botticelli.dialects.openai.loose import LooseDecoder
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
+from botticelli.dialects.openai.repair import AdaptiveDecoder
 from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.kit.strategies import mutations
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
 
 if TYPE_CHECKING:
     from botticelli.dialects.openai import wire
@@ -40,8 +40,8 @@ class Learnt:
     """A decoder that learnt from some chunks, and where it notes."""
 
     def __init__(self, *values: dict[str, Any]) -> None:
-        self.notes = Notes()
-        self.decoder = LooseDecoder(self.notes)
+        self.log = DeviationLog()
+        self.decoder = AdaptiveDecoder(self.log)
         for value in values:
             self.decoder.learn(value)
 
@@ -72,7 +72,7 @@ def test_what_was_odd_is_mended_and_noted_and_the_rest_kept() -> None:
     choice = learnt.choice(chunk({"content": "Hi", "reasoning": {}}, index="1"))
     assert choice.delta is not None
     assert (choice.index, choice.delta.content, choice.delta.reasoning) == (1, "Hi", None)
-    assert learnt.notes.deviations() == [Deviation("choice-index-not-integer", "$.choices[0].index")]
+    assert learnt.log.deviations() == [Deviation("choice-index-not-integer", "$.choices[0].index")]
 
 
 def test_what_was_odd_may_be_right_again_or_gone() -> None:
@@ -81,7 +81,7 @@ def test_what_was_odd_may_be_right_again_or_gone() -> None:
     assert learnt.choice({"choices": [{"delta": None}]}).index is None
     assert learnt.choice({"choices": [{}]}).delta is None
     assert learnt.decoder.decode(b'{"choices":null}') is not None
-    assert learnt.notes.deviations() == []
+    assert learnt.log.deviations() == []
 
 
 def test_content_in_parts_is_text_and_thinking() -> None:
@@ -90,7 +90,7 @@ def test_content_in_parts_is_text_and_thinking() -> None:
     delta = learnt.choice(chunk({"content": parts})).delta
     assert delta is not None
     assert (delta.content, delta.reasoning_content) == ("Hi", "Hm")
-    assert [note.code for note in learnt.notes.deviations()] == ["content-parts"]
+    assert [note.code for note in learnt.log.deviations()] == ["content-parts"]
 
 
 def test_an_error_never_passes_for_a_member_that_is_odd() -> None:
@@ -116,7 +116,7 @@ def test_a_stream_notes_each_time_though_it_has_learnt() -> None:
     stream = fed([chunk(index="0")] * 3)
     assert stream.finish()[-1].choice == 0
     assert stream.response.text == "HiHiHi"
-    assert stream.notes.deviations()[0] == Deviation("choice-index-not-integer", "$.choices[0].index", 3)
+    assert stream.log.deviations()[0] == Deviation("choice-index-not-integer", "$.choices[0].index", 3)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_stream_that_has_learnt_still_sees_what_is_wrong(last: Any, error: typ
     assert stream.failed.partial.text == ("HiHiHi5" if error is MalformedResponseError else "HiHiHi")
 
 
-def learn_nothing(_assembly: Assembly, _loose: LooseDecoder) -> None:
-    """In place of `Assembly.loosen`."""
+def learn_nothing(_assembly: ResponseAccumulator, _loose: AdaptiveDecoder) -> None:
+    """In place of `ResponseAccumulator.loosen`."""
 
 
 @settings(deadline=None)  # a deadline would judge the machine
@@ -148,12 +148,12 @@ def test_a_stream_reads_the_same_whether_it_has_learnt_or_not(values: list[dict[
     values = [chunk(), *values, *values]
     learnt = fed(values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Assembly, "loosen", learn_nothing)
+        patch.setattr(ResponseAccumulator, "adapt", learn_nothing)
         taught = fed(values)
     assert repr(learnt.failed) == repr(taught.failed)
     assert learnt.response.choices == taught.response.choices
     if learnt.failed is None:
-        assert learnt.notes.deviations() == taught.notes.deviations()
+        assert learnt.log.deviations() == taught.log.deviations()
 
 
 def test_what_is_read_again_for_an_error_notes_nothing_yet() -> None:
@@ -161,4 +161,4 @@ def test_what_is_read_again_for_an_error_notes_nothing_yet() -> None:
     value = chunk(index="0")
     value["choices"].append({"index": 1, "delta": {}, "error": {"message": "no"}})
     assert learnt.decoder.decode(written(value)) is None
-    assert learnt.notes.deviations() == []
+    assert learnt.log.deviations() == []

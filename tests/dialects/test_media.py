@@ -9,7 +9,7 @@ import pytest
 
 from botticelli.core.errors import RequestError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Role, Text, Video
-from botticelli.dialects.openai.media import encode_part
+from botticelli.dialects.openai.request import encode_part
 
 if TYPE_CHECKING:
     from botticelli.core.message import Input

@@ -20,7 +20,8 @@ from botticelli.core.response import (
     Usage,
 )
 from botticelli.dialects.openai import convert, wire
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol import lenient_json
+from botticelli.protocol.deviations import DeviationLog
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ from botticelli.protocol.deviations import Notes
     ],
 )
 def test_a_reason_that_nobody_published_is_never_stop(word: Any, sense: FinishReason) -> None:
-    assert convert.finish_reason(word) is sense
+    assert convert.to_finish_reason(word) is sense
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_a_reason_that_nobody_published_is_never_stop(word: Any, sense: FinishRe
     [(7, 7), (0, 0), (-1, -1), (1.0, 1), (-0.0, 0), (1e300, int(1e300)), (2**70, 2**70)],
 )
 def test_a_whole_number_is_whole_however_it_is_written(value: Any, number: int) -> None:
-    found = convert.whole(value)
+    found = lenient_json.as_whole_number(value)
     assert (found, type(found)) == (number, int)
 
 
 @pytest.mark.parametrize("value", [None, True, False, 0.5, float("inf"), float("nan"), "7", [7], {}])
 def test_what_is_no_whole_number_is_none(value: Any) -> None:
-    assert convert.whole(value) is None
+    assert lenient_json.as_whole_number(value) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_what_is_no_whole_number_is_none(value: Any) -> None:
     [("a", "a"), ("", ""), (None, ""), (0, "0"), ({"a": "é"}, '{"a":"é"}'), (False, "false")],
 )
 def test_what_is_no_text_is_its_json_text(value: Any, text: str) -> None:
-    assert convert.as_text(value) == text
+    assert lenient_json.as_text(value) == text
 
 
 FUNCTION = {"name": "f", "arguments": "{}"}
@@ -104,7 +105,7 @@ FUNCTION = {"name": "f", "arguments": "{}"}
     ],
 )
 def test_a_call_is_read_in_any_shape(raw: dict[str, Any], call: ToolCall) -> None:
-    assert convert.tool_call(raw) == call
+    assert convert.to_tool_call(raw) == call
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,9 @@ def test_a_call_is_read_in_any_shape(raw: dict[str, Any], call: ToolCall) -> Non
 def test_ids_are_made_distinct_without_taking_anothers(
     sent: list[str], made: list[str], repeated: int
 ) -> None:
-    notes = Notes()
+    notes = DeviationLog()
     calls = [ToolCall(identity, str(position)) for position, identity in enumerate(sent)]
-    result = convert.distinct(calls, 2, notes, "$.choices[0]")
+    result = convert.make_ids_distinct(calls, 2, notes, "$.choices[0]")
     assert [call.id for call in result] == made
     assert [call.name for call in result] == [call.name for call in calls]
     counts = [found.count for found in notes.deviations() if found.code == "tool-id-repeated"]
@@ -131,8 +132,8 @@ def test_ids_are_made_distinct_without_taking_anothers(
 
 
 def test_a_repeated_id_is_noted_where_it_first_repeats() -> None:
-    notes = Notes()
-    convert.distinct([ToolCall("a", ""), ToolCall("a", "")], 0, notes, "$.choices[4]")
+    notes = DeviationLog()
+    convert.make_ids_distinct([ToolCall("a", ""), ToolCall("a", "")], 0, notes, "$.choices[4]")
     assert [found.path for found in notes.deviations()] == ["$.choices[4].message.tool_calls[1].id"]
 
 
@@ -141,7 +142,7 @@ def test_a_repeated_id_is_noted_where_it_first_repeats() -> None:
     [((), ""), (("a", "a"), "a"), (("a", "b", "a"), "ab"), ((None, msgspec.UNSET, 5, {"a": 1}, "x"), "x")],
 )
 def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
-    assert convert.reasoning_text(*spellings) == text
+    assert convert.join_reasoning(*spellings) == text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
     ],
 )
 def test_spoken_output_is_what_is_there_of_it(raw: Any, spoken: AudioOutput | None) -> None:
-    assert convert.audio(raw) == spoken
+    assert convert.to_audio(raw) == spoken
 
 
 def built(**members: Any) -> Choice:
@@ -164,11 +165,11 @@ def built(**members: Any) -> Choice:
         "text": "",
         "calls": [],
         "finish": None,
-        "notes": Notes(),
+        "log": DeviationLog(),
         "path": "$",
         **members,
     }
-    return convert.choice(given.pop("index", 0), **given)
+    return convert.build_choice(given.pop("index", 0), **given)
 
 
 def test_the_parts_of_an_answer_have_a_fixed_order() -> None:
@@ -212,7 +213,7 @@ def test_a_usage_hands_every_count_on_under_its_name() -> None:
         },
         wire.Usage,
     )  # fmt: skip
-    assert convert.usage(counted) == Usage(
+    assert convert.to_usage(counted) == Usage(
         prompt_tokens=1,
         completion_tokens=2,
         total_tokens=3,
@@ -231,7 +232,7 @@ def test_a_usage_hands_every_count_on_under_its_name() -> None:
 
 def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     counted = wire.Usage(1, None, 3, prompt_tokens_details=wire.PromptTokensDetails())  # type: ignore[arg-type]  # a mended one
-    assert convert.usage(counted) == Usage(prompt_tokens=1, total_tokens=3, prompt_details=PromptTokens())
+    assert convert.to_usage(counted) == Usage(prompt_tokens=1, total_tokens=3, prompt_details=PromptTokens())
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     ],
 )
 def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str, thinking: str) -> None:
-    assert convert.content_parts(listed) == (text, thinking)
+    assert convert.split_content_parts(listed) == (text, thinking)
 
 
 @pytest.mark.parametrize(
@@ -267,8 +268,8 @@ def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str,
 def test_a_call_that_was_announced_is_there_or_replaced_by_words_or_lost(
     members: dict[str, Any], noted: bool, refused: bool
 ) -> None:
-    notes = Notes()
-    built(**{"calls": [], **members}, finish="tool_calls", notes=notes, path="$.choices[1]")
+    notes = DeviationLog()
+    built(**{"calls": [], **members}, finish="tool_calls", log=notes, path="$.choices[1]")
     path = "$.choices[1].message.tool_calls"
     assert [(note.code, note.path) for note in notes.deviations()] == [("tool-calls-missing", path)] * noted
-    assert (notes.fault.path if notes.fault else None) == (path if refused else None)
+    assert (notes.unreadable.path if notes.unreadable else None) == (path if refused else None)

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from botticelli.contracts import violations
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.repair import mend, mend_members, narrowed
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}
@@ -52,7 +52,7 @@ def edited(*edits: tuple[str, Any]) -> dict[str, Any]:
 
 
 def mended(*edits: tuple[str, Any]) -> tuple[wire.Response, list[tuple[str, str]]]:
-    notes = Notes()
+    notes = DeviationLog()
     answer = mend(edited(*edits), wire.Response, notes)
     return answer, [(found.code, found.path) for found in notes.deviations()]
 
@@ -258,36 +258,36 @@ def test_what_is_no_truth_value_is_no_truth_value() -> None:
 )
 def test_what_the_tolerant_contract_refuses_is_refused(path: str, new: Any, at: str, shown: str) -> None:
     assert violations("wire/response", edited((path, new)))[0].path == at
-    notes = Notes()
+    notes = DeviationLog()
     mend(edited((path, new)), wire.Response, notes)
-    assert notes.fault == (at, f"a part of the answer can't be read as the format: {shown}")
+    assert notes.unreadable == (at, f"a part of the answer can't be read as the format: {shown}")
 
 
 def test_a_refusal_shows_but_the_beginning_of_what_was_refused() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     mend(edited(("choices", "x" * 10_000)), wire.Response, notes)
-    assert notes.fault is not None
-    assert len(notes.fault.message) < 200
+    assert notes.unreadable is not None
+    assert len(notes.unreadable.message) < 200
 
 
 def test_of_what_is_refused_the_rest_is_read_and_the_first_is_told() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     call = {**CALL, "function": 5}
     answer = mend(edited(("choices.0.message.tool_calls", [5, call, CALL])), wire.Response, notes)
     message = answer.choices[0].message
     assert message.content == "Hi"
     assert message.tool_calls
     assert [call.id for call in message.tool_calls] == ["c1", "c1"]
-    assert notes.fault is not None
-    assert notes.fault.path == T0
+    assert notes.unreadable is not None
+    assert notes.unreadable.path == T0
 
 
 def test_a_message_that_is_text_is_refused_and_read_as_its_content() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     answer = mend(edited(("choices.0.message", "Hi")), wire.Response, notes)
     assert answer.choices[0].message.content == "Hi"
-    assert notes.fault is not None
-    assert notes.fault.path == M0
+    assert notes.unreadable is not None
+    assert notes.unreadable.path == M0
 
 
 def test_a_content_in_parts_is_joined_and_its_thinking_kept_apart() -> None:
@@ -307,7 +307,7 @@ def test_thinking_in_the_parts_is_told_once_and_not_lost_over_another(told: str 
 
 
 def test_a_chunk_keeps_what_it_does_not_read_as_it_came() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     delta = {"content": None, "tool_calls": [{"x": 1}]}
     choice_sent = {"logprobs": [-1], "finish_reason": {}, "delta": delta}
     value = {"choices": [choice_sent], "usage": {"a": 1}, "id": 5}
@@ -323,14 +323,14 @@ def test_a_chunk_keeps_what_it_does_not_read_as_it_came() -> None:
 
 
 def test_a_chunks_null_usage_is_none() -> None:
-    chunk = mend({"choices": [{"usage": None, "error": {}}], "usage": None}, wire.FirstChunk, Notes())
+    chunk = mend({"choices": [{"usage": None, "error": {}}], "usage": None}, wire.FirstChunk, DeviationLog())
     assert chunk.usage is None
     assert chunk.choices is not None
     assert chunk.choices[0].usage is None
 
 
 def test_an_empty_list_of_logprobs_says_nothing() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     chunk = mend({"choices": [{"logprobs": []}]}, wire.FirstChunk, notes)
     assert chunk.choices is not None
     assert chunk.choices[0].logprobs is None
@@ -338,7 +338,7 @@ def test_an_empty_list_of_logprobs_says_nothing() -> None:
 
 
 def test_members_of_a_struct_are_mended_in_place_and_the_others_left() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     names = frozenset({"content", "reasoning_content", "thinking"})
     delta: Any = wire.FastDelta(content=cast("Any", ["Hi", {"thinking": "Hm"}]), refusal="No.")
     mend_members(delta, narrowed(wire.FastDelta, names), notes, "$.choices[1].delta", "$.choices[].delta")
@@ -349,7 +349,7 @@ def test_members_of_a_struct_are_mended_in_place_and_the_others_left() -> None:
 
 
 def test_members_that_are_not_there_are_no_deviation() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     choice = wire.FastChoice(delta=wire.FastDelta())
     members = narrowed(wire.FastChoice, frozenset({"index", "error", "usage"}))
     mend_members(choice, members, notes, "$", "$")

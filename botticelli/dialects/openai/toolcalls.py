@@ -14,15 +14,14 @@ import msgspec
 from botticelli.core.message import ToolCall
 from botticelli.core.response import ToolCallDelta
 from botticelli.dialects.openai import convert
-from botticelli.dialects.openai.codes import is_digits
-from botticelli.protocol.lenient_json import is_object
+from botticelli.protocol.lenient_json import as_whole_number, is_digits, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botticelli.protocol.deviations import Notes
+    from botticelli.protocol.deviations import DeviationLog
 
-__all__ = ["ToolCallAssembler"]
+__all__ = ["ToolCallAccumulator"]
 
 _PLACEHOLDER = "{}"
 
@@ -47,17 +46,17 @@ class _Call:
         return self.arguments[0] if self.arguments else ""
 
 
-class ToolCallAssembler:
+class ToolCallAccumulator:
     """The tool calls of one choice of one stream.
 
     Args:
-        notes: Where to note what only a stream can do wrong.
+        log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too.
         path: The path of the choice's delta.
     """
 
-    def __init__(self, notes: Notes, structural: Notes, path: str = "$.choices[0].delta") -> None:
-        self._notes = notes
+    def __init__(self, log: DeviationLog, structural: DeviationLog, path: str = "$.choices[0].delta") -> None:
+        self._log = log
         self._structural = structural
         self._path = path
         self._calls: list[_Call] = []
@@ -74,7 +73,7 @@ class ToolCallAssembler:
         touched: set[int] = set()
         pieces: list[ToolCallDelta] = []
         for position, raw in enumerate(deltas):
-            piece = convert.tool_call(raw)
+            piece = convert.to_tool_call(raw)
             call = self._find(raw, piece, touched, position)
             touched.add(call.position)
             pieces.append(self._continue(call, raw, piece, position))
@@ -84,7 +83,7 @@ class ToolCallAssembler:
         """Take the deprecated `function_call` of one delta: there can only be one call."""
         if self._legacy is None:
             self._legacy = self._begin()
-        return (self._continue(self._legacy, {}, convert.tool_call({"function": raw}), 0),)
+        return (self._continue(self._legacy, {}, convert.to_tool_call({"function": raw}), 0),)
 
     def calls(self) -> list[ToolCall]:
         """The calls as far as they have come, in the order of their first pieces."""
@@ -105,9 +104,9 @@ class ToolCallAssembler:
         return call
 
     def _note(self, code: str, member: str, position: int, *, structural: bool = False) -> None:
-        notes = self._structural if structural else self._notes
+        log = self._structural if structural else self._log
         place = f"$.choices[].delta.tool_calls[].{member}"
-        notes.add(code, f"{self._path}.tool_calls[{position}].{member}", place)
+        log.add(code, f"{self._path}.tool_calls[{position}].{member}", place)
 
     def _find(self, raw: dict[str, Any], piece: ToolCall, touched: set[int], position: int) -> _Call:
         """The call that a delta continues, or a new one."""
@@ -125,7 +124,7 @@ class ToolCallAssembler:
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
-        number = convert.whole(index)
+        number = as_whole_number(index)
         if number is not None:
             if number < 0:
                 self._note("tool-index-negative", "index", position, structural=True)
