@@ -1,4 +1,4 @@
-"""Keys are blanked out, words are not; the canaries are in `test_failure.py`."""
+"""No key comes back, however it is escaped, whichever provider made it."""
 
 from __future__ import annotations
 

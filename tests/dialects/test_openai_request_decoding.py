@@ -1,4 +1,4 @@
-"""Bodies of requests become `GenerateRequest`s; what the vocabulary can't express is told with its place."""
+"""The decoder of requests that the round-trip properties use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What error bodies say; the envelopes in use are in `fixtures/errors.json` and tested with the mapping."""
+"""Error bodies of every shape: message, code, type and param."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tool calls from deltas as servers really send them."""
+"""Streamed tool calls, in every way that servers cut them up."""
 
 from __future__ import annotations
 

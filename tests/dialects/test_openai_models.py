@@ -1,4 +1,4 @@
-"""Model lists: the published shape, the router's, and every odd one that servers send."""
+"""Model lists."""
 
 from __future__ import annotations
 

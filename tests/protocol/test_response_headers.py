@@ -1,4 +1,4 @@
-"""What headers tell, and that no header can do harm."""
+"""Response headers: ids, rate limits, waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to plain values: JSON as it is, each liberty by its name, and what no liberty covers."""
+"""JSON that nearly is, text that grows, and the log of deviations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from botticelli.core.response import Deviation
 from botticelli.protocol import lenient_json
+from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.lenient_json import NotJsonError
+from botticelli.protocol.textbuffer import TextBuffer
+
+# Bytes to plain values: JSON as it is, each liberty by its name, and what no liberty covers.
 
 LARGEST = sys.float_info.max
 
@@ -161,3 +166,84 @@ def test_an_excerpt_is_one_bounded_line(data: bytes, text: str) -> None:
 def test_objects_and_arrays_are_told_apart(value: Any, kind: str) -> None:
     assert lenient_json.is_object(value) is (kind == "object")
     assert lenient_json.is_array(value) is (kind == "array")
+
+
+# Text that grows by small pieces: nothing is lost, doubled or put in another order.
+
+
+def filled(blocks: int, *, rest: bool) -> tuple[TextBuffer, str]:
+    """A buffer with that many compacted blocks of two pieces each, perhaps with a piece after the last."""
+    buffer = TextBuffer()
+    pieces = [f"{number}," for number in range(2 * blocks + rest)]
+    for number, piece in enumerate(pieces):
+        buffer.append(piece)
+        if number % 2:
+            buffer.compact()
+    return buffer, "".join(pieces)
+
+
+@pytest.mark.parametrize("rest", [False, True])
+@pytest.mark.parametrize("blocks", [0, 1, 2, 7, 62, 63, 64, 65, 127, 128, 129, 1000])
+def test_the_text_is_what_was_put_in(blocks: int, rest: bool) -> None:
+    buffer, text = filled(blocks, rest=rest)
+    assert bool(buffer) == bool(text)
+    assert buffer.value() == text
+    assert buffer.value() == text
+    assert buffer.take() == text
+
+
+def test_taken_text_is_gone_and_the_buffer_goes_on() -> None:
+    buffer, _ = filled(3, rest=True)
+    buffer.take()
+    assert not buffer
+    assert (buffer.value(), buffer.take()) == ("", "")
+    buffer.append("on")
+    assert buffer.value() == "on"
+
+
+def test_empty_pieces_are_no_text() -> None:
+    buffer = TextBuffer()
+    for _ in range(2):
+        buffer.append("")
+        buffer.compact()
+        assert not buffer
+
+
+# The deviations of one answer: one per code and place, at the first path, counted.
+
+
+def test_nothing_noted_is_no_deviation() -> None:
+    assert DeviationLog().deviations() == []
+
+
+def test_repeats_at_a_place_are_counted_at_their_first_path() -> None:
+    notes = DeviationLog()
+    notes.add("role-missing", "$.choices[1].message.role", "$.choices[].message.role")
+    notes.add("role-missing", "$.choices[0].message.role", "$.choices[].message.role", count=3)
+    assert notes.deviations() == [Deviation("role-missing", "$.choices[1].message.role", 4)]
+
+
+def test_the_same_code_at_another_place_is_another_deviation() -> None:
+    notes = DeviationLog()
+    notes.add("field-null", "$.created", "$.created")
+    notes.add("field-null", "$.id", "$.id")
+    assert notes.deviations() == [Deviation("field-null", "$.created"), Deviation("field-null", "$.id")]
+
+
+def test_they_come_in_the_order_of_first_sight() -> None:
+    notes = DeviationLog()
+    for code in ("b", "a", "b"):
+        notes.add(code)
+    assert [(found.code, found.path, found.count) for found in notes.deviations()] == [
+        ("b", "$", 2),
+        ("a", "$", 1),
+    ]
+
+
+def test_the_first_that_cannot_be_read_is_the_fault() -> None:
+    notes = DeviationLog()
+    assert notes.unreadable is None
+    notes.refuse("$.a", {"b": "é"})
+    notes.refuse("$.c", 5)
+    assert notes.unreadable == ("$.a", 'a part of the answer can\'t be read as the format: {"b":"é"}')
+    assert notes.deviations() == []

@@ -1,4 +1,4 @@
-"""A stream from its first byte to its last: how it ends, what it brings, and what it is in place of one."""
+"""Streams: how they begin, go on, break and end."""
 
 from __future__ import annotations
 
