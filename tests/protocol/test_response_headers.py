@@ -278,3 +278,34 @@ def test_the_reset_of_a_limit(value: str, seconds: float | None) -> None:
 )
 def test_rate_limits(headers: dict[str, str], limits: RateLimits | None) -> None:
     assert read_rate_limits(headers, NOW) == limits
+
+
+def test_the_limits_of_anthropic_name_the_figure_last() -> None:
+    headers = {
+        "anthropic-ratelimit-requests-limit": "50",
+        "anthropic-ratelimit-requests-remaining": "49",
+        "anthropic-ratelimit-requests-reset": "2015-10-21T07:28:00Z",
+        "anthropic-ratelimit-input-tokens-remaining": "7",
+        "anthropic-ratelimit-output-tokens-remaining": "9",
+        "anthropic-ratelimit-unified-reset": "5",
+    }
+    limits = RateLimits(requests=RateLimit(limit=50, remaining=49, reset=10.0), tokens=RateLimit(remaining=7))
+    assert read_rate_limits(headers, NOW) == limits
+
+
+def test_the_limits_of_the_early_drafts_are_read_apart_from_others() -> None:
+    headers = {"ratelimit-limit": "9, 9;w=60", "ratelimit-remaining": "3", "x-ratelimit-remaining": "2"}
+    assert read_rate_limits(headers, NOW) == RateLimits(requests=RateLimit(remaining=2))
+
+
+def test_the_id_of_anthropic_and_azure() -> None:
+    assert read_request_id({"request-id": "req_1", "apim-request-id": "b"}) == "req_1"
+    assert read_request_id({"apim-request-id": "b"}) == "b"
+
+
+def test_who_answered_is_in_the_header_that_the_router_has() -> None:
+    headers = {"x-inference-provider": "groq", "x-router": " b "}
+    assert read_inference_provider(headers) == "groq"
+    assert read_inference_provider(headers, "x-router") == "b"
+    assert read_inference_provider(headers, "x-none") is None
+    assert read_inference_provider(headers, None) is None

@@ -1,7 +1,4 @@
-"""The chunks of one stream -> the answer that a whole answer would have been. No bytes, no events, no I/O.
-
-`OpenAIStreamReader` reads the events and knows when the stream ends; what its chunks say is gathered here.
-"""
+"""Accumulate the chunks of one stream into the answer that a whole answer would have been."""
 
 from __future__ import annotations
 
@@ -307,7 +304,7 @@ class ChoiceAccumulator:
                 self._log, self._structural, f"$.choices[{self.index}].delta"
             )
             pieces = calls.take(delta.tool_calls or ())
-            # Some servers tell a call twice, in the old words and in the new.
+            # tool-legacy-function-call: some servers send a call twice, under both names.
             told = [call.get("function") for call in delta.tool_calls or ()]
             if delta.function_call and delta.function_call not in told:
                 pieces += calls.take_legacy(delta.function_call)

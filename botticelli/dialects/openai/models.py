@@ -1,4 +1,4 @@
-"""The model list: bytes -> `Model`s, the HuggingFace router's members included. No I/O.
+"""Decode the model list, the members of the HuggingFace router included.
 
 Source: `ListModelsResponse` of the published specification, `contracts/huggingface/model-list`; the odd
 shapes are those of `contracts/wire/model-list`.

@@ -1,4 +1,4 @@
-"""The repair path: plain values that break the format -> wire structs, each liberty noted. No bytes, no I/O.
+"""Repair what breaks the format: plain values in, wire structs out, each deviation recorded by its code.
 
 One walk along the structs' own types mends or drops what doesn't fit. What may hold parts of the answer
 and isn't what the format says is refused: to drop it would be to lose them in silence. The walk goes on all
@@ -190,7 +190,7 @@ _BEARING = (
 or number of another type is never worth an answer: the text is its JSON, the number unknown."""
 
 _NEVER_NULL = ("choices[]", "tool_calls[]", ".custom")
-"""Where null, too, is one of another type."""
+"""Where null counts as a wrong type."""
 
 _TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
 """Where whatever isn't text is taken as its JSON text."""

@@ -1,4 +1,4 @@
-"""Requests to bytes, and answers back to the bytes a server would have sent. Files are read by a callback.
+"""Encode requests; files that a message names are read by a callback.
 
 Only what is set is sent; `model` is the first key, because the HuggingFace router routes from the body's
 first bytes.

@@ -1,7 +1,6 @@
-"""A whole answer: bytes -> `GenerateResponse`. One pass where it keeps the format, the repair path where not.
+"""Decode a whole answer, and encode one for a cache.
 
-What may enter: reading bodies of 2xx answers. What may not: headers and statuses (`failure`), streams
-(`stream`, which this module hands a body to that turns out to be one), I/O.
+A body that keeps the format is decoded in one pass; any other goes through `repair`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def decode_response(
     n: int = 1,
     audit: bool = False,
 ) -> GenerateResponse:
-    """Read the body of a 2xx answer.
+    """Decode the body of a 2xx answer; for one that may be an event stream see `stream.decode_answer`.
 
     Args:
         body: The bytes, decompressed.
@@ -97,13 +96,13 @@ def decode_response(
 
 
 def has_foreign_charset(content_type: str) -> bool:
-    """Whether a content type names another charset than the one that JSON and event streams have."""
+    """Return whether a content type names another charset than UTF-8, which JSON and event streams have."""
     _, found, rest = content_type.lower().partition("charset=")
     return bool(found) and rest.split(";")[0].strip(" \"'") not in ("utf-8", "utf8", "us-ascii", "")
 
 
 def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
-    """The answer in a body that keeps the format; None if it doesn't."""
+    """Decode a body that keeps the format; None if it doesn't."""
     try:
         answer = _RESPONSE.decode(body)
         if not body.isascii():
@@ -173,7 +172,7 @@ def _is_answer(text: str) -> bool:
 
 
 def _delivered(value: Any) -> GenerateResponse | None:
-    """What an error that came beside choices had delivered."""
+    """Return the content of choices that came beside an error, or None."""
     if not is_object(value) or not is_array(value.get("choices")):
         return None
     response = _mended(value, DeviationLog())
@@ -181,7 +180,7 @@ def _delivered(value: Any) -> GenerateResponse | None:
 
 
 def _mended(value: dict[str, Any], log: DeviationLog) -> GenerateResponse | None:
-    """The answer, or None if it is nested too deeply to be read."""
+    """Return the answer, or None if it is nested too deeply to be read."""
     try:
         return repair_response(value, log)
     except RecursionError:
@@ -192,7 +191,7 @@ _NOTHING: dict[str, Any] = {}
 
 
 def is_rich(choice: wire.Choice) -> bool:
-    """Whether a choice has members that are handed on as they came, which the strict structs don't keep."""
+    """Return whether a choice has members that are passed on as received, which the structs don't keep."""
     message = choice.message
     return bool(
         choice.logprobs or message.tool_calls or message.annotations or message.audio or message.function_call
@@ -202,7 +201,7 @@ def is_rich(choice: wire.Choice) -> bool:
 def build_response(
     answer: wire.Response, plain: list[dict[str, Any]] | None, log: DeviationLog
 ) -> GenerateResponse:
-    """The answer that a wire struct holds.
+    """Build the answer from a wire struct.
 
     Args:
         answer: The struct; if it was mended, its members may be None or UNSET whatever their annotations say.
@@ -226,7 +225,7 @@ def build_response(
 
 
 def repair_response(value: dict[str, Any], log: DeviationLog) -> GenerateResponse:
-    """The answer in an object that breaks the format, by the repair path."""
+    """Build the answer from an object that breaks the format."""
     choices: Any = value.get("choices")
     plain: list[dict[str, Any]] = []
     if is_array(choices):
@@ -240,7 +239,7 @@ def repair_response(value: dict[str, Any], log: DeviationLog) -> GenerateRespons
 
 
 def _with_message(choice: dict[str, Any], place: int, log: DeviationLog) -> dict[str, Any]:
-    """The choice with the message that it has under another name."""
+    """Return the choice with the message that it has under another name."""
     if choice.get("message"):
         return choice
     found = choice.get("delta") or choice.get("text")
@@ -282,7 +281,7 @@ def _calls(message: dict[str, Any]) -> list[ToolCall]:
     legacy = message.get("function_call")
     if legacy and is_object(legacy):
         call = convert.to_tool_call({"function": legacy})
-        # Some servers tell a call twice, in the old words and in the new.
+        # tool-legacy-function-call: some servers send a call twice, under both names.
         if not any((call.name, call.arguments_json) == (c.name, c.arguments_json) for c in calls):
             calls.append(call)
     return calls
@@ -292,10 +291,10 @@ _FINISH_WORDS = {"tool_use": "tool_calls", "other": None}
 
 
 def encode_response(response: GenerateResponse) -> bytes:
-    """The body of a whole answer that decodes to this one: how a finished stream enters a cache.
+    """Encode a whole answer as a body that decodes to it: how a finished stream enters a cache.
 
-    Deviations stay behind: what is kept is the answer, not the server's slips. What the server didn't say
-    isn't made up: an answer without `created` gives a body without it.
+    Deviations are left out. What the server didn't send isn't made up: an answer without
+    `created` gives a body without it.
     """
     body: dict[str, Any] = {"id": response.id, "object": "chat.completion", "model": response.model}
     for member in ("created", "service_tier", "system_fingerprint"):

@@ -1,4 +1,8 @@
-"""When a request can't be sent: the closed list of rules, and holding a value to them. No bytes, no I/O."""
+"""Check a request before it is encoded: the closed list of rules, and the checks of every member.
+
+msgspec doesn't check what is constructed and writes NaN as null, so every member is checked here. Media are
+checked where they are encoded, in `request`.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""A streamed answer: bytes -> chunks -> the whole answer. No I/O, no clock.
+"""Read a streamed answer: bytes in, chunks out, and the whole answer at the end.
 
-What may enter: when a stream begins, breaks and ends. Framing is `protocol.sse`'s; events that aren't plain
-are read by `events`, and what the chunks say is gathered by `assembly`.
+Framing is done by `protocol.sse`, and the chunks are put together by `accumulate`. Here it is decided what an
+event is, and when a stream begins, breaks and ends.
 
 How a stream may end, and what that makes of it::
 
     a finish reason, then [DONE]           the answer
-    a finish reason, no [DONE]             the answer, noted as done-missing
-    [DONE], a choice without its reason    the answer, its reason OTHER, noted as finish-reason-never
+    a finish reason, no [DONE]             the answer, with the deviation done-missing
+    [DONE], a choice without its reason    the answer, its reason OTHER, with finish-reason-never
     neither                                StreamTruncatedError with what came
     not one choice                         EmptyResponseError, or StreamTruncatedError in mid-event
     an error event                         StreamError with what came
