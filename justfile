@@ -94,7 +94,7 @@ bench *arguments:
 bench-framing *arguments:
     python -m tests.bench.bench_sse "$@"
 
-# The live suite: just test-api huggingface [--model NAME]; billed where the server bills
+# The live suite: just test-api openai|groq|ollama|huggingface [--model NAME]; billed where the server bills
 [group('live')]
 test-api provider *arguments:
     python -m tests.live "$@"

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botticelli.cli.terminal import bytes_of, print_table, whole_number
+from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
 
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
-
-OWN_ADAPTERS = (
-    "botticelli.providers.adapters:huggingface",
-    "botticelli.providers.adapters:async_huggingface",
-)
 
 _PROTOCOL = """\
 A factory takes no arguments and returns an adapter: an object with `capabilities` (a frozenset
@@ -48,8 +44,9 @@ def add_check(commands: Commands) -> None:
         "drivers",
         nargs="*",
         metavar="DRIVER",
-        default=OWN_ADAPTERS,
-        help="package.module:factory, importable from the working directory too, or 'command: PROGRAM ARGS' "
+        default=("huggingface",),
+        help="a provider's name, such as huggingface (default), for our own sync and async drivers; "
+        "package.module:factory, importable from the working directory too; or 'command: PROGRAM ARGS' "
         "for a program that speaks JSON lines",
     )
     driver.add_argument(
@@ -76,7 +73,7 @@ def _check_driver(options: argparse.Namespace) -> int:
     from botticelli.kit.runner import JOBS
 
     return run_check(
-        options.drivers,
+        [adapter for name in options.drivers for adapter in _adapters(name)],
         out=sys.stdout,
         select=options.case,
         json_path=options.json,
@@ -85,6 +82,22 @@ def _check_driver(options: argparse.Namespace) -> int:
         seed=options.seed,
         jobs=options.jobs or JOBS,
     )
+
+
+def _adapters(name: str) -> tuple[str, ...]:
+    """Return what the judge loads for an argument: for a provider's name both of its drivers.
+
+    Raises:
+        UsageError: There is no such provider.
+    """
+    if ":" in name or find_spec("botticelli.providers") is None:
+        return (name,)
+    from botticelli.providers import PROVIDERS
+
+    if name not in PROVIDERS:
+        wanted = f"{', '.join(PROVIDERS)}, package.module:factory or 'command: PROGRAM ARGS'"
+        raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
+    return tuple(f"botticelli.providers.adapters:{prefix}{name}" for prefix in ("", "async_"))
 
 
 def add_validate(commands: Commands) -> None:

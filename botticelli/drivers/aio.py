@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
-from botticelli.core.driver import Capabilities
 from botticelli.drivers.achatstream import AsyncChatStream
 from botticelli.drivers.config import Endpoint
 from botticelli.drivers.driver import MAX_PAGES
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from botticelli.core.driver import Capabilities
     from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
@@ -93,7 +93,7 @@ class AsyncChatDriver:
     @property
     def capabilities(self) -> Capabilities:
         """What the format carries; what a given model makes of it is the model's affair."""
-        return Capabilities()
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:

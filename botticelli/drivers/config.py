@@ -89,6 +89,12 @@ class Endpoint:
         self._base = _url(self.base_url, "")
         self._client = http_client
         asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
+        from_env = {
+            header: value
+            for variable, header in provider.headers_env.items()
+            if (value := (variables.get(variable) or "").strip())
+        }
+        asked |= check_headers(from_env, provider, key, setting=", ".join(provider.headers_env))
         asked |= check_headers(headers, provider, key)
         self._unseen = tuple(
             (name, Secret(value)) for name, value in asked.items() if is_credential(name, value)

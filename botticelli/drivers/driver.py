@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
-from botticelli.core.driver import Capabilities
 from botticelli.drivers.config import Endpoint
 from botticelli.drivers.http_sync import Courier
 from botticelli.drivers.provider import provider_of
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from botticelli.core.driver import Capabilities
     from botticelli.core.models import Model, UsageTotals
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
@@ -106,7 +106,7 @@ class ChatDriver:
     @property
     def capabilities(self) -> Capabilities:
         """What the format carries; what a given model makes of it is the model's affair."""
-        return Capabilities()
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:
