@@ -13,13 +13,13 @@ import botticelli
 from botticelli import AsyncChatDriver, ChatDriver, ConfigurationError, GenerateRequest, Message, Provider
 from botticelli.cli import main
 from botticelli.dialects.openai.dialect import OpenAIDialect
-from botticelli.dialects.openai.errors import failure
 from botticelli.drivers.conformance import ChatAdapter
 from botticelli.protocol.error_rules import CLASSES
 from botticelli.providers import DEFAULT, PROVIDERS, adapters, async_driver, sync_driver
 from botticelli.providers.groq import GROQ, read_base_url
 from botticelli.providers.ollama import OLLAMA, read_host
 from botticelli.providers.openai import OPENAI
+from tests.error_calls import error_from_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -297,7 +297,7 @@ def wrong(name: str, rows: Iterable[ErrorRule]) -> list[str]:
         text
         for provider, status, kind, text in ERRORS
         if provider == name
-        and failure(status, {}, text.encode(), now=0.0, error_rules=tuple(rows)).kind != kind
+        and error_from_response(status, {}, text.encode(), now=0.0, error_rules=tuple(rows)).kind != kind
     ]
 
 
