@@ -74,8 +74,7 @@ if TYPE_CHECKING:
         ToolCalls,
         Usage,
     )
-    from botticelli.drivers.aio import AsyncChatDriver
-    from botticelli.drivers.driver import ChatDriver
+    from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
     from botticelli.drivers.provider import Provider
     from botticelli.drivers.settings import Secret
     from botticelli.protocol.deadlines import Timeouts
@@ -201,12 +200,11 @@ _HOMES = {
         "ToolCalls",
         "Usage",
     ),
-    "drivers.aio": ("AsyncChatDriver",),
     "providers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
     "providers.mock": ("AsyncMockDriver", "MockDriver"),
     "drivers.provider": ("Provider",),
     "drivers.settings": ("Secret",),
-    "drivers.driver": ("ChatDriver",),
+    "drivers.driver": ("AsyncChatDriver", "ChatDriver"),
     "protocol.deadlines": ("Timeouts",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
