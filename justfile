@@ -50,7 +50,7 @@ coverage:
 [group('contracts')]
 contracts:
     python -m tests.tools.contracts build --check
-    python -m botticelli.kit.cases.load
+    python -m botticelli.kit.cases
     pytest -q -n auto tests/contracts tests/tools tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
     @just _breaking
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 
-OWN_DOORS = (
+OWN_ADAPTERS = (
     "botticelli.providers.adapters:huggingface",
     "botticelli.providers.adapters:async_huggingface",
 )
@@ -45,9 +45,9 @@ def add_check(commands: Commands) -> None:
         description="Play every case against HuggingFaceDriver and AsyncHuggingFaceDriver, or your own.",
     )
     driver.add_argument(
-        "door",
+        "drivers",
         nargs="*",
-        default=OWN_DOORS,
+        default=OWN_ADAPTERS,
         help="package.module:factory (the working directory is searched too), or 'command: PROGRAM ARGS' "
         "for one that speaks JSON lines",
     )
@@ -73,7 +73,7 @@ def _check_driver(options: argparse.Namespace) -> int:
     from botticelli.kit.runner import JOBS
 
     return run_check(
-        options.door,
+        options.drivers,
         out=sys.stdout,
         select=options.case,
         json_path=options.json,
@@ -132,7 +132,7 @@ def _host(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from botticelli.kit.cases.load import load_cases
+    from botticelli.kit.cases.case import load_cases
     from botticelli.kit.check import select_cases
     from botticelli.kit.server.demo import serve
 

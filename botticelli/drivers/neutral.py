@@ -9,13 +9,14 @@ import msgspec
 from botticelli.core.errors import BotticelliError, CallTimeoutError, ModelsError, StreamError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
+from botticelli.core.response import AudioOutput, Reasoning, Refusal, ToolCalls
 from botticelli.protocol.deadlines import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botticelli.core.message import Input
-    from botticelli.core.response import Choice, GenerateResponse, StreamChunk
+    from botticelli.core.response import Choice, GenerateResponse, Output, StreamChunk
     from botticelli.drivers.settings import Options
 
 __all__ = ["CAPABILITIES", "Inexpressible", "error_of", "options_of", "request_of", "response_of"]
@@ -26,9 +27,9 @@ CAPABILITIES = frozenset(
     {
         *("generate", "stream", "models"),
         *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
-        *("stream_usage", "extra", "headers", "bill_to", "anonymous"),
+        *("stream_usage", "extra", "headers", "anonymous"),
         *("retry", "attempts", "timeouts", "total_timeout", "progress_timeout", "phase"),
-        *("cancel", "deviations", "audit", "rate_limits"),
+        *("cancel", "content", "deviations", "audit", "rate_limits"),
     }
 )
 """The words of `contracts/kit/case.schema.json`; what they mean is said there."""
@@ -42,7 +43,7 @@ def options_of(call: _Json) -> Options:
     """A driver's options from a call's."""
     options = call["options"]
     found: Options = {"base_url": call["base_url"]}
-    for name in ("max_retries", "backoff", "max_retry_after", "audit", "headers", "bill_to"):
+    for name in ("max_retries", "backoff", "max_retry_after", "audit", "headers"):
         if name in options:
             found[name] = options[name]
     if "timeouts" in options:
@@ -135,7 +136,7 @@ def response_of(
         "id": response.id or None,
         "model": response.model or None,
         "request_id": response.request_id,
-        "provider": response.inference_provider,
+        "inference_provider": response.inference_provider,
         "rate_limits": msgspec.to_builtins(response.rate_limits),
         "deviations": [deviation.code for deviation in response.deviations],
     }
@@ -158,8 +159,24 @@ def _choice(choice: Choice, *, partial: bool) -> _Json:
             {"id": call.id, "type": call.type, "name": call.name, "arguments": call.arguments_json}
             for call in choice.tool_calls
         ],
+        "content": [_block(output) for output in choice.outputs],
         "logprobs": choice.logprobs,
     }
+
+
+def _block(output: Output) -> _Json:
+    """Return one block of the answer, under its word in `contracts/kit/outcome.schema.json`."""
+    match output:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Reasoning(text):
+            return {"type": "reasoning", "text": text}
+        case Refusal(text):
+            return {"type": "refusal", "text": text}
+        case ToolCalls(calls):
+            return {"type": "tool_calls", "count": len(calls)}
+        case AudioOutput():
+            return {"type": "audio", "text": output.transcript}
 
 
 def error_of(error: BotticelliError) -> _Json:

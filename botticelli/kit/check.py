@@ -1,6 +1,6 @@
 """What the command line asks of the kit: judge drivers, serve, list cases.
 
-May enter: the user's words, turned into cases and doors; exit codes. Raises KitError for whatever
+May enter: the user's words, turned into cases and adapters; exit codes. Raises KitError for whatever
 the user can mend, with one line to read.
 """
 
@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.adapters.adapter import close_door, open_door
+from botticelli.kit.adapters.adapter import close_adapter, load_adapter
 from botticelli.kit.adapters.limits import LIMIT
-from botticelli.kit.adapters.proxies import straight
-from botticelli.kit.cases.load import load_cases
-from botticelli.kit.errors import DoorError, KitError, nearest
+from botticelli.kit.adapters.proxies import bypass_proxies
+from botticelli.kit.cases.case import load_cases
+from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine
 from botticelli.kit.report import text as reports
 from botticelli.kit.report.terminal import watch
@@ -55,7 +55,7 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
 
 
 def run_check(
-    doors: Sequence[str],
+    adapters: Sequence[str],
     *,
     out: TextIO,
     select: Sequence[str] = (),
@@ -68,7 +68,7 @@ def run_check(
     """Judge drivers one after the other and report.
 
     Args:
-        doors: The drivers: ``package.module:factory`` or ``command: ...``.
+        adapters: The drivers: ``package.module:factory`` or ``command: ...``.
         out: Where the report is written; colour and a progress bar only if it is a terminal.
         select: Ids, areas or patterns of the cases to run; none means all.
         json_path: Where to write the report as JSON, if anywhere.
@@ -90,9 +90,9 @@ def run_check(
     for path in filter(None, (json_path, junit_path)):
         # What cannot be written is told before the run, not after it.
         _write(path, lambda path: path.open("ab").close())
-    told: list[reports.DoorReport] = []
-    with straight():
-        for spec in doors:
+    told: list[reports.RunReport] = []
+    with bypass_proxies():
+        for spec in adapters:
             report = _judged(spec, cases, out, known=known, seed=seed, jobs=jobs)
             out.write("\n" if told else "")
             reports.write_terminal(report, out)
@@ -119,11 +119,11 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
 
 def _judged(
     spec: str, cases: Sequence[Case], out: TextIO, *, known: Mapping[str, str], seed: int, jobs: int
-) -> reports.DoorReport:
-    door = open_door(spec)
-    report = reports.DoorReport(spec, door.capabilities)
+) -> reports.RunReport:
+    adapter = load_adapter(spec)
+    report = reports.RunReport(spec, adapter.capabilities)
     start = time.perf_counter()
-    results = run_cases(cases, door, seed=seed, known=known, jobs=jobs)
+    results = run_cases(cases, adapter, seed=seed, known=known, jobs=jobs)
     patience = _HURRY
     try:
         with closing(results):
@@ -136,8 +136,8 @@ def _judged(
         report.interrupted = True
     finally:
         try:
-            close_door(door, patience)
-        except DoorError as error:
+            close_adapter(adapter, patience)
+        except AdapterError as error:
             report.mishaps.append(str(error))
         except KeyboardInterrupt:
             report.mishaps.append("interrupted while the driver was being closed")

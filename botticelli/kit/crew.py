@@ -18,7 +18,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Crew(Generic[Task, Result]):
+class DaemonPool(Generic[Task, Result]):
     """Daemon threads at work on a list of tasks.
 
     Args:

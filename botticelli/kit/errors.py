@@ -1,11 +1,11 @@
-"""The kit's own errors: what is wrong with a case, a door or a baseline, never with a driver.
+"""The kit's own errors: what is wrong with a case, an adapter or a baseline, never with a driver.
 
 What a driver does wrong is a verdict (judge.py), not an exception.
 
     KitError
     ├── CaseError      a case file cannot be read, breaks its schema, or cannot be played
     ├── BaselineError  the list of known failures cannot be read or names what is not there
-    └── DoorError      no driver behind the door: cannot be imported, started or greeted
+    └── AdapterError      no driver behind the adapter: cannot be imported, started or greeted
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class BaselineError(KitError):
     """A baseline file that cannot be used."""
 
 
-class DoorError(KitError):
-    """A driver that cannot be reached through its door."""
+class AdapterError(KitError):
+    """A driver that cannot be reached through its adapter."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

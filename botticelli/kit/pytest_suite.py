@@ -2,10 +2,10 @@
 
     class TestMyDriver(DriverSuite):
         @pytest.fixture
-        def door(self):
+        def adapter(self):
             return MyAdapter()
 
-May enter: pytest. Each case is a test, named by its id, with a door of its own that is closed after
+May enter: pytest. Each case is a test, named by its id, with an adapter of its own that is closed after
 it; what the driver does not claim is skipped; what the baseline knows must go on failing.
 """
 
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from botticelli.kit.adapters.adapter import AsyncDoor, Door, as_door, close_door
-from botticelli.kit.adapters.proxies import straight
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.adapters.adapter import Adapter, AsyncAdapter, as_adapter, close_adapter
+from botticelli.kit.adapters.proxies import bypass_proxies
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import told
 from botticelli.kit.runner import Status, read_baseline, run_cases
 
@@ -31,7 +31,7 @@ _CASES = load_cases()
 
 
 class DriverSuite:
-    """Inherit and add a fixture ``door`` that returns your adapter, synchronous or not.
+    """Inherit and add a fixture ``adapter`` that returns your adapter, synchronous or not.
 
     Attributes:
         baseline: File of known failures, if there is one.
@@ -42,17 +42,17 @@ class DriverSuite:
     seed: ClassVar[int] = 0
 
     @pytest.fixture(autouse=True)
-    def _straight(self) -> Iterator[None]:
-        """Around the door too: many clients read the proxies once, when they are made."""
-        with straight():
+    def _bypass_proxies(self) -> Iterator[None]:
+        """Around the adapter too: many clients read the proxies once, when they are made."""
+        with bypass_proxies():
             yield
 
     @pytest.fixture
-    def judged(self, door: Door | AsyncDoor) -> Iterator[Door]:
-        """The door, bridged if it is asynchronous."""
-        opened = as_door(door, type(self).__name__)
+    def judged(self, adapter: Adapter | AsyncAdapter) -> Iterator[Adapter]:
+        """The adapter, bridged if it is asynchronous."""
+        opened = as_adapter(adapter, type(self).__name__)
         yield opened
-        close_door(opened)
+        close_adapter(opened)
 
     @pytest.fixture
     def known(self) -> dict[str, str]:
@@ -60,7 +60,7 @@ class DriverSuite:
         return read_baseline(self.baseline, _CASES) if self.baseline else {}
 
     @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.id)
-    def test_case(self, case: Case, judged: Door, known: dict[str, str]) -> None:
+    def test_case(self, case: Case, judged: Adapter, known: dict[str, str]) -> None:
         """Judge the driver by one case."""
         [result] = run_cases([case], judged, seed=self.seed, known=known, jobs=1)
         if result.status is Status.NOT_CLAIMED:

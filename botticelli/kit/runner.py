@@ -1,6 +1,6 @@
-"""Running cases through a door: many at once, results as they come.
+"""Running cases through an adapter: many at once, results as they come.
 
-May enter: the order of things (open a stage, make the calls, close it, have it judged), the
+May enter: the order of things (open a listener, make the calls, close it, have it judged), the
 watchdog, and what is known to fail. What is right is not decided here.
 """
 
@@ -16,27 +16,33 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, bounded, said
-from botticelli.kit.cases.script import Script, compile_exchange
-from botticelli.kit.crew import Crew
+from botticelli.kit.adapters.limits import (
+    LIMIT,
+    CrashedError,
+    HungError,
+    call_with_timeout,
+    describe_exception,
+)
+from botticelli.kit.cases.script import ByteScript, compile_exchange
+from botticelli.kit.crew import DaemonPool
 from botticelli.kit.errors import BaselineError, KitError
-from botticelli.kit.judge.verdict import Crash, Hang, Told, Verdict, judge
-from botticelli.kit.schemas import complaints
-from botticelli.kit.server.server import Director, Player
+from botticelli.kit.judge.verdict import Crash, Hang, Outcome, Verdict, judge
+from botticelli.kit.schemas import schema_violations
+from botticelli.kit.server.server import MockServer, Responder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from botticelli.contracts.jsonvalue import Document
-    from botticelli.kit.adapters.adapter import Door
-    from botticelli.kit.cases.case import Case, Play
+    from botticelli.kit.adapters.adapter import Adapter
+    from botticelli.kit.cases.case import Case, CaseRun
     from botticelli.kit.server.recording import Request
 
 JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
-_LEAVING = 1.0  # seconds that a client has to close a connection that it should close
-_GRACE = 1.2  # times as patient is the watchdog as a door that watches itself
+_LEAVING = 5.0  # seconds that a client has to close a connection that it should close
+_GRACE = 1.2  # times as patient is the watchdog as an adapter that watches itself
 
 
 class Status(StrEnum):
@@ -54,7 +60,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One case through one door.
+    """One case through one adapter.
 
     Attributes:
         case: The case.
@@ -94,11 +100,11 @@ def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
         raise BaselineError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path}: not JSON: {error}") from error
-    found = complaints("baseline", document)
+    found = schema_violations("baseline", document)
     if found:
         raise BaselineError(f"{path}: {'; '.join(found)}")
     known: dict[str, str] = document["known"]
-    unknown = sorted(known.keys() - {case.id for case in cases})
+    unknown = sorted(known.keys() - {case.key for case in cases})
     if unknown:
         raise BaselineError(f"{path}: no such case: {', '.join(unknown)}")
     return known
@@ -106,22 +112,22 @@ def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
 
 def run_cases(
     cases: Sequence[Case],
-    door: Door,
+    adapter: Adapter,
     *,
-    player: Player | None = None,
+    server: MockServer | None = None,
     seed: int = 0,
     known: Mapping[str, str] | None = None,
     jobs: int = JOBS,
     limit: float = LIMIT,
 ) -> Generator[Result, None, None]:
-    """Run cases through a door and yield each result when it is there.
+    """Run cases through an adapter and yield each result when it is there.
 
     Closed early, it waits for no driver; what still plays ends with the process at the latest.
 
     Args:
         cases: What to run, in any order.
-        door: The driver.
-        player: Where to play; by default one on loopback that lives as long as the run.
+        adapter: The driver.
+        server: Where to play; by default one on loopback that lives as long as the run.
         seed: Decides texts, ids and keys.
         known: Cases known to fail, with reasons.
         jobs: Cases at once.
@@ -130,25 +136,25 @@ def run_cases(
     Raises:
         KitError: A case cannot be played.
     """
-    claims = door.capabilities
+    claims = adapter.capabilities
     known = known or {}
-    own = player or Player()
+    own = server or MockServer()
 
     def timed(case: Case) -> tuple[Verdict, float]:
         start = time.perf_counter()
-        verdict = run_case(case, door, own, seed=seed, limit=limit)
+        verdict = run_case(case, adapter, own, seed=seed, limit=limit)
         return verdict, time.perf_counter() - start
 
-    crew = Crew(timed, jobs)
+    crew = DaemonPool(timed, jobs)
     try:
         for case in cases:
             if missing := case.needs - claims:
                 words = ", ".join(sorted(missing))
                 yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
         for case, (verdict, seconds) in crew.do(case for case in cases if case.needs <= claims):
-            yield _weighed(case, verdict, seconds, known.get(case.id))
+            yield _weighed(case, verdict, seconds, known.get(case.key))
     finally:
-        crew.leave(own.close if player is None else None)
+        crew.leave(own.close if server is None else None)
 
 
 def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -> Result:
@@ -159,13 +165,15 @@ def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -
     return Result(case, status, verdict, seconds, reason or "")
 
 
-def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: float = LIMIT) -> Verdict:
+def run_case(
+    case: Case, adapter: Adapter, server: MockServer, *, seed: int = 0, limit: float = LIMIT
+) -> Verdict:
     """Play one case for a driver and judge what it made of it.
 
     Args:
         case: What to play.
-        door: The driver.
-        player: Where to play it.
+        adapter: The driver.
+        server: Where to play it.
         seed: Decides texts, ids and keys.
         limit: Seconds for one call, after which the driver counts as hanging.
 
@@ -173,22 +181,22 @@ def run_case(case: Case, door: Door, player: Player, *, seed: int = 0, limit: fl
         KitError: The case cannot be played.
     """
     try:
-        stage = player.open(listens=case.listens)
+        listener = server.open(listens=case.listens)
     except OSError as error:
         raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
-    play = case.fill(seed=seed, port=stage.port)
-    stage.direct(direct(play))
-    told: list[Told] = []
+    play = case.render(seed=seed, port=listener.port)
+    listener.direct(direct(play))
+    told: list[Outcome] = []
     for call in play.calls:
         time.sleep(call.pause)
-        told.append(watched(door, call.neutral, limit))
+        told.append(watched(adapter, call.neutral, limit))
         if isinstance(told[-1], Crash | Hang):
             break
-    seen = stage.finish(
+    seen = listener.finish(
         linger=play.requests.get("linger", 0.0),
         patience=_LEAVING if _must_leave(play.requests) else 0.0,
     )
-    return judge(play, told, seen, door.capabilities)
+    return judge(play, told, seen, adapter.capabilities)
 
 
 def _must_leave(requests: Document) -> bool:
@@ -196,16 +204,16 @@ def _must_leave(requests: Document) -> bool:
     return any(rule.get("client_left") for rule in rules)
 
 
-def direct(play: Play) -> Director:
+def direct(play: CaseRun) -> Responder:
     """Return what says which script answers which request."""
 
-    def script(index: int, _request: Request) -> Script:
-        return compile_exchange(exchange_for(play, index), play.defaults, datetime.now(UTC))
+    def script(index: int, _request: Request) -> ByteScript:
+        return compile_exchange(exchange_for(play, index), play.context, datetime.now(UTC))
 
     return script
 
 
-def exchange_for(play: Play, index: int) -> Document:
+def exchange_for(play: CaseRun, index: int) -> Document:
     """Return the exchange that answers the request of this number: in order, the last for ever."""
     for exchange in play.exchanges:
         times = exchange.get("times", 1)
@@ -222,22 +230,22 @@ _UNEXPECTED: Document = {
 }
 
 
-def watched(door: Door, call: Document, limit: float) -> Told:
+def watched(adapter: Adapter, call: Document, limit: float) -> Outcome:
     """Make a call that may raise anything or never come back."""
 
     def make() -> Document:
         # A copy: what a driver does to its call must not change what it is judged by.
-        return _plain(door.exchange(copy.deepcopy(call)))
+        return _plain(adapter.exchange(copy.deepcopy(call)))
 
     try:
-        return bounded(make, limit * _GRACE, f"botticelli-{call['case']}")
+        return call_with_timeout(make, limit * _GRACE, f"botticelli-{call['case']}")
     except HungError:
         return Hang(limit)
     except CrashedError as error:
         return Crash(str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the verdict
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return Crash(f"{said(error)} (at {Path(last.filename).name}:{last.lineno})")
+        return Crash(f"{describe_exception(error)} (at {Path(last.filename).name}:{last.lineno})")
 
 
 def _plain(outcome: Document) -> Document:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def complaints(name: str, instance: object) -> list[str]:
+def schema_violations(name: str, instance: object) -> list[str]:
     """Return one line per violation of ``contracts/kit/{name}.schema.json``, with its path.
 
     Raises:
@@ -24,14 +24,14 @@ def complaints(name: str, instance: object) -> list[str]:
 
 @functools.cache
 def capabilities() -> frozenset[str]:
-    """Return the words that a door may claim: the operations, and what cases ask for besides.
+    """Return the words that an adapter may claim: the operations, the formats, and what else cases ask for.
 
     Raises:
         ContractError: The contracts cannot be read.
     """
-    operations = contracts.load("kit/call")["properties"]["operation"]["enum"]
-    return frozenset(operations) | set(
-        contracts.load("kit/case")["properties"]["capability"]["items"]["enum"]
+    call, case = contracts.load("kit/call")["properties"], contracts.load("kit/case")["properties"]
+    return frozenset(
+        (*call["operation"]["enum"], *call["format"]["enum"], *case["capability"]["items"]["enum"])
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from botticelli.cli import main
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.server.demo import serving
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ class TestCheck:
             run(
                 "check",
                 "driver",
-                "botticelli.kit.selftest.reference_client:NaiveDriver",
+                "botticelli.kit.selftest.reference_client:ReferenceClient",
                 "--case",
                 "sse-cr-only",
             )
@@ -397,7 +397,7 @@ class TestCheck:
         assert "<failure" in (tmp_path / "r.xml").read_text()
 
     @pytest.mark.parametrize(
-        "arguments", [("no.such.module:door",), ("--case", "no-such-case"), ("--baseline", "absent.json")]
+        "arguments", [("no.such.module:adapter",), ("--case", "no-such-case"), ("--baseline", "absent.json")]
     )
     def test_says_in_one_line_what_it_cannot_do(
         self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -421,12 +421,12 @@ class TestList:
 
 HANGING = """
 import concurrent.futures, pathlib, threading, time
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.selftest.reference_client import ReferenceClient
 
 for_ever = concurrent.futures.ThreadPoolExecutor(1)  # its threads are waited for at the end of a process
 
 
-class Door(NaiveDriver):
+class Adapter(ReferenceClient):
     def exchange(self, call):
         if call["case"] != "sse-cr-only":
             return super().exchange(call)
@@ -496,7 +496,7 @@ class TestProcess:
         (tmp_path / "hanging.py").write_text(HANGING)
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Door"),
+                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Adapter"),
                 *("--case", "sse-cr-only", "--case", "models", "--json", "report.json"),
             ],
             cwd=tmp_path,
@@ -511,8 +511,8 @@ class TestProcess:
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (130, "")
-        [door] = json.loads((tmp_path / "report.json").read_text())["doors"]
-        interrupted, stuck = door["troubles"]
+        [adapter] = json.loads((tmp_path / "report.json").read_text())["runs"]
+        interrupted, stuck = adapter["problems"]
         assert re.fullmatch(r"interrupted, with \d+ of \d+ cases to go", interrupted)
         assert stuck == "the driver cannot be closed: nothing in 1 s"
         assert printed.endswith(f"  {interrupted}\n  {stuck}\n")
@@ -522,7 +522,7 @@ class TestProcess:
         (tmp_path / "hanging.py").write_text(hanging.partition("    def close")[0])
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Door"),
+                *(sys.executable, "-m", "botticelli", "check", "driver", "hanging:Adapter"),
                 *("--case", "sse-cr-only"),
             ],
             cwd=tmp_path,

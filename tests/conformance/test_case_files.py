@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botticelli.contracts.jsonvalue import is_array, is_object
-from botticelli.kit.cases.load import case_files, cases_folder, check_folder, load_cases
+from botticelli.kit.cases.case import case_files, cases_folder, check_folder, load_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def test_no_answer_can_be_had_by_repeating_what_was_asked(seed: int) -> None:
     guessable = {
         (case.id, text)
         for case in CASES
-        for call in case.fill(seed=seed, port=1).calls
+        for call in case.render(seed=seed, port=1).calls
         for text in {*_answers(call.expect)} & {*_strings(call.neutral)}
     }
     assert guessable == set()

@@ -1,11 +1,11 @@
-"""Our own drivers, through the same door as everybody's: every case, nothing excused."""
+"""Our own drivers, through the same adapter as everybody's: every case, nothing excused."""
 
 from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.adapters.adapter import close_door, open_door
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.adapters.adapter import close_adapter, load_adapter
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import told
 from botticelli.kit.runner import Status, run_cases
 
@@ -18,9 +18,9 @@ DOORS = {
 
 @pytest.mark.parametrize("spec", DOORS)
 def test_every_case_passes(spec: str) -> None:
-    door = open_door(spec)
-    results = list(run_cases(load_cases(), door, seed=1))
-    close_door(door)
+    adapter = load_adapter(spec)
+    results = list(run_cases(load_cases(), adapter, seed=1))
+    close_adapter(adapter)
     failures = [told(result) for result in results if result.status is Status.FAILED]
     assert not failures, "\n\n".join(failures)
     assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == DOORS[spec]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases.case import Case, overlay
-from botticelli.kit.cases.load import case_files, check_folder, load_cases, main, read_case
+from botticelli.kit.cases.case import Case, case_files, check_folder, load_cases, main, overlay, read_file
 from botticelli.kit.errors import CaseError
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ GOOD: dict[str, Any] = {
     "title": "Reads a plain stream",
     "level": "must",
     "side": "driver",
+    "format": "openai",
     "area": "sse",
     "source": ["constructed"],
     "provenance": "prose",
@@ -36,9 +36,9 @@ GOOD: dict[str, Any] = {
 }
 
 
-def write(folder: Path, document: object, name: str = "sse/sse-plain") -> Path:
+def write(folder: Path, document: object, name: str = "openai/sse/sse-plain") -> Path:
     path = folder / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))
     return path
 
@@ -60,7 +60,7 @@ def exchange(**members: Any) -> dict[str, Any]:
 
 
 def test_a_good_case_is_read(tmp_path: Path) -> None:
-    case = read_case(write(tmp_path, GOOD))
+    [case] = read_file(write(tmp_path, GOOD))
     assert (case.id, case.area, case.level, case.spec) == ("sse-plain", "sse", "must", GOOD["spec"])
     assert case.listens
     assert Case(without("spec")).spec == ""
@@ -117,11 +117,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("document", "told"), BAD)
 def test_what_is_wrong_with_a_case_is_told(tmp_path: Path, document: dict[str, Any], told: str) -> None:
     path = write(tmp_path, document)
-    complaints = list(check_folder(tmp_path))
-    assert any(told in line for line in complaints), complaints
-    assert all(line.startswith(f"{path}: ") for line in complaints)
+    schema_violations = list(check_folder(tmp_path))
+    assert any(told in line for line in schema_violations), schema_violations
+    assert all(line.startswith(f"{path}: ") for line in schema_violations)
     with pytest.raises(CaseError):
-        read_case(path)
+        read_file(path)
 
 
 NAN = json.dumps(GOOD).replace('{"text": "{{text}}"}', '{"finish_reason_raw": NaN}')
@@ -129,21 +129,21 @@ NAN = json.dumps(GOOD).replace('{"text": "{{text}}"}', '{"finish_reason_raw": Na
 
 @pytest.mark.parametrize("text", ["{", "[]", '"a"', "\xff", NAN])
 def test_what_is_not_a_json_object_is_told(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "sse" / "sse-plain.json"
-    path.parent.mkdir()
+    path = tmp_path / "openai" / "sse" / "sse-plain.json"
+    path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(CaseError):
-        read_case(path)
+        read_file(path)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="cannot be read"):
-        read_case(tmp_path / "sse" / "sse-none.json")
+        read_file(tmp_path / "openai" / "sse" / "sse-none.json")
 
 
 def test_an_id_is_used_once_over_all_areas(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
-    write(tmp_path, changed(area="tool"), "tool/sse-plain")
+    write(tmp_path, changed(area="tool"), "openai/tool/sse-plain")
     [complaint] = check_folder(tmp_path)
     assert "also that of" in complaint
 
@@ -180,7 +180,7 @@ NEEDS: list[tuple[dict[str, Any], set[str]]] = [
     ({"operation": "generate", "options": {"max_retries": 0}}, {"generate"}),
     ({"operation": "generate", "options": {"max_retries": 1}}, {"generate", "retry"}),
     ({"operation": "generate", "options": {"timeouts": {"idle": 1}}}, {"generate", "timeouts"}),
-    ({"operation": "generate", "options": {"timeouts": {"idle": 7, "total": 9}}}, {"generate"}),
+    ({"operation": "generate", "options": {"timeouts": {"idle": 30, "total": 90}}}, {"generate"}),
     ({"operation": "generate", "options": {"timeouts": {"total": 1}}}, {"generate", "total_timeout"}),
     (
         {"operation": "stream", "options": {"timeouts": {"progress": 1, "idle": 1}}},
@@ -205,16 +205,16 @@ def test_a_play_has_defaults_under_what_is_written() -> None:
         "times": 2,
         "pause": 0.5,
     }
-    play = Case(changed(calls=[written, call(operation="models")])).fill(seed=3, port=99)
+    play = Case(changed(calls=[written, call(operation="models")])).render(seed=3, port=99)
     first, second, third = play.calls
     assert first.neutral["base_url"] == "http://127.0.0.1:99/v1"
     assert first.neutral["api_key"] == play.key
-    assert first.neutral["model"] == play.defaults.model == first.expect[0]["response"]["model"]
+    assert first.neutral["model"] == play.context.model == first.expect[0]["response"]["model"]
     assert first.neutral["request"]["seed"] == 1
     assert first.neutral["request"]["messages"][0]["role"] == "user"
     assert first.neutral["options"]["max_retries"] == 2
     assert first.neutral["options"]["timeouts"]["idle"] == 0.3
-    assert first.neutral["options"]["timeouts"]["connect"] == 5
+    assert first.neutral["options"]["timeouts"]["connect"] == 30
     assert (first.pause, third.pause) == (0.5, 0.0)
     assert [one.neutral["last"] for one in play.calls] == [False, False, True]
     assert first.neutral == {**second.neutral}
@@ -224,7 +224,7 @@ def test_a_play_has_defaults_under_what_is_written() -> None:
 
 
 def test_null_is_written_and_not_a_default() -> None:
-    play = Case(changed(calls=[call(api_key=None)])).fill(seed=0, port=1)
+    play = Case(changed(calls=[call(api_key=None)])).render(seed=0, port=1)
     assert play.calls[0].neutral["api_key"] is None
 
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import list_cases, run_check, select_cases
 from botticelli.kit.errors import KitError
-from botticelli.kit.schemas import complaints
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.schemas import schema_violations
+from botticelli.kit.selftest.reference_client import ReferenceClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAIVE = "botticelli.kit.selftest.reference_client:NaiveDriver"
+NAIVE = "botticelli.kit.selftest.reference_client:ReferenceClient"
 SUMS = "botticelli.kit.selftest.mutants:SumsUsage"
 
 
@@ -55,9 +55,9 @@ def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) 
     assert code == 1
     assert "FAILED  usage-cumulative  (usage, must, silent)" in out.getvalue()
     document = json.loads(told.read_text())
-    assert complaints("report", document) == []
+    assert schema_violations("report", document) == []
     assert document["seed"] == 5
-    assert [door["counts"]["failed"] for door in document["doors"]] == [0, 1]
+    assert [adapter["counts"]["failed"] for adapter in document["runs"]] == [0, 1]
     assert junit.read_text().count("<failure") == 1
 
 
@@ -73,8 +73,8 @@ def test_a_baseline_excuses_what_it_knows_and_is_stale_when_it_need_not(tmp_path
 
 def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
     out = io.StringIO()
-    with pytest.raises(KitError, match=r"cannot open no\.such:door"):
-        run_check(["no.such:door"], out=out)
+    with pytest.raises(KitError, match=r"cannot open no\.such:adapter"):
+        run_check(["no.such:adapter"], out=out)
     with pytest.raises(KitError, match="cannot write the report"):
         run_check([NAIVE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
 
@@ -94,11 +94,11 @@ def test_an_unknown_word_names_the_nearest() -> None:
         select_cases(load_cases(), ["xyzzy"])
 
 
-class ClaimsNothing(NaiveDriver):
+class ClaimsNothing(ReferenceClient):
     capabilities = frozenset[str]()
 
 
-class Unclosable(NaiveDriver):
+class Unclosable(ReferenceClient):
     def close(self) -> None:
         raise RuntimeError("stuck")
 
@@ -129,7 +129,7 @@ def test_proxies_are_no_concern_of_a_judged_run(monkeypatch: pytest.MonkeyPatch)
     assert "no_proxy" not in os.environ
 
 
-class Proxied(NaiveDriver):
+class Proxied(ReferenceClient):
     """A driver that reads the proxies once, when it is made, as many clients do."""
 
     def __init__(self) -> None:

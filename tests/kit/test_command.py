@@ -1,4 +1,4 @@
-"""Programs behind the door: JSON lines, crashes, hangs, and one program per base_url."""
+"""Programs behind the adapter: JSON lines, crashes, hangs, and one program per base_url."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from botticelli.kit.adapters import process
-from botticelli.kit.adapters.adapter import open_door
+from botticelli.kit.adapters.adapter import load_adapter
 from botticelli.kit.adapters.limits import CrashedError, HungError
-from botticelli.kit.adapters.process import CommandDoor
-from botticelli.kit.errors import DoorError
+from botticelli.kit.adapters.process import ProcessAdapter
+from botticelli.kit.errors import AdapterError
 
 PROGRAM = """
 import json, os, subprocess, sys, time
@@ -77,94 +77,94 @@ def call(case: str = "fine", base: str = "http://a", *, last: bool = True) -> di
 
 
 def test_a_program_greets_and_answers(program: list[str]) -> None:
-    door = CommandDoor(program)
-    assert door.capabilities == {"generate", "tools"}
-    outcome = door.exchange(call())
+    adapter = ProcessAdapter(program)
+    assert adapter.capabilities == {"generate", "tools"}
+    outcome = adapter.exchange(call())
     assert outcome["models"][1] == "\ud83d"
-    assert door.exchange(call()) == outcome, "the same program answers again"
-    door.close()
+    assert adapter.exchange(call()) == outcome, "the same program answers again"
+    adapter.close()
 
 
 def test_a_command_line_is_read_as_a_shell_reads_it(program: list[str]) -> None:
-    door = open_door(f"command: {program[0]} '{program[1]}'")
-    assert door.capabilities == {"generate", "tools"}
-    assert isinstance(door, CommandDoor)
-    door.close()
+    adapter = load_adapter(f"command: {program[0]} '{program[1]}'")
+    assert adapter.capabilities == {"generate", "tools"}
+    assert isinstance(adapter, ProcessAdapter)
+    adapter.close()
 
 
 def test_a_base_url_stays_with_its_program(program: list[str]) -> None:
-    door = CommandDoor(program)
-    first = door.exchange(call(base="http://a", last=False))
-    other = door.exchange(call(base="http://b", last=False))
+    adapter = ProcessAdapter(program)
+    first = adapter.exchange(call(base="http://a", last=False))
+    other = adapter.exchange(call(base="http://b", last=False))
     assert first["models"][0] != other["models"][0]
-    assert door.exchange(call(base="http://a")) == first
-    assert door.exchange(call(base="http://b")) == other
-    assert door.exchange(call(base="http://c")) in (first, other)
-    door.close()
+    assert adapter.exchange(call(base="http://a")) == first
+    assert adapter.exchange(call(base="http://b")) == other
+    assert adapter.exchange(call(base="http://c")) in (first, other)
+    adapter.close()
 
 
 def test_what_comes_late_or_twice_is_never_taken_for_the_next_answer(program: list[str]) -> None:
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     for todo in ("twice", "babble"):
-        first = door.exchange(call(todo))["models"][0]
+        first = adapter.exchange(call(todo))["models"][0]
         with pytest.raises(CrashedError, match="answered id 1 when it was asked id 2"):
-            door.exchange(call())
-        assert door.exchange(call())["models"][0] != first, "another is started"
-        door.close()
+            adapter.exchange(call())
+        assert adapter.exchange(call())["models"][0] != first, "another is started"
+        adapter.close()
 
 
 def test_a_program_that_dies_is_a_crash_with_its_last_words(program: list[str]) -> None:
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     with pytest.raises(CrashedError, match="code 3; it said on standard error: Traceback: the end\nis nigh"):
-        door.exchange(call("die"))
-    assert door.exchange(call())["models"], "another is started"
-    door.close()
+        adapter.exchange(call("die"))
+    assert adapter.exchange(call())["models"], "another is started"
+    adapter.close()
 
 
 def test_a_program_that_hangs_is_killed(program: list[str]) -> None:
-    door = CommandDoor(program, limit=5)
-    pid = door.exchange(call())["models"][0]
-    door.limit = 0.2
+    adapter = ProcessAdapter(program, limit=5)
+    pid = adapter.exchange(call())["models"][0]
+    adapter.limit = 0.2
     with pytest.raises(HungError, match=r"no answer in 0\.2 s"):
-        door.exchange(call("hang"))
-    door.limit = 5
-    assert door.exchange(call())["models"][0] != pid
-    door.close()
+        adapter.exchange(call("hang"))
+    adapter.limit = 5
+    assert adapter.exchange(call())["models"][0] != pid
+    adapter.close()
 
 
 def test_a_program_that_reads_no_more_is_killed(program: list[str]) -> None:
-    door = CommandDoor(program, limit=1)
+    adapter = ProcessAdapter(program, limit=1)
     long = {**call("deaf and dumb"), "text": "x" * 10_000_000}
     with pytest.raises(HungError):
-        door.exchange(long)
+        adapter.exchange(long)
     stuck = [
         *program[:1],
         "-c",
         'import time; print(\'{"id":0,"hello":{"capabilities":[]}}\', flush=True); time.sleep(600)',
     ]
-    door.close()
-    door = CommandDoor(stuck, limit=1)
+    adapter.close()
+    adapter = ProcessAdapter(stuck, limit=1)
     with pytest.raises(HungError):
-        door.exchange(long)
-    door.close()
+        adapter.exchange(long)
+    adapter.close()
 
 
 def test_a_program_may_complain_as_much_as_it_likes(program: list[str]) -> None:
-    door = CommandDoor(program)
-    assert door.exchange(call("complain"))["models"]
+    adapter = ProcessAdapter(program)
+    assert adapter.exchange(call("complain"))["models"]
     with pytest.raises(CrashedError, match=r"(woe is me\s){18}Traceback: the end\nis nigh$"):
-        door.exchange(call("die"))
-    door.close()
+        adapter.exchange(call("die"))
+    adapter.close()
 
 
 def test_what_a_program_started_ends_with_it(program: list[str]) -> None:
-    door = CommandDoor(program)
-    offspring = int(door.exchange(call("offspring"))["models"][0])
+    adapter = ProcessAdapter(program)
+    offspring = int(adapter.exchange(call("offspring"))["models"][0])
     with pytest.raises(CrashedError):
-        door.exchange(call("noise"))
+        adapter.exchange(call("noise"))
     assert ended(offspring)
-    offspring = int(door.exchange(call("offspring"))["models"][0])
-    door.close()
+    offspring = int(adapter.exchange(call("offspring"))["models"][0])
+    adapter.close()
     assert ended(offspring)
 
 
@@ -183,33 +183,33 @@ def ended(pid: int) -> bool:
 
 
 def test_closing_ends_a_program_in_the_middle_of_a_call(program: list[str]) -> None:
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     caught = list[BaseException]()
 
     def make() -> None:
         try:
-            door.exchange(call("hang"))
-        except (CrashedError, DoorError) as error:
+            adapter.exchange(call("hang"))
+        except (CrashedError, AdapterError) as error:
             caught.append(error)
 
     thread = threading.Thread(target=make)
     thread.start()
     while thread.is_alive():  # it may not have asked yet
-        door.close()
+        adapter.close()
         thread.join(0.01)
     assert "the program ended" in str(caught[0])
 
 
 def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "LONGEST", 1_000_000)
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
-        door.exchange({**call("long"), "size": 1_000_001})
+        adapter.exchange({**call("long"), "size": 1_000_001})
     with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
-        door.exchange(call("endless"))
+        adapter.exchange(call("endless"))
     with pytest.raises(CrashedError, match="not a JSON object on a line"):
-        door.exchange({**call("long"), "size": 999_000})
-    door.close()
+        adapter.exchange({**call("long"), "size": 999_000})
+    adapter.close()
 
 
 @pytest.mark.parametrize(
@@ -225,11 +225,11 @@ def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str) -> None:
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     with pytest.raises(CrashedError, match=told):
-        door.exchange(call(todo))
-    assert door.exchange(call())["models"]
-    door.close()
+        adapter.exchange(call(todo))
+    assert adapter.exchange(call())["models"]
+    adapter.close()
 
 
 @pytest.mark.parametrize(
@@ -248,24 +248,24 @@ def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str)
 def test_a_program_that_does_not_greet_is_no_door(tmp_path: Path, source: str, told: str) -> None:
     path = tmp_path / "driver.py"
     path.write_text(source)
-    with pytest.raises(DoorError, match="(?s)" + told):
-        CommandDoor([sys.executable, str(path)], limit=2)
+    with pytest.raises(AdapterError, match="(?s)" + told):
+        ProcessAdapter([sys.executable, str(path)], limit=2)
 
 
 def test_a_program_meets_no_proxy(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "a.b")
-    door = CommandDoor(program)
-    assert door.exchange(call("proxy"))["models"] == ["a.b,127.0.0.1,localhost,::1"]
-    door.close()
+    adapter = ProcessAdapter(program)
+    assert adapter.exchange(call("proxy"))["models"] == ["a.b,127.0.0.1,localhost,::1"]
+    adapter.close()
 
 
 def test_many_calls_at_once_get_a_program_each(program: list[str]) -> None:
-    door = CommandDoor(program)
+    adapter = ProcessAdapter(program)
     pids: list[str] = []
 
     def make(number: int) -> None:
         base = f"http://{number}"
-        pids.append(door.exchange(call(base=base, last=False))["models"][0])
+        pids.append(adapter.exchange(call(base=base, last=False))["models"][0])
 
     threads = [threading.Thread(target=make, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -273,4 +273,4 @@ def test_many_calls_at_once_get_a_program_each(program: list[str]) -> None:
     for thread in threads:
         thread.join()
     assert len(set(pids)) == 3
-    door.close()
+    adapter.close()

@@ -6,18 +6,18 @@ import threading
 
 import pytest
 
-from botticelli.kit.crew import Crew
+from botticelli.kit.crew import DaemonPool
 
 
 def test_every_task_is_done_once() -> None:
-    crew: Crew[int, int] = Crew(lambda number: number * 2, 3)
+    crew: DaemonPool[int, int] = DaemonPool(lambda number: number * 2, 3)
     assert sorted(crew.do(range(20))) == [(number, number * 2) for number in range(20)]
-    assert list(Crew[int, int](lambda number: number, 3).do([])) == []
+    assert list(DaemonPool[int, int](lambda number: number, 3).do([])) == []
 
 
 def test_tasks_are_done_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=10)
-    assert len(list(Crew[int, int](lambda _: together.wait(), 3).do(range(3)))) == 3
+    assert len(list(DaemonPool[int, int](lambda _: together.wait(), 3).do(range(3)))) == 3
 
 
 def test_an_error_comes_out_where_the_results_are_taken() -> None:
@@ -25,7 +25,7 @@ def test_an_error_comes_out_where_the_results_are_taken() -> None:
         raise LookupError(number)
 
     with pytest.raises(LookupError, match="7"):
-        list(Crew(fail, 2).do([7]))
+        list(DaemonPool(fail, 2).do([7]))
 
 
 def test_leaving_waits_for_nobody_and_begins_nothing() -> None:
@@ -36,7 +36,7 @@ def test_leaving_waits_for_nobody_and_begins_nothing() -> None:
         if number:
             go.wait(60)
 
-    crew = Crew(work, 2)
+    crew = DaemonPool(work, 2)
     done = crew.do(range(8))
     assert next(done) == (0, None)
     crew.leave(after.set)
@@ -48,7 +48,7 @@ def test_leaving_waits_for_nobody_and_begins_nothing() -> None:
 
 def test_leaving_when_all_is_done_is_done_at_once() -> None:
     after = threading.Event()
-    crew: Crew[int, int] = Crew(lambda number: number, 2)
+    crew: DaemonPool[int, int] = DaemonPool(lambda number: number, 2)
     assert len(list(crew.do(range(3)))) == 3
     crew.leave(after.set)
     assert after.is_set()

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.adapters.adapter import as_door, close_door, open_door
+from botticelli.kit.adapters.adapter import as_adapter, close_adapter, load_adapter
 from botticelli.kit.adapters.aio import AsyncBridge
 from botticelli.kit.adapters.limits import CrashedError, HungError
-from botticelli.kit.errors import DoorError
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.errors import AdapterError
+from botticelli.kit.selftest.reference_client import ReferenceClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class Echo:
-    """An asynchronous door that says where it runs."""
+    """An asynchronous adapter that says where it runs."""
 
     capabilities = frozenset({"generate"})
 
@@ -43,19 +43,19 @@ class Echo:
 
 
 def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from botticelli.kit.selftest.reference_client import NaiveDriver as Factory\n"
+    code = "from botticelli.kit.selftest.reference_client import ReferenceClient as Factory\n"
     (tmp_path / "a_door_that_stands_here.py").write_text(code, encoding="utf-8")
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    assert open_door("a_door_that_stands_here:Factory").capabilities
+    assert load_adapter("a_door_that_stands_here:Factory").capabilities
     assert sys.path == [*before, str(tmp_path)], "what was importable is not shadowed"
 
 
 def test_a_door_is_found_by_module_and_factory() -> None:
-    door = open_door("botticelli.kit.selftest.reference_client:NaiveDriver")
-    assert isinstance(door, NaiveDriver)
-    close_door(door)
+    adapter = load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")
+    assert isinstance(adapter, ReferenceClient)
+    close_adapter(adapter)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_door_is_found_by_module_and_factory() -> None:
         ("botticelli.kit.selftest.reference_client:Nobody", "Nobody"),
         ("botticelli.kit.selftest.reference_client:LONGEST", "AttributeError"),
         ("botticelli.kit.selftest.reference_client:KINDS", "TypeError: 'dict' object is not callable"),
-        ("builtins:dict", "a door has capabilities and exchange.call.; this is a dict without"),
+        ("builtins:dict", "an adapter has capabilities and exchange.call.; this is a dict without"),
         ("command:", "^command: names no program$"),
         ("command: 'x", 'cannot read the command line "\'x": No closing quotation'),
         ("command: a\0b", "cannot start"),
@@ -81,8 +81,8 @@ def test_a_door_is_found_by_module_and_factory() -> None:
     ],
 )
 def test_what_is_not_a_door_is_told_in_one_line(spec: str, told: str) -> None:
-    with pytest.raises(DoorError, match="(?s)" + told) as caught:
-        open_door(spec)
+    with pytest.raises(AdapterError, match="(?s)" + told) as caught:
+        load_adapter(spec)
     assert "\n" not in str(caught.value)
 
 
@@ -90,8 +90,8 @@ def test_a_thing_without_exchange_is_no_door() -> None:
     class Nearly:
         capabilities = frozenset({"generate"})
 
-    with pytest.raises(DoorError, match="mine: a door has exchange"):
-        as_door(Nearly(), "mine")
+    with pytest.raises(AdapterError, match="mine: an adapter has exchange"):
+        as_adapter(Nearly(), "mine")
 
 
 def test_capabilities_must_be_a_frozenset() -> None:
@@ -102,48 +102,48 @@ def test_capabilities_must_be_a_frozenset() -> None:
         def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
             return call
 
-    with pytest.raises(DoorError, match="frozenset of words but"):
-        as_door(Nearly(), "mine")
+    with pytest.raises(AdapterError, match="frozenset of words but"):
+        as_adapter(Nearly(), "mine")
 
 
 def test_an_asynchronous_door_runs_on_one_loop_and_is_closed() -> None:
     echo = Echo()
-    door = as_door(echo, "echo")
-    assert isinstance(door, AsyncBridge)
-    assert door.capabilities == {"generate"}
-    one = door.exchange({"say": ["a"]})
-    other = door.exchange({"say": ["b"]})
+    adapter = as_adapter(echo, "echo")
+    assert isinstance(adapter, AsyncBridge)
+    assert adapter.capabilities == {"generate"}
+    one = adapter.exchange({"say": ["a"]})
+    other = adapter.exchange({"say": ["b"]})
     assert one["models"][1:] == ["a"]
-    assert one["models"][0] == other["models"][0] == "botticelli-door"
-    close_door(door)
+    assert one["models"][0] == other["models"][0] == "botticelli-adapter"
+    close_adapter(adapter)
     assert echo.closed
 
 
 def test_an_asynchronous_call_that_hangs_is_cancelled() -> None:
     echo = Echo()
-    door = AsyncBridge(echo, limit=0.1)
+    adapter = AsyncBridge(echo, limit=0.1)
     with pytest.raises(HungError, match=r"0\.1 s"):
-        door.exchange({"sleep": 60})
+        adapter.exchange({"sleep": 60})
     assert echo.cancelled.wait(5)
-    door.close()
+    adapter.close()
 
 
 def test_the_drivers_own_timeout_is_not_a_hang() -> None:
-    door = AsyncBridge(Echo())
+    adapter = AsyncBridge(Echo())
     with pytest.raises(TimeoutError, match="the driver's own"):
-        door.exchange({"raise": True})
-    door.close()
+        adapter.exchange({"raise": True})
+    adapter.close()
 
 
 def test_a_door_that_cannot_be_closed_need_not_be() -> None:
-    close_door(NaiveDriver())
+    close_adapter(ReferenceClient())
     bridge = AsyncBridge(Unclosable())
     bridge.close()
 
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_a_door_that_does_not_close_is_told(*, awaited: bool) -> None:
-    class Stuck(NaiveDriver):
+    class Stuck(ReferenceClient):
         def close(self) -> None:
             raise RuntimeError("stuck")
 
@@ -151,9 +151,9 @@ def test_a_door_that_does_not_close_is_told(*, awaited: bool) -> None:
         async def close(self) -> None:
             raise RuntimeError("stuck")
 
-    door = as_door(AwaitedStuck() if awaited else Stuck(), "mine")
-    with pytest.raises(DoorError, match="cannot be closed: RuntimeError: stuck"):
-        close_door(door)
+    adapter = as_adapter(AwaitedStuck() if awaited else Stuck(), "mine")
+    with pytest.raises(AdapterError, match="cannot be closed: RuntimeError: stuck"):
+        close_adapter(adapter)
 
 
 class Unclosable:
@@ -163,19 +163,21 @@ class Unclosable:
         return call
 
 
-def claiming(*words: str) -> NaiveDriver:
-    door = NaiveDriver()
-    door.capabilities = frozenset(words)
-    return door
+def claiming(*words: str) -> ReferenceClient:
+    adapter = ReferenceClient()
+    adapter.capabilities = frozenset(words)
+    return adapter
 
 
 def test_every_word_that_a_door_claims_means_something() -> None:
-    assert as_door(claiming(), "mine")
-    assert as_door(claiming("generate", "cancel_any_time", "anonymous"), "mine")
-    with pytest.raises(DoorError, match=r"^mine: there is no capability 'streams'; did you mean stream\?$"):
-        as_door(claiming("generate", "streams"), "mine")
-    with pytest.raises(DoorError, match=r"^mine: there is no capability 'xyzzy'$"):
-        as_door(claiming("xyzzy"), "mine")
+    assert as_adapter(claiming(), "mine")
+    assert as_adapter(claiming("generate", "cancel_any_time", "anonymous"), "mine")
+    with pytest.raises(
+        AdapterError, match=r"^mine: there is no capability 'streams'; did you mean stream\?$"
+    ):
+        as_adapter(claiming("generate", "streams"), "mine")
+    with pytest.raises(AdapterError, match=r"^mine: there is no capability 'xyzzy'$"):
+        as_adapter(claiming("xyzzy"), "mine")
 
 
 def test_a_door_whose_capabilities_raise_is_told() -> None:
@@ -184,16 +186,16 @@ def test_a_door_whose_capabilities_raise_is_told() -> None:
         def capabilities(self) -> frozenset[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - what is tried
             raise RuntimeError("not yet\nknown")
 
-    with pytest.raises(DoorError, match="mine: capabilities cannot be read: RuntimeError: not yet known"):
-        as_door(Broken(), "mine")
+    with pytest.raises(AdapterError, match="mine: capabilities cannot be read: RuntimeError: not yet known"):
+        as_adapter(Broken(), "mine")
 
 
 def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr("botticelli.kit.adapters.adapter.OPENING", 0.1)
-    monkeypatch.setattr("botticelli.kit.selftest.reference_client.NaiveDriver", released.wait)
-    with pytest.raises(DoorError, match=r"cannot open .*: nothing in 0\.1 s"):
-        open_door("botticelli.kit.selftest.reference_client:NaiveDriver")
+    monkeypatch.setattr("botticelli.kit.selftest.reference_client.ReferenceClient", released.wait)
+    with pytest.raises(AdapterError, match=r"cannot open .*: nothing in 0\.1 s"):
+        load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")
     released.set()
 
 
@@ -204,7 +206,7 @@ def test_a_door_that_hangs_when_it_is_closed_is_left_behind(
     released = threading.Event()
     monkeypatch.setattr("botticelli.kit.adapters.aio._PARTING", 0.1)
 
-    class Hanging(NaiveDriver):
+    class Hanging(ReferenceClient):
         def close(self) -> None:
             released.wait(60)
 
@@ -214,23 +216,23 @@ def test_a_door_that_hangs_when_it_is_closed_is_left_behind(
                 await asyncio.to_thread(released.wait, 60)
             released.wait(60)
 
-    door = Hanging() if how == "sync" else AsyncBridge(AwaitedHanging(), limit=0.1)
-    with pytest.raises(DoorError, match=r"cannot be closed: nothing in 0\.1 s"):
-        close_door(door, 0.1 if how == "sync" else 60)
+    adapter = Hanging() if how == "sync" else AsyncBridge(AwaitedHanging(), limit=0.1)
+    with pytest.raises(AdapterError, match=r"cannot be closed: nothing in 0\.1 s"):
+        close_adapter(adapter, 0.1 if how == "sync" else 60)
     released.set()
 
 
 def test_a_stranger_does_not_interrupt_us() -> None:
-    class Interrupting(NaiveDriver):
+    class Interrupting(ReferenceClient):
         def close(self) -> None:
             raise KeyboardInterrupt
 
-    with pytest.raises(DoorError, match="cannot be closed: KeyboardInterrupt"):
-        close_door(Interrupting())
+    with pytest.raises(AdapterError, match="cannot be closed: KeyboardInterrupt"):
+        close_adapter(Interrupting())
 
 
 class Blocker(Echo):
-    """An asynchronous door that can keep its loop from everybody."""
+    """An asynchronous adapter that can keep its loop from everybody."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -248,12 +250,12 @@ class Blocker(Echo):
 
 def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
     blocker = Blocker()
-    door = AsyncBridge(blocker, limit=0.5)
+    adapter = AsyncBridge(blocker, limit=0.5)
     caught = list[BaseException]()
 
     def make(call: dict[str, Any]) -> None:
         try:
-            door.exchange(call)
+            adapter.exchange(call)
         except (HungError, CrashedError) as error:
             caught.append(error)
 
@@ -273,14 +275,14 @@ def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
             CrashedError: "the event loop was blocked meanwhile, by case a-culprit",
         }
     )
-    assert door.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
+    assert adapter.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
     blocker.released.set()
-    door.close()
+    adapter.close()
 
 
 def test_a_driver_that_ends_the_process_ends_its_call() -> None:
-    door = AsyncBridge(Blocker())
+    adapter = AsyncBridge(Blocker())
     with pytest.raises(CrashedError, match="SystemExit: 3"):
-        door.exchange({"exit": True})
-    assert door.exchange({"say": ["x"]})["models"][1:] == ["x"], "the loop goes on"
-    door.close()
+        adapter.exchange({"exit": True})
+    assert adapter.exchange({"say": ["x"]})["models"][1:] == ["x"], "the loop goes on"
+    adapter.close()

@@ -1,4 +1,4 @@
-"""The player, met with bare sockets: what is written arrives to the byte, what is sent is seen."""
+"""The mock server, met with bare sockets: what is written arrives to the byte, what is sent is seen."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.cases.script import Defaults, Script, compile_exchange
-from botticelli.kit.server.recording import Request, Seen
-from botticelli.kit.server.server import Player, Stage
+from botticelli.kit.cases.formats import OPENAI, Context
+from botticelli.kit.cases.script import ByteScript, compile_exchange
+from botticelli.kit.server.recording import Recording, Request
+from botticelli.kit.server.server import Listener, MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,28 +24,28 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def player() -> Iterator[Player]:
-    with Player() as player:
-        yield player
+def server() -> Iterator[MockServer]:
+    with MockServer() as server:
+        yield server
 
 
 @pytest.fixture
-def stage(player: Player) -> Iterator[Stage]:
-    stage = player.open()
-    yield stage
-    stage.finish()
+def listener(server: MockServer) -> Iterator[Listener]:
+    listener = server.open()
+    yield listener
+    listener.finish()
 
 
-def play(stage: Stage, *exchanges: dict[str, Any]) -> None:
-    def script(index: int, _request: Request) -> Script:
+def play(listener: Listener, *exchanges: dict[str, Any]) -> None:
+    def script(index: int, _request: Request) -> ByteScript:
         exchange = exchanges[min(index, len(exchanges) - 1)]
-        return compile_exchange(exchange, Defaults("id", "m"), datetime.now(UTC))
+        return compile_exchange(exchange, Context(OPENAI, "id", "m"), datetime.now(UTC))
 
-    stage.direct(script)
+    listener.direct(script)
 
 
-def connect(stage: Stage) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", stage.port), timeout=5)
+def connect(listener: Listener) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", listener.port), timeout=5)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client
 
@@ -65,24 +66,24 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
     return data
 
 
-def test_bytes_arrive_as_written_and_close_ends_them(stage: Stage) -> None:
-    play(stage, {"status": 200, "body": [{"text": "a"}, {"hex": "00FF"}], "end": "close"})
-    with connect(stage) as client:
+def test_bytes_arrive_as_written_and_close_ends_them(listener: Listener) -> None:
+    play(listener, {"status": 200, "body": [{"text": "a"}, {"hex": "00FF"}], "end": "close"})
+    with connect(listener) as client:
         client.sendall(GET)
         assert read_all(client) == (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\n\x00\xff\r\n0\r\n\r\n"
         )
 
 
-def test_what_was_sent_is_seen_as_it_was_sent(stage: Stage) -> None:
-    play(stage, {"status": 200, "end": "close"})
-    with connect(stage) as client:
+def test_what_was_sent_is_seen_as_it_was_sent(listener: Listener) -> None:
+    play(listener, {"status": 200, "end": "close"})
+    with connect(listener) as client:
         client.sendall(
             b"POST /v1/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nX-A: 1\r\nx-a:  2 \r\n"
             b"Content-Length: 5\r\n\r\nh\x00llo"
         )
         read_all(client)
-    [seen] = stage.finish().requests
+    [seen] = listener.finish().requests
     assert (seen.request.method, seen.request.path) == ("POST", "/v1/x")
     assert seen.request.headers == (
         ("Host", "x"),
@@ -97,100 +98,100 @@ def test_what_was_sent_is_seen_as_it_was_sent(stage: Stage) -> None:
     assert (seen.connection, seen.delay, seen.client_left) == (0, None, False)
 
 
-def test_a_chunked_request_and_one_that_waits_for_leave(stage: Stage) -> None:
-    play(stage, {"status": 200, "framing": "length"})
-    with connect(stage) as client:
+def test_a_chunked_request_and_one_that_waits_for_leave(listener: Listener) -> None:
+    play(listener, {"status": 200, "framing": "length"})
+    with connect(listener) as client:
         client.sendall(HEAD + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
         assert read_until(client, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"2;x=y\r\nhe\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
         assert b"200 OK" in read_until(client, b"\r\n\r\n")
-    [seen] = stage.finish().requests
+    [seen] = listener.finish().requests
     assert seen.request.body == b"he0123456789"
 
 
-def test_a_kept_connection_carries_the_next_exchange(stage: Stage) -> None:
-    play(stage, {"status": 201, "framing": "length"}, {"status": 202, "framing": "length"})
-    with connect(stage) as client:
+def test_a_kept_connection_carries_the_next_exchange(listener: Listener) -> None:
+    play(listener, {"status": 201, "framing": "length"}, {"status": 202, "framing": "length"})
+    with connect(listener) as client:
         client.sendall(GET)
         assert b" 201 " in read_until(client, b"\r\n\r\n")
         client.sendall(GET)
         assert b" 202 " in read_until(client, b"\r\n\r\n")
         client.sendall(GET)
         assert b" 202 " in read_until(client, b"\r\n\r\n")
-    with connect(stage) as client:
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
-    seen = stage.finish()
+    seen = listener.finish()
     assert [request.connection for request in seen.requests] == [0, 0, 0, 1]
     assert seen.connections == 2
     assert all((request.delay or 0) >= 0 for request in seen.requests[1:])
 
 
-def test_a_reset_is_a_reset_and_what_came_before_it_arrives(stage: Stage) -> None:
-    play(stage, {"status": 200, "body": [{"text": "half"}], "end": "reset"})
-    with connect(stage) as client:
+def test_a_reset_is_a_reset_and_what_came_before_it_arrives(listener: Listener) -> None:
+    play(listener, {"status": 200, "body": [{"text": "half"}], "end": "reset"})
+    with connect(listener) as client:
         client.sendall(GET)
         assert read_until(client, b"half\r\n").endswith(b"4\r\nhalf\r\n")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
 
 
-def test_a_reset_before_any_byte(stage: Stage) -> None:
-    play(stage, {"end": "reset"})
-    with connect(stage) as client:
+def test_a_reset_before_any_byte(listener: Listener) -> None:
+    play(listener, {"end": "reset"})
+    with connect(listener) as client:
         client.sendall(GET)
         with pytest.raises(ConnectionResetError):
             client.recv(1)
 
 
-def test_a_cut_body_ends_without_its_last_chunk(stage: Stage) -> None:
-    play(stage, {"status": 200, "body": [{"text": "a"}], "end": "cut"})
-    with connect(stage) as client:
+def test_a_cut_body_ends_without_its_last_chunk(listener: Listener) -> None:
+    play(listener, {"status": 200, "body": [{"text": "a"}], "end": "cut"})
+    with connect(listener) as client:
         client.sendall(GET)
         assert read_all(client).endswith(b"\r\n\r\n1\r\na\r\n")
 
 
-def hold(stage: Stage, patience: float, *, leave: bool) -> Seen:
-    play(stage, {"status": 200, "body": [{"text": "a"}, {"hold": True}], "end": "cut"})
-    with connect(stage) as client:
+def hold(listener: Listener, patience: float, *, leave: bool) -> Recording:
+    play(listener, {"status": 200, "body": [{"text": "a"}, {"hold": True}], "end": "cut"})
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"1\r\na\r\n")
         if leave:
             client.close()
-        return stage.finish(patience=patience)
+        return listener.finish(patience=patience)
 
 
-def test_a_client_that_leaves_a_held_answer_is_noticed(stage: Stage) -> None:
-    [seen] = hold(stage, 5, leave=True).requests
+def test_a_client_that_leaves_a_held_answer_is_noticed(listener: Listener) -> None:
+    [seen] = hold(listener, 5, leave=True).requests
     assert seen.client_left
 
 
-def test_a_client_that_stays_is_noticed_too(stage: Stage) -> None:
-    [seen] = hold(stage, 0.05, leave=False).requests
+def test_a_client_that_stays_is_noticed_too(listener: Listener) -> None:
+    [seen] = hold(listener, 0.05, leave=False).requests
     assert not seen.client_left
 
 
-def test_finish_closes_a_held_connection_and_the_port(stage: Stage) -> None:
-    play(stage, {"status": 200, "body": [{"hold": True}], "end": "cut"})
-    with connect(stage) as client:
+def test_finish_closes_a_held_connection_and_the_port(listener: Listener) -> None:
+    play(listener, {"status": 200, "body": [{"hold": True}], "end": "cut"})
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
-        stage.finish()
+        listener.finish()
         assert client.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        connect(stage)
+        connect(listener)
 
 
-def test_a_stage_that_does_not_listen_refuses(player: Player) -> None:
-    stage = player.open(listens=False)
-    assert stage.port
+def test_a_stage_that_does_not_listen_refuses(server: MockServer) -> None:
+    listener = server.open(listens=False)
+    assert listener.port
     with pytest.raises(ConnectionRefusedError):
-        connect(stage)
-    assert stage.finish() == Seen((), 0, ())
+        connect(listener)
+    assert listener.finish() == Recording((), 0, ())
 
 
-def test_stages_do_not_see_each_other(player: Player) -> None:
-    one, other = player.open(), player.open()
+def test_stages_do_not_see_each_other(server: MockServer) -> None:
+    one, other = server.open(), server.open()
     play(one, {"status": 200, "end": "close"})
     with connect(one) as client:
         client.sendall(GET)
@@ -241,18 +242,18 @@ def test_stages_do_not_see_each_other(player: Player) -> None:
     ],
     ids=lambda value: value[-30:] if isinstance(value, bytes) else value,
 )
-def test_what_is_not_http_is_told(stage: Stage, sent: bytes, told: str) -> None:
-    play(stage, {"status": 200})
+def test_what_is_not_http_is_told(listener: Listener, sent: bytes, told: str) -> None:
+    play(listener, {"status": 200})
     # Closed with bytes unread, the connection may be reset rather than ended.
-    with connect(stage) as client, contextlib.suppress(OSError):
+    with connect(listener) as client, contextlib.suppress(OSError):
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         answer = read_all(client).decode()
         assert answer.startswith("HTTP/1.1 400 Bad Request\r\n")
         assert told in answer
-    seen = stage.finish()
+    seen = listener.finish()
     assert seen.requests == ()
-    [trouble] = seen.trouble
+    [trouble] = seen.protocol_errors
     assert told in trouble
 
 
@@ -266,22 +267,22 @@ def test_what_is_not_http_is_told(stage: Stage, sent: bytes, told: str) -> None:
         CHUNKED + b'1 ; a="b"\r\nx\r\n0\r\n\r\n',
     ],
 )
-def test_what_is_unusual_but_http_is_taken(stage: Stage, sent: bytes) -> None:
-    play(stage, {"status": 200, "end": "close"})
-    with connect(stage) as client:
+def test_what_is_unusual_but_http_is_taken(listener: Listener, sent: bytes) -> None:
+    play(listener, {"status": 200, "end": "close"})
+    with connect(listener) as client:
         client.sendall(sent)
         assert read_all(client).startswith(b"HTTP/1.1 200 OK")
-    seen = stage.finish()
-    assert (len(seen.requests), seen.trouble) == (1, ())
+    seen = listener.finish()
+    assert (len(seen.requests), seen.protocol_errors) == (1, ())
 
 
-def test_a_reset_takes_nothing_back_from_who_reads_late(stage: Stage) -> None:
+def test_a_reset_takes_nothing_back_from_who_reads_late(listener: Listener) -> None:
     size = 60_000
-    play(stage, {"status": 200, "framing": "close", "body": [{"text": "x" * size}], "end": "reset"})
+    play(listener, {"status": 200, "framing": "close", "body": [{"text": "x" * size}], "end": "reset"})
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
-        client.connect(("127.0.0.1", stage.port))
+        client.connect(("127.0.0.1", listener.port))
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
         time.sleep(0.2)  # time enough for a reset that does not wait
@@ -299,73 +300,73 @@ def received(client: socket.socket) -> bytes | None:
         return None
 
 
-def test_a_stage_need_not_remember(player: Player) -> None:
-    stage = player.open(remembers=False)
-    play(stage, {"status": 200, "framing": "length"}, {"status": 201, "end": "close"})
-    with connect(stage) as client:
+def test_a_stage_need_not_remember(server: MockServer) -> None:
+    listener = server.open(remembers=False)
+    play(listener, {"status": 200, "framing": "length"}, {"status": 201, "end": "close"})
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
         client.sendall(GET)
         assert read_all(client).startswith(b"HTTP/1.1 201 "), "requests are counted all the same"
-    with connect(stage) as client:
+    with connect(listener) as client:
         client.sendall(b"hello\r\n\r\n")
         assert read_all(client).startswith(b"HTTP/1.1 400 ")
-    assert stage.finish() == Seen((), 2, ())
+    assert listener.finish() == Recording((), 2, ())
 
 
-def test_a_client_that_leaves_while_it_is_written_to_is_noticed(stage: Stage) -> None:
-    play(stage, {"status": 200, "body": [{"repeat": 200, "of": [{"text": "x" * 100_000}]}]})
-    with connect(stage) as client:
+def test_a_client_that_leaves_while_it_is_written_to_is_noticed(listener: Listener) -> None:
+    play(listener, {"status": 200, "body": [{"repeat": 200, "of": [{"text": "x" * 100_000}]}]})
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
-    [seen] = stage.finish(patience=5).requests
+    [seen] = listener.finish(patience=5).requests
     assert seen.client_left
 
 
 def test_a_player_that_is_closed_closes_its_stages() -> None:
-    player = Player()
-    stage = player.open()
-    play(stage, {"status": 200, "body": [{"hold": True}], "end": "cut"})
-    with connect(stage) as client:
+    server = MockServer()
+    listener = server.open()
+    play(listener, {"status": 200, "body": [{"hold": True}], "end": "cut"})
+    with connect(listener) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\n")
-        player.close()
+        server.close()
         assert client.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        connect(stage)
+        connect(listener)
 
 
-def test_an_exchange_that_cannot_be_played_is_told(stage: Stage) -> None:
-    play(stage, {"status": 200, "framing": "close", "end": "keep-alive"})
-    with connect(stage) as client:
+def test_an_exchange_that_cannot_be_played_is_told(listener: Listener) -> None:
+    play(listener, {"status": 200, "framing": "close", "end": "keep-alive"})
+    with connect(listener) as client:
         client.sendall(GET)
         assert read_all(client).startswith(b"HTTP/1.1 500 ")
-    [trouble] = stage.finish().trouble
+    [trouble] = listener.finish().protocol_errors
     assert "framing close" in trouble
 
 
-def test_a_request_before_the_stage_is_set_is_told(stage: Stage) -> None:
-    with connect(stage) as client:
+def test_a_request_before_the_stage_is_set_is_told(listener: Listener) -> None:
+    with connect(listener) as client:
         client.sendall(GET)
-        assert b"a request before the stage was set" in read_all(client)
-    [trouble] = stage.finish().trouble
-    assert "a request before the stage was set" in trouble
+        assert b"a request before the listener was set" in read_all(client)
+    [trouble] = listener.finish().protocol_errors
+    assert "a request before the listener was set" in trouble
 
 
-def test_lingering_sees_what_comes_late(stage: Stage) -> None:
-    play(stage, {"status": 200, "framing": "length"})
-    with connect(stage) as client:
+def test_lingering_sees_what_comes_late(listener: Listener) -> None:
+    play(listener, {"status": 200, "framing": "length"})
+    with connect(listener) as client:
         client.sendall(GET)
-        seen = stage.finish(linger=0.2)
+        seen = listener.finish(linger=0.2)
     assert len(seen.requests) == 1
 
 
-def test_a_taken_port_is_an_os_error(player: Player, stage: Stage) -> None:
+def test_a_taken_port_is_an_os_error(server: MockServer, listener: Listener) -> None:
     with pytest.raises(OSError, match="in use"):
-        player.open(port=stage.port)
+        server.open(port=listener.port)
 
 
 def test_closing_twice_is_once() -> None:
-    player = Player()
-    player.close()
-    player.close()
+    server = MockServer()
+    server.close()
+    server.close()

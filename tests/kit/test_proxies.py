@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from botticelli.kit.adapters.proxies import exempt, straight
+from botticelli.kit.adapters.proxies import bypass_proxies, no_proxy_variables
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from botticelli.kit.adapters.proxies import exempt, straight
     ],
 )
 def test_loopback_is_exempt(before: dict[str, str], after: str) -> None:
-    assert exempt(before) == {"NO_PROXY": after, "no_proxy": after}
+    assert no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
 
 
 def test_the_environment_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("NO_PROXY", "a.b")
     before = dict(os.environ)
-    with straight():
+    with bypass_proxies():
         assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "a.b,127.0.0.1,localhost,::1"
-        with straight():
+        with bypass_proxies():
             assert os.environ["no_proxy"].count("localhost") == 1
     assert dict(os.environ) == before
-    with pytest.raises(LookupError), straight():
+    with pytest.raises(LookupError), bypass_proxies():
         raise LookupError
     assert dict(os.environ) == before

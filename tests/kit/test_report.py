@@ -10,20 +10,20 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
-from botticelli.kit.judge.mismatch import Mismatch
+from botticelli.kit.judge.compare import Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
 from botticelli.kit.report.terminal import watch
-from botticelli.kit.report.text import MANY, DoorReport, cut, told, write_terminal
+from botticelli.kit.report.text import MANY, RunReport, cut, told, write_terminal
 from botticelli.kit.runner import Result, Status
-from botticelli.kit.schemas import complaints
+from botticelli.kit.schemas import schema_violations
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RIGHT = Verdict(None)
-WRONG = Verdict(Fault.DETAIL, (Mismatch("/response/id", '"a"', '"b"'),), ("could be better",))
-SILENT = Verdict(Fault.SILENT, (Mismatch("", "error", "response"),))
+WRONG = Verdict(Fault.DETAIL, (Difference("/response/id", '"a"', '"b"'),), ("could be better",))
+SILENT = Verdict(Fault.SILENT, (Difference("", "error", "response"),))
 
 
 def result(slug: str, status: Status, verdict: Verdict = RIGHT, **more: Any) -> Result:
@@ -39,8 +39,8 @@ def result(slug: str, status: Status, verdict: Verdict = RIGHT, **more: Any) -> 
     return Result(Case(document), status, verdict, 0.25, **more)
 
 
-def report(*results: Result) -> DoorReport:
-    return DoorReport("my.module:door", frozenset({"stream", "generate"}), list(results), 1.26)
+def report(*results: Result) -> RunReport:
+    return RunReport("my.module:adapter", frozenset({"stream", "generate"}), list(results), 1.26)
 
 
 MIXED = report(
@@ -59,7 +59,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def written(one: DoorReport, out: io.StringIO | None = None) -> str:
+def written(one: RunReport, out: io.StringIO | None = None) -> str:
     out = out or io.StringIO()
     write_terminal(one, out)
     return out.getvalue()
@@ -68,7 +68,7 @@ def written(one: DoorReport, out: io.StringIO | None = None) -> str:
 def test_the_table_is_plain_and_aligned() -> None:
     text = written(MIXED)
     assert text.startswith(
-        "my.module:door\n"
+        "my.module:adapter\n"
         "\n"
         "area  passed  failed  known  stale  not claimed\n"
         "sse        1       1      1      .            .\n"
@@ -117,9 +117,9 @@ def test_a_run_in_which_nothing_was_judged_is_not_passed(tmp_path: Path) -> None
     end = f"\nFAILED: 2 not claimed in 1.3 s\n  not claimed: models (1), vision (2)\n  {why}\n"
     assert written(skipped).endswith(end)
     document = as_document([skipped], 0, "1")
-    assert complaints("report", document) == []
+    assert schema_violations("report", document) == []
     assert not document["passed"]
-    assert document["doors"][0]["troubles"] == [why]
+    assert document["runs"][0]["problems"] == [why]
     write_junit(tmp_path / "r.xml", [skipped])
     [suite] = ET.parse(tmp_path / "r.xml").getroot()
     assert (suite.attrib["tests"], suite.attrib["errors"]) == ("3", "1")
@@ -131,7 +131,7 @@ def test_an_interrupted_run_of_which_nothing_was_judged_says_so_once() -> None:
     one = report()
     one.interrupted = True
     one.mishaps.append("interrupted")
-    assert one.troubles() == ["interrupted"]
+    assert one.problems() == ["interrupted"]
     assert not one.passed
 
 
@@ -147,7 +147,7 @@ def test_what_is_wrong_with_the_run_itself_fails_it() -> None:
 LONG = Verdict(
     Fault.CRASH,
     tuple(
-        Mismatch(f"/{number}", "x" * 10_000, "\n".join("y" * 9_999 for _ in range(100)))
+        Difference(f"/{number}", "x" * 10_000, "\n".join("y" * 9_999 for _ in range(100)))
         for number in range(99)
     ),
     ("z" * 10_000,),
@@ -162,8 +162,8 @@ def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
         assert "and 79 other differences" in text
         assert "[... 77 lines]" in text
         assert "[... 10000 characters]" in text
-    [told_] = as_document([one], 0, "1")["doors"][0]["results"]
-    assert len(told_["mismatches"]) == MANY
+    [told_] = as_document([one], 0, "1")["runs"][0]["results"]
+    assert len(told_["differences"]) == MANY
     assert told_["remarks"][1:] == ["and 79 other differences"]
     assert max(len(line) for line in json.dumps(told_).split("\\n")) < 2_000
     write_junit(tmp_path / "r.xml", [one])
@@ -216,7 +216,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
 
 
 def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
-    crash = Verdict(Fault.CRASH, (Mismatch("", "an outcome", "one\ntwo"),))
+    crash = Verdict(Fault.CRASH, (Difference("", "an outcome", "one\ntwo"),))
     assert "    got       one\n              two\n" in told(result("a-b", Status.FAILED, crash))
 
 
@@ -254,13 +254,13 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, as_document([MIXED, report()], 7, "1.2.3"))
     document = json.loads(path.read_text())
-    assert complaints("report", document) == []
+    assert schema_violations("report", document) == []
     assert (document["botticelli"], document["seed"], document["passed"]) == ("1.2.3", 7, False)
-    [door, empty] = document["doors"]
+    [run, empty] = document["runs"]
     assert empty["results"] == []
-    assert door["capabilities"] == ["generate", "stream"]
-    assert door["counts"] == {"passed": 1, "failed": 3, "known": 1, "stale": 1, "not_claimed": 1}
-    assert [one["case"] for one in door["results"]] == [
+    assert run["capabilities"] == ["generate", "stream"]
+    assert run["counts"] == {"passed": 1, "failed": 3, "known": 1, "stale": 1, "not_claimed": 1}
+    assert [one["case"] for one in run["results"]] == [
         "sse-a",
         "sse-b",
         "sse-c",
@@ -269,7 +269,7 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
         "tool-c",
         "tool-d",
     ]
-    assert door["results"][3] == {
+    assert run["results"][3] == {
         "case": "tool-a",
         "title": "Does tool-a",
         "area": "tool",
@@ -279,19 +279,19 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
         "source": ["x/y#1", "recorded"],
         "spec": "https://spec",
         "fault": "detail",
-        "mismatches": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
+        "differences": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
         "remarks": ["could be better"],
     }
-    assert "fault" not in door["results"][0]
+    assert "fault" not in run["results"][0]
 
 
 def test_every_fault_and_status_is_in_the_schema() -> None:
     for fault in Fault:
-        verdict = Verdict(fault, (Mismatch("", "a", "b"),))
+        verdict = Verdict(fault, (Difference("", "a", "b"),))
         one = report(result("a-b", Status.FAILED, verdict))
-        assert complaints("report", as_document([one], 0, "1")) == []
+        assert schema_violations("report", as_document([one], 0, "1")) == []
     for status in Status:
-        assert complaints("report", as_document([report(result("a-b", status))], 0, "1")) == []
+        assert schema_violations("report", as_document([report(result("a-b", status))], 0, "1")) == []
 
 
 def test_junit(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_junit(tmp_path: Path) -> None:
     write_junit(path, [MIXED])
     [suite] = ET.parse(path).getroot()
     assert suite.attrib == {
-        "name": "my.module:door",
+        "name": "my.module:adapter",
         "tests": "7",
         "failures": "3",
         "skipped": "3",
@@ -323,7 +323,7 @@ def test_junit(tmp_path: Path) -> None:
 
 
 def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
-    bad = Verdict(Fault.SILENT, (Mismatch("/x", "\x00\ud83d", "\x1b[31m"),))
+    bad = Verdict(Fault.SILENT, (Difference("/x", "\x00\ud83d", "\x1b[31m"),))
     path = tmp_path / "junit.xml"
     write_junit(path, [report(result("a-b", Status.FAILED, bad))])
     assert "\ufffd\ufffd" in (ET.parse(path).getroot()[0][0][0].text or "")
@@ -331,10 +331,10 @@ def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
 
 def test_json_holds_what_utf_8_cannot(tmp_path: Path) -> None:
     odd = report(result("a-b", Status.KNOWN, reason="\ud83d"))
-    odd.door = "command: \udcff \x00 é"
+    odd.name = "command: \udcff \x00 é"
     write_json(tmp_path / "r.json", as_document([odd], 0, "1"))
-    [door] = json.loads((tmp_path / "r.json").read_bytes())["doors"]
-    assert (door["door"], door["results"][0]["reason"]) == (odd.door, "\ud83d")
+    [run] = json.loads((tmp_path / "r.json").read_bytes())["runs"]
+    assert (run["name"], run["results"][0]["reason"]) == (odd.name, "\ud83d")
 
 
 def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:

@@ -15,28 +15,28 @@ from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
-from botticelli.kit.report.text import DoorReport, told
+from botticelli.kit.report.text import RunReport, told
 from botticelli.kit.runner import Result, Status, exchange_for, read_baseline, run_case, run_cases, watched
-from botticelli.kit.selftest.reference_client import NaiveDriver
-from botticelli.kit.server.server import Player, Stage
+from botticelli.kit.selftest.reference_client import ReferenceClient
+from botticelli.kit.server.server import Listener, MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from botticelli.kit.adapters.adapter import Door
+    from botticelli.kit.adapters.adapter import Adapter
 
 EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
 
 
 @pytest.fixture(scope="module")
-def player() -> Iterator[Player]:
-    with Player() as player:
-        yield player
+def server() -> Iterator[MockServer]:
+    with MockServer() as server:
+        yield server
 
 
 class Scripted:
-    """A door that does what it is told."""
+    """An adapter that does what it is told."""
 
     capabilities = EVERYTHING
 
@@ -65,49 +65,49 @@ def answer(text: str) -> dict[str, Any]:
     return {"response": {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}}
 
 
-def results(cases: list[Case], door: Door, **options: Any) -> dict[str, Result]:
-    return {result.case.id: result for result in run_cases(cases, door, **options)}
+def results(cases: list[Case], adapter: Adapter, **options: Any) -> dict[str, Result]:
+    return {result.case.id: result for result in run_cases(cases, adapter, **options)}
 
 
-def test_a_driver_that_does_right_passes(player: Player) -> None:
-    assert run_case(case(), NaiveDriver(), player).passed
-    found = results([case("a-one"), case("a-two")], NaiveDriver(), jobs=2)
+def test_a_driver_that_does_right_passes(server: MockServer) -> None:
+    assert run_case(case(), ReferenceClient(), server).passed
+    found = results([case("a-one"), case("a-two")], ReferenceClient(), jobs=2)
     assert {slug: result.status for slug, result in found.items()} == {
         "a-one": Status.PASSED,
         "a-two": Status.PASSED,
     }
 
 
-def test_the_seed_changes_what_is_played(player: Player) -> None:
+def test_the_seed_changes_what_is_played(server: MockServer) -> None:
     texts: list[str] = []
 
     def note(call: dict[str, Any]) -> dict[str, Any]:
-        outcome = NaiveDriver().exchange(call)
+        outcome = ReferenceClient().exchange(call)
         texts.append(outcome["response"]["choices"][0]["text"])
         return outcome
 
     for seed in (1, 2, 1):
-        assert run_case(case(), Scripted(note), player, seed=seed).passed
+        assert run_case(case(), Scripted(note), server, seed=seed).passed
     assert texts[0] == texts[2] != texts[1]
 
 
-def test_a_driver_that_knows_the_answer_by_heart_fails(player: Player) -> None:
-    assert run_case(case(), Scripted(lambda _: answer("Hi")), player).fault is Fault.SILENT
+def test_a_driver_that_knows_the_answer_by_heart_fails(server: MockServer) -> None:
+    assert run_case(case(), Scripted(lambda _: answer("Hi")), server).fault is Fault.SILENT
 
 
-def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(player: Player) -> None:
-    door = Scripted(NaiveDriver().exchange)
+def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(server: MockServer) -> None:
+    adapter = Scripted(ReferenceClient().exchange)
     expect = [{"response": {"text": "{{text}}"}}]
     twice: dict[str, Any] = {"operation": "generate", "times": 2, "expect": expect}
     once: dict[str, Any] = {"operation": "stream", "expect": expect}
-    assert run_case(case(calls=[twice, once]), door, player).passed
-    assert [call["operation"] for call in door.calls] == ["generate", "generate", "stream"]
-    assert [call["last"] for call in door.calls] == [False, False, True]
-    assert len({call["base_url"] for call in door.calls}) == 1
+    assert run_case(case(calls=[twice, once]), adapter, server).passed
+    assert [call["operation"] for call in adapter.calls] == ["generate", "generate", "stream"]
+    assert [call["last"] for call in adapter.calls] == [False, False, True]
+    assert len({call["base_url"] for call in adapter.calls}) == 1
 
 
 def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
-    player: Player,
+    server: MockServer,
 ) -> None:
     def spoil(call: dict[str, Any]) -> dict[str, Any]:
         message = f"the key {call['api_key']} is wrong"
@@ -117,7 +117,7 @@ def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
     calls: list[dict[str, Any]] = [
         {"operation": "generate", "expect": [{"error": {"kind": ["authentication"]}}]}
     ]
-    assert run_case(case(calls=calls), Scripted(spoil), player).fault is Fault.LEAK
+    assert run_case(case(calls=calls), Scripted(spoil), server).fault is Fault.LEAK
 
 
 @pytest.mark.parametrize(
@@ -130,27 +130,27 @@ def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
     ],
 )
 def test_what_a_driver_raises_is_its_verdict(
-    player: Player, error: BaseException, fault: Fault, told: str
+    server: MockServer, error: BaseException, fault: Fault, told: str
 ) -> None:
     def fail(_call: dict[str, Any]) -> dict[str, Any]:
         raise error
 
     calls: list[dict[str, Any]] = [{"operation": "generate", "times": 2, "expect": [{"response": {}}]}]
-    door = Scripted(fail)
-    verdict = run_case(case(calls=calls), door, player, limit=5)
+    adapter = Scripted(fail)
+    verdict = run_case(case(calls=calls), adapter, server, limit=5)
     assert verdict.fault is fault
-    assert told in verdict.mismatches[0].got
-    assert len(door.calls) == 1, "nothing more is asked of it"
+    assert told in verdict.differences[0].got
+    assert len(adapter.calls) == 1, "nothing more is asked of it"
 
 
-def test_a_driver_that_never_comes_back_is_left_behind(player: Player) -> None:
+def test_a_driver_that_never_comes_back_is_left_behind(server: MockServer) -> None:
     released = threading.Event()
 
     def wait(_call: dict[str, Any]) -> dict[str, Any]:
         released.wait(30)
         return answer("late")
 
-    verdict = run_case(case("a-straggler"), Scripted(wait), player, limit=0.1)
+    verdict = run_case(case("a-straggler"), Scripted(wait), server, limit=0.1)
     [left] = [thread for thread in threading.enumerate() if thread.name == "botticelli-a-straggler"]
     assert left.daemon, "it ends with the process"
     released.set()
@@ -172,36 +172,36 @@ class Spiteful(dict[str, Any]):
         raise LookupError("mine")
 
 
-def test_what_cannot_be_printed_or_read_is_a_crash(player: Player) -> None:
+def test_what_cannot_be_printed_or_read_is_a_crash(server: MockServer) -> None:
     def fail(_call: dict[str, Any]) -> dict[str, Any]:
         raise MuteError
 
-    verdict = run_case(case(), Scripted(fail), player)
+    verdict = run_case(case(), Scripted(fail), server)
     assert verdict.fault is Fault.CRASH
     assert (
         "MuteError: (its message cannot be read: RuntimeError) (at test_runner.py:"
-        in verdict.mismatches[0].got
+        in verdict.differences[0].got
     )
-    verdict = run_case(case(), Scripted(lambda _: Spiteful(a=1)), player)
+    verdict = run_case(case(), Scripted(lambda _: Spiteful(a=1)), server)
     assert verdict.fault is Fault.CRASH
-    assert "LookupError: mine" in verdict.mismatches[0].got
+    assert "LookupError: mine" in verdict.differences[0].got
 
 
-def test_what_is_no_json_is_left_to_the_judge(player: Player) -> None:
-    verdict = run_case(case(), Scripted(lambda _: {"response": {1, 2}}), player)
-    assert "not JSON" in verdict.mismatches[0].got
+def test_what_is_no_json_is_left_to_the_judge(server: MockServer) -> None:
+    verdict = run_case(case(), Scripted(lambda _: {"response": {1, 2}}), server)
+    assert "not JSON" in verdict.differences[0].got
 
 
 def test_a_run_that_is_left_closes_its_player(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = threading.Event()
 
-    class Watched(Player):
+    class Watched(MockServer):
         def close(self) -> None:
             super().close()
             closed.set()
 
-    monkeypatch.setattr("botticelli.kit.runner.Player", Watched)
-    run = run_cases([case("a-one"), case("a-two")], NaiveDriver(), jobs=1)
+    monkeypatch.setattr("botticelli.kit.runner.MockServer", Watched)
+    run = run_cases([case("a-one"), case("a-two")], ReferenceClient(), jobs=1)
     next(run)
     run.close()
     assert closed.wait(10)
@@ -210,20 +210,20 @@ def test_a_run_that_is_left_closes_its_player(monkeypatch: pytest.MonkeyPatch) -
 def test_what_the_kit_fails_with_ends_the_run() -> None:
     broken = case(title="{{nothing}}")
     with pytest.raises(CaseError, match="nothing"):
-        results([broken], NaiveDriver())
+        results([broken], ReferenceClient())
 
 
 def test_no_port_is_told() -> None:
-    class Full(Player):
-        def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Stage:
+    class Full(MockServer):
+        def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Listener:
             raise OSError(24, "Too many open files")
 
-    with Full() as player, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
-        results([case()], NaiveDriver(), player=player)
+    with Full() as server, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
+        results([case()], ReferenceClient(), server=server)
 
 
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
-def test_no_part_of_the_key_is_told_wherever_it_is_cut(player: Player, how: str) -> None:
+def test_no_part_of_the_key_is_told_wherever_it_is_cut(server: MockServer, how: str) -> None:
     """The report shows 280 characters from the beginning of a long text and 100 from its end."""
     keys, texts = set[str](), list[str]()
     for before in range(255, 300):
@@ -241,9 +241,9 @@ def test_no_part_of_the_key_is_told_wherever_it_is_cut(player: Player, how: str)
             return {text: text} if how == "no outcome" else answer(text)
 
         one = case()
-        verdict = run_case(one, Scripted(leak), player)
+        verdict = run_case(one, Scripted(leak), server)
         result = Result(one, Status.FAILED, verdict, 0.0)
-        texts.append(told(result) + json.dumps(as_document([DoorReport("d", EVERYTHING, [result])], 0, "1")))
+        texts.append(told(result) + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1")))
     [key] = keys
     assert all("characters]" in text for text in texts)
     assert not [text for text in texts if key[:6] in text or key[-6:] in text]
@@ -262,12 +262,12 @@ def test_watched_tells_what_came_of_a_call() -> None:
 
 
 def test_what_is_not_claimed_is_not_run() -> None:
-    door = Scripted(NaiveDriver().exchange)
-    found = results([case(capability=["vision", "n"]), case("b-case")], door)
+    adapter = Scripted(ReferenceClient().exchange)
+    found = results([case(capability=["vision", "n"]), case("b-case")], adapter)
     skipped = found["a-case"]
     assert (skipped.status, skipped.reason) == (Status.NOT_CLAIMED, "n, vision")
     assert not skipped.fails_run
-    assert len(door.calls) == 1
+    assert len(adapter.calls) == 1
 
 
 def test_what_is_claimed_and_then_refused_fails() -> None:
@@ -309,25 +309,25 @@ def test_cases_run_at_the_same_time() -> None:
 
 def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:
     written = [{"status": 201, "times": 2}, {"status": 202}, {"status": 203, "times": 3}]
-    play = case(exchanges=written).fill(seed=0, port=1)
+    play = case(exchanges=written).render(seed=0, port=1)
     assert [exchange_for(play, n)["status"] for n in range(8)] == [201, 201, 202, *[203] * 5]
 
 
 def test_a_request_where_none_is_expected_gets_an_error_that_is_not_tried_again(
-    player: Player,
+    server: MockServer,
 ) -> None:
     calls: list[dict[str, Any]] = [
         {"operation": "generate", "options": {"max_retries": 2}, "expect": [{"response": {}}]}
     ]
-    verdict = run_case(case(calls=calls, exchanges=[], requests={"count": 0}), NaiveDriver(), player)
-    told = {mismatch.path: mismatch.got for mismatch in verdict.mismatches}
+    verdict = run_case(case(calls=calls, exchanges=[], requests={"count": 0}), ReferenceClient(), server)
+    told = {difference.path: difference.got for difference in verdict.differences}
     assert "no request was expected" in told[""]
     assert told["/requests/count"] == "1"
 
 
-def test_nothing_listens_where_a_case_says_so(player: Player) -> None:
+def test_nothing_listens_where_a_case_says_so(server: MockServer) -> None:
     calls: list[dict[str, Any]] = [{"operation": "generate", "expect": [{"error": {"kind": ["connect"]}}]}]
-    assert run_case(case(calls=calls, listen=False), NaiveDriver(), player).passed
+    assert run_case(case(calls=calls, listen=False), ReferenceClient(), server).passed
 
 
 def test_a_baseline_is_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The player on its own: a well-behaved server at /v1, every case under its path."""
+"""The mock server on its own: a well-behaved server at /v1, every case under its path."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 
 from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import KitError
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.demo import serve, serving
-from botticelli.kit.server.recording import Seen
-from botticelli.kit.server.server import Stage
+from botticelli.kit.server.recording import Recording
+from botticelli.kit.server.server import Listener
 
 CASE = Case(
     {
@@ -65,7 +65,7 @@ def ask(origin: str, method: str, path: str, body: str | None = None) -> tuple[i
 
 
 def test_v1_answers_whole_and_in_pieces() -> None:
-    driver = NaiveDriver()
+    driver = ReferenceClient()
     with serving([]) as origin:
         whole = driver.exchange(call(f"{origin}/v1", "generate"))["response"]
         streamed = driver.exchange(call(f"{origin}/v1", "stream", stream_usage=True))["response"]
@@ -90,7 +90,7 @@ def test_v1_refuses_what_is_wrong_as_a_server_would() -> None:
 
 
 def test_a_case_is_played_under_its_path_again_and_again() -> None:
-    driver = NaiveDriver()
+    driver = ReferenceClient()
     with serving([CASE]) as origin:
         for _ in range(2):
             told = [driver.exchange(call(f"{origin}/retry-then-answer/v1", "generate")) for _ in "123"]
@@ -134,14 +134,14 @@ def test_serve_does_not_list_hundreds() -> None:
 
 
 def test_serve_keeps_nothing_of_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    finished = list[Seen]()
-    finish = Stage.finish
+    finished = list[Recording]()
+    finish = Listener.finish
 
-    def noted(stage: Stage) -> Seen:
-        finished.append(finish(stage))
+    def noted(listener: Listener) -> Recording:
+        finished.append(finish(listener))
         return finished[-1]
 
-    monkeypatch.setattr(Stage, "finish", noted)
+    monkeypatch.setattr(Listener, "finish", noted)
     with serving([]) as origin:
         assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
-    assert finished == [Seen((), 1, ())]
+    assert finished == [Recording((), 1, ())]

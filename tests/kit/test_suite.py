@@ -15,33 +15,33 @@ import os
 import pytest
 from pathlib import Path
 from botticelli.kit.selftest.mutants import SumsUsage
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.pytest_suite import DriverSuite
 
 
 class TestNaive(DriverSuite):
     @pytest.fixture
-    def door(self):
+    def adapter(self):
         assert "127.0.0.1" in os.environ["no_proxy"], "a client that is made here meets no proxy"
-        return NaiveDriver()
+        return ReferenceClient()
 
 
 class Awaited:
     capabilities = frozenset({"models"})
 
     async def exchange(self, call):
-        return NaiveDriver().exchange(call)
+        return ReferenceClient().exchange(call)
 
 
 class TestAwaited(DriverSuite):
     @pytest.fixture
-    def door(self):
+    def adapter(self):
         return Awaited()
 
 
 class TestBroken(DriverSuite):
     @pytest.fixture
-    def door(self):
+    def adapter(self):
         return SumsUsage()
 
 
@@ -85,4 +85,4 @@ def test_each_case_is_a_test(tmp_path: Path) -> None:
     assert "1 skipped" in lines[-1]
     assert "1 xfailed" in lines[-1]
     assert "FAILED  usage-cumulative  (usage, must, silent)" in done.stdout
-    assert "fixture 'door' not found" in done.stdout
+    assert "fixture 'adapter' not found" in done.stdout

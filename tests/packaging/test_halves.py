@@ -59,7 +59,12 @@ def command(half: Path, *arguments: str) -> list[str]:
 
 def run(half: Path, *arguments: str, code: int = 0, said: str = "") -> str:
     done = subprocess.run(
-        command(half, *arguments), input=said, capture_output=True, text=True, check=False, timeout=120
+        command(half, *arguments),
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
@@ -84,7 +89,13 @@ def served(half: Path) -> Generator[str]:
 
 def test_the_endpoint_side_works_without_the_driver(judge: Path) -> None:
     assert "5 violations" in run(
-        judge, "validate", "-", "--contract", "openai/response", code=1, said='{"id": 1, "created": "now"}'
+        judge,
+        "validate",
+        "-",
+        "--contract",
+        "openai/response",
+        code=1,
+        said='{"id": 1, "created": "now"}',
     )
     assert "openai/request" in run(judge, "list", "contracts")
     assert "sse-cr-only" in run(judge, "list", "cases", "sse")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botticelli.kit.cases.load import load_cases
+from botticelli.kit.cases.case import load_cases
 from botticelli.kit.server.demo import serving
 
 if TYPE_CHECKING:

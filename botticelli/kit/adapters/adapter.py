@@ -1,10 +1,10 @@
-"""The door: where a driver, in any language, meets the judge.
+"""The adapter: where a driver, in any language, meets the judge.
 
 May enter: anything that takes a neutral call and gives a neutral outcome, both JSON (contracts/kit/
 call.schema.json and outcome.schema.json). A Python adapter is an object with ``capabilities`` and
 ``exchange``; a program in another language speaks JSON lines (command.py). An adapter lets pass
 what its driver raises outside its own error classes: that is a crash, and the judge wants it.
-Nothing that stands behind a door is trusted to come back, to raise what can be printed, or to close.
+Nothing that stands behind an adapter is trusted to come back, to raise what can be printed, or to close.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from botticelli.kit.adapters.aio import AsyncBridge
-from botticelli.kit.adapters.limits import LIMIT, bounded, in_a_line
-from botticelli.kit.errors import DoorError, nearest
+from botticelli.kit.adapters.limits import LIMIT, call_with_timeout, in_one_line
+from botticelli.kit.errors import AdapterError, nearest
 from botticelli.kit.schemas import capabilities
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ OPENING = 60.0
 
 
 @runtime_checkable
-class Door(Protocol):
-    """A driver behind a door. ``exchange`` is called from several threads at once."""
+class Adapter(Protocol):
+    """A driver behind an adapter. ``exchange`` is called from several threads at once."""
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -47,7 +47,7 @@ class Door(Protocol):
 
 
 @runtime_checkable
-class AsyncDoor(Protocol):
+class AsyncAdapter(Protocol):
     """The same for a driver on asyncio. ``exchange`` runs many times at once on one loop."""
 
     @property
@@ -60,29 +60,29 @@ class AsyncDoor(Protocol):
         ...
 
 
-def is_async(door: Door | AsyncDoor) -> TypeGuard[AsyncDoor]:
-    """Tell whether a door's exchange must be awaited."""
-    return inspect.iscoroutinefunction(door.exchange)
+def is_async(adapter: Adapter | AsyncAdapter) -> TypeGuard[AsyncAdapter]:
+    """Tell whether an adapter's exchange must be awaited."""
+    return inspect.iscoroutinefunction(adapter.exchange)
 
 
-def open_door(spec: str) -> Door:
+def load_adapter(spec: str) -> Adapter:
     """Find the driver that a user means.
 
     Args:
         spec: ``package.module:factory``, importable from here or from the working directory,
-            where the factory takes nothing and returns a door, synchronous or not; or
+            where the factory takes nothing and returns an adapter, synchronous or not; or
             ``command:`` and a command line that speaks JSON lines.
 
     Raises:
-        DoorError: There is no such thing, or it is not a door.
+        AdapterError: There is no such thing, or it is not an adapter.
     """
     if spec.startswith("command:"):
-        from botticelli.kit.adapters.process import CommandDoor
+        from botticelli.kit.adapters.process import ProcessAdapter
 
-        return CommandDoor(spec.removeprefix("command:").strip())
+        return ProcessAdapter(spec.removeprefix("command:").strip())
     module_name, colon, path = spec.partition(":")
     if not (module_name and colon and path):
-        raise DoorError(f"{spec!r} is not a driver: write package.module:factory or command: ...")
+        raise AdapterError(f"{spec!r} is not a driver: write package.module:factory or command: ...")
 
     here = str(Path.cwd())
     if here not in sys.path:
@@ -96,61 +96,63 @@ def open_door(spec: str) -> Door:
         return found()
 
     try:
-        door = bounded(made, OPENING, "botticelli-opening")
+        adapter = call_with_timeout(made, OPENING, "botticelli-opening")
     except Exception as error:
         # Whatever a stranger's module raises on import, the user must read one line.
-        raise DoorError(f"cannot open {spec}: {in_a_line(error)}") from error
-    return as_door(door, spec)
+        raise AdapterError(f"cannot open {spec}: {in_one_line(error)}") from error
+    return as_adapter(adapter, spec)
 
 
-def as_door(door: object, name: str) -> Door:
-    """Check that an object is a door, and bridge it if it is asynchronous.
+def as_adapter(adapter: object, name: str) -> Adapter:
+    """Check that an object is an adapter, and bridge it if it is asynchronous.
 
     Raises:
-        DoorError: It is not.
+        AdapterError: It is not.
     """
     try:
-        words: object = getattr(door, "capabilities", None)
+        words: object = getattr(adapter, "capabilities", None)
     except Exception as error:
-        raise DoorError(f"{name}: capabilities cannot be read: {in_a_line(error)}") from error
+        raise AdapterError(f"{name}: capabilities cannot be read: {in_one_line(error)}") from error
     if words is None:
-        kind = type(door).__name__
-        raise DoorError(f"{name}: a door has capabilities and exchange(call); this is a {kind} without")
+        kind = type(adapter).__name__
+        raise AdapterError(
+            f"{name}: an adapter has capabilities and exchange(call); this is a {kind} without"
+        )
     if not isinstance(words, frozenset):
-        raise DoorError(f"{name}: capabilities is not a frozenset of words but {words!r}")
+        raise AdapterError(f"{name}: capabilities is not a frozenset of words but {words!r}")
     capable(cast("frozenset[object]", words), name)
-    if not isinstance(door, Door):
-        raise DoorError(f"{name}: a door has exchange(call); this has not")
-    return AsyncBridge(door) if is_async(door) else door
+    if not isinstance(adapter, Adapter):
+        raise AdapterError(f"{name}: an adapter has exchange(call); this has not")
+    return AsyncBridge(adapter) if is_async(adapter) else adapter
 
 
 def capable(words: Iterable[object], name: str) -> frozenset[str]:
-    """Return what a door claims, when each of its words means something.
+    """Return what an adapter claims, when each of its words means something.
 
     Raises:
-        DoorError: One does not: a case that asks for the right word would never be run.
+        AdapterError: One does not: a case that asks for the right word would never be run.
     """
     known = capabilities()
     claimed = frozenset(map(str, words))
     for word in sorted(claimed - known):
-        raise DoorError(f"{name}: there is no capability {word!r}{nearest(word, known)}")
+        raise AdapterError(f"{name}: there is no capability {word!r}{nearest(word, known)}")
     return claimed
 
 
-def close_door(door: Door, limit: float = LIMIT) -> None:
-    """Close a door that can be closed.
+def close_adapter(adapter: Adapter, limit: float = LIMIT) -> None:
+    """Close an adapter that can be closed.
 
     Args:
-        door: The door.
+        adapter: The adapter.
         limit: Seconds that it has.
 
     Raises:
-        DoorError: It cannot, or does not in time.
+        AdapterError: It cannot, or does not in time.
     """
-    closing = getattr(door, "close", None)
+    closing = getattr(adapter, "close", None)
     try:
         if callable(closing):
-            bounded(closing, limit, "botticelli-closing")
+            call_with_timeout(closing, limit, "botticelli-closing")
     except Exception as error:
         # As when it was opened: a stranger's exception, of which the user reads one line.
-        raise DoorError(f"the driver cannot be closed: {in_a_line(error)}") from error
+        raise AdapterError(f"the driver cannot be closed: {in_one_line(error)}") from error

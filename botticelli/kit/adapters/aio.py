@@ -1,4 +1,4 @@
-"""Asynchronous doors: one loop in a thread of its own, shared by all calls, as an application would.
+"""Asynchronous adapters: one loop in a thread of its own, shared by all calls, as an application would.
 
 May enter: an object with an awaitable ``exchange``. A loop that a call blocks is left behind, and
 another takes the calls that follow.
@@ -13,25 +13,25 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, said
+from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, describe_exception
 
 if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
-    from botticelli.kit.adapters.adapter import AsyncDoor
+    from botticelli.kit.adapters.adapter import AsyncAdapter
 
 _PARTING = 2.0  # seconds that a loop has to cancel what still runs on it
 
 
 class AsyncBridge:
-    """A door for an :class:`AsyncDoor`, with a loop in a thread of its own.
+    """An adapter for an :class:`AsyncAdapter`, with a loop in a thread of its own.
 
     Args:
-        door: The asynchronous door.
+        adapter: The asynchronous adapter.
         limit: Seconds after which a call is cancelled and counts as hanging.
     """
 
-    def __init__(self, door: AsyncDoor, limit: float = LIMIT) -> None:
-        self._door = door
+    def __init__(self, adapter: AsyncAdapter, limit: float = LIMIT) -> None:
+        self._door = adapter
         self._limit = limit
         self._lock = threading.Lock()
         self._loop, self._thread = _running_loop()
@@ -62,10 +62,10 @@ class AsyncBridge:
             raise HungError(f"no outcome in {self._limit:g} s") from None
 
     def close(self) -> None:
-        """Close the door behind, if it can be closed, and end the loop.
+        """Close the adapter behind, if it can be closed, and end the loop.
 
         Raises:
-            HungError: The door behind does not close in time.
+            HungError: The adapter behind does not close in time.
         """
         closing = getattr(self._door, "close", None)
         with self._lock:
@@ -88,7 +88,7 @@ class AsyncBridge:
             return await self._door.exchange(call)
         except (SystemExit, KeyboardInterrupt) as error:
             # These two a loop does not keep to the task, but ends with them.
-            raise CrashedError(said(error)) from error
+            raise CrashedError(describe_exception(error)) from error
 
     def _left(self, loop: asyncio.AbstractEventLoop) -> str | None:
         """Leave a loop that does no more work; return what blocks it."""
@@ -106,7 +106,7 @@ class AsyncBridge:
 
 def _running_loop() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=_run, args=(loop,), name="botticelli-door", daemon=True)
+    thread = threading.Thread(target=_run, args=(loop,), name="botticelli-adapter", daemon=True)
     thread.start()
     return loop, thread
 

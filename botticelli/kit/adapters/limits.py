@@ -19,14 +19,14 @@ LIMIT = 10.0
 
 
 class HungError(Exception):
-    """Raised by a door that knows its driver will not come back."""
+    """Raised by an adapter that knows its driver will not come back."""
 
 
 class CrashedError(Exception):
-    """Raised by a door whose driver died or reported an untyped exception."""
+    """Raised by an adapter whose driver died or reported an untyped exception."""
 
 
-def bounded(work: Callable[[], T], limit: float, name: str) -> T:
+def call_with_timeout(work: Callable[[], T], limit: float, name: str) -> T:
     """Do what may raise anything or never come back.
 
     Args:
@@ -48,7 +48,7 @@ def bounded(work: Callable[[], T], limit: float, name: str) -> T:
         except Exception as error:  # noqa: BLE001 - raised again, where it is waited for
             future.set_exception(error)
         except BaseException as error:  # noqa: BLE001 - a stranger's must not pass for the user's Ctrl-C
-            future.set_exception(CrashedError(said(error)))
+            future.set_exception(CrashedError(describe_exception(error)))
 
     threading.Thread(target=run, name=name, daemon=True).start()
     if not wait([future], limit).done:
@@ -56,7 +56,7 @@ def bounded(work: Callable[[], T], limit: float, name: str) -> T:
     return future.result()
 
 
-def said(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """Return what an exception says, and its class; also of one that cannot be made to speak."""
     try:
         message = str(error)
@@ -65,7 +65,7 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def in_a_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """Return an exception in one line; the words of ours alone, for they name what is not ours."""
     ours = isinstance(error, HungError | CrashedError)
-    return " ".join((str(error) if ours else said(error)).split())
+    return " ".join((str(error) if ours else describe_exception(error)).split())

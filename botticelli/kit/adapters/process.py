@@ -1,4 +1,4 @@
-"""A door for programs in any language: JSON lines on standard input and output.
+"""An adapter for programs in any language: JSON lines on standard input and output.
 
 The judge writes one object per line and the program answers each with one line, which repeats the
 question's ``id``:
@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING
 from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.adapters.adapter import capable
 from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
-from botticelli.kit.adapters.proxies import exempt
-from botticelli.kit.errors import DoorError
+from botticelli.kit.adapters.proxies import no_proxy_variables
+from botticelli.kit.errors import AdapterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class _Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **exempt(os.environ)},
+            env={**os.environ, **no_proxy_variables(os.environ)},
             start_new_session=True,  # a group of its own, to be killed with all that it starts
         )
         self._asked = 0
@@ -162,7 +162,7 @@ class _Program:
             self._complaints.append(line.decode("utf-8", "replace").rstrip())
 
 
-class CommandDoor:
+class ProcessAdapter:
     """A driver that is a program.
 
     Args:
@@ -170,16 +170,16 @@ class CommandDoor:
         limit: Seconds that it has for one answer.
 
     Raises:
-        DoorError: It cannot be started or does not greet.
+        AdapterError: It cannot be started or does not greet.
     """
 
     def __init__(self, command: str | Sequence[str], limit: float = LIMIT) -> None:
         try:
             self._argv = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
-            raise DoorError(f"cannot read the command line {command!r}: {error}") from error
+            raise AdapterError(f"cannot read the command line {command!r}: {error}") from error
         if not self._argv:
-            raise DoorError("command: names no program")
+            raise AdapterError("command: names no program")
         self._line = shlex.join(self._argv)
         self.limit = limit
         self._lock = threading.Lock()
@@ -252,7 +252,7 @@ class CommandDoor:
             program = _Program(self._argv)
         except (OSError, ValueError) as error:
             why = (isinstance(error, OSError) and error.strerror) or error
-            raise DoorError(f"cannot start {self._line!r}: {why}") from error
+            raise AdapterError(f"cannot start {self._line!r}: {why}") from error
         with self._lock:
             self._running.add(program)
         return program
@@ -261,8 +261,8 @@ class CommandDoor:
         try:
             hello = self._asked(program, {"hello": 1}).get("hello")
         except (HungError, CrashedError) as error:
-            raise DoorError(f"{self._line!r} does not greet: {error}; {_GREETING}") from error
+            raise AdapterError(f"{self._line!r} does not greet: {error}; {_GREETING}") from error
         words = hello.get("capabilities") if is_object(hello) else None
         if not is_array(words):
-            raise DoorError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
+            raise AdapterError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
         return capable(words, self._line)

@@ -16,7 +16,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NAMES = ("NO_PROXY", "no_proxy")  # which of them counts differs from library to library
 
 
-def exempt(environment: Mapping[str, str]) -> dict[str, str]:
+def no_proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that exempt loopback from proxies, beside what is exempt already."""
     told = ",".join(environment.get(name, "") for name in _NAMES)
     hosts = dict.fromkeys(filter(None, (host.strip() for host in told.split(","))))
@@ -26,10 +26,10 @@ def exempt(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def straight() -> Generator[None, None, None]:
+def bypass_proxies() -> Generator[None, None, None]:
     """Exempt loopback from proxies while the block runs, for this process and what it starts."""
     before = {name: os.environ.get(name) for name in _NAMES}
-    os.environ.update(exempt(os.environ))
+    os.environ.update(no_proxy_variables(os.environ))
     try:
         yield
     finally:

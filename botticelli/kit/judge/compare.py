@@ -1,48 +1,167 @@
-"""An outcome against what a case expects of it: every difference with its path.
+"""Compare what a client did with what its case expects: outcomes, requests, and the JSON inside both.
 
-Pure. The matchers' meaning is written in contracts/kit/case.schema.json; here it is done, on raw
-JSON. A function of this module yields :class:`Mismatch` and yields nothing when all is well.
+All functions are pure and work on raw JSON. contracts/kit/case.schema.json defines what the expectations
+mean. Each function yields one :class:`Difference` per difference, and nothing when all is right.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from botticelli.contracts.jsonvalue import equal
-from botticelli.kit.judge.mismatch import Mismatch, part, same, show, text, within
+from botticelli.contracts.jsonvalue import (
+    DEEPEST,
+    as_object,
+    equal,
+    escape_token,
+    is_array,
+    is_object,
+    resolve,
+    too_deep,
+)
 
-Object = Mapping[str, Any]
+if TYPE_CHECKING:
+    from botticelli.kit.server.recording import RecordedRequest, Recording
+
+__all__ = [
+    "Difference",
+    "compare_count",
+    "compare_outcome",
+    "compare_part",
+    "compare_range",
+    "compare_requests",
+    "compare_text",
+    "compare_value",
+    "escape_invisible",
+    "show",
+    "wasted_requests",
+]
+
+Object: TypeAlias = Mapping[str, Any]
 
 
-def outcome(expected: Object, got: Object, *, claims: frozenset[str]) -> Iterator[Mismatch]:
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between what was expected and what happened.
+
+    Attributes:
+        path: JSON pointer into the outcome (``/response/choices/0/text``) or, under ``/requests``, into
+            what the server received. Empty for the outcome as a whole.
+        expected: What would have been right, in words or as JSON.
+        got: What there was.
+        content: True when the user gets wrong, incomplete or invented content from it, and no error that
+            says so. It decides how grave the difference is.
+    """
+
+    path: str
+    expected: str
+    got: str
+    content: bool = False
+
+
+# Any two JSON values
+
+
+def show(value: object) -> str:
+    """Return a value as printable JSON.
+
+    It isn't shortened: reports do that once the API key is blanked, so that no part of a key is left.
+    """
+    return escape_invisible(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def escape_invisible(text: str) -> str:
+    """Return a text with every character escaped that can't be printed; line feeds stay."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def compare_range(wanted: Object, got: float, path: str, unit: str = "") -> Iterator[Difference]:
+    """Compare a number with ``{min, max}``, either of which may be missing; both are inclusive."""
+    low, high = wanted.get("min"), wanted.get("max")
+    if (low is not None and got < low) or (high is not None and got > high):
+        bounds = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
+        words = ", ".join(filter(None, bounds))
+        yield Difference(path, f"{words} {unit}".rstrip(), f"{round(got, 3)} {unit}".rstrip())
+
+
+def compare_text(wanted: str | Object | None, got: str | None, path: str) -> Iterator[Difference]:
+    """Compare a text with a text, or with one of the matchers of case.schema.json."""
+    match wanted:
+        case {"any_of": [*variants]}:
+            if got not in variants:
+                yield Difference(path, " or ".join(show(v) for v in variants), show(got))
+        case {"contains": str(piece)}:
+            if piece not in (got or ""):
+                yield Difference(path, f"{show(piece)} in it", show(got))
+        case {"repeat": int(times), "of": str(piece)}:
+            yield from compare_value(piece * times, got, path)
+        case _:
+            yield from compare_value(wanted, got, path)
+
+
+def compare_value(wanted: object, got: object, path: str) -> Iterator[Difference]:
+    """Compare two JSON values, which must be equal."""
+    if not equal(wanted, got):
+        yield Difference(path, show(wanted), show(got))
+
+
+def compare_part(wanted: object, got: object, path: str) -> Iterator[Difference]:
+    """Compare a JSON value with a part of it: objects may have further members, arrays no further items."""
+    if is_object(wanted) and is_object(got):
+        for key, value in wanted.items():
+            if key in got:
+                yield from compare_part(value, got[key], f"{path}/{escape_token(key)}")
+            else:
+                yield Difference(f"{path}/{escape_token(key)}", show(value), "nothing")
+    elif is_array(wanted) and is_array(got) and len(wanted) == len(got):
+        for position, (one, other) in enumerate(zip(wanted, got, strict=True)):
+            yield from compare_part(one, other, f"{path}/{position}")
+    else:
+        yield from compare_value(wanted, got, path)
+
+
+# Outcomes
+
+
+def compare_outcome(expected: Object, got: Object, *, claims: frozenset[str]) -> Iterator[Difference]:
     """Compare an outcome with one of the outcomes that are right.
 
     Args:
-        expected: One member, as in a case's ``expect``.
+        expected: One member of a case's ``expect``.
         got: The outcome, valid by its schema.
-        claims: What the door says that the driver can do.
+        claims: The capabilities that the adapter declares.
     """
     kind = next(iter(expected))
     if kind not in got:
-        yield Mismatch("", kind, _told(got))
+        # A typed error where an answer was due is noticed; an answer where an error was due isn't.
+        yield Difference("", kind, _summary(got), content="error" not in got)
         return
     wanted = expected[kind]
-    strict = "deviations" in claims
     if kind == "response":
-        yield from response(wanted, got["response"], "/response", strict=strict)
+        yield from _response(wanted, got["response"], "/response", claims)
         yield from _at_least(wanted, got["response"].get("chunks", ()), "/response/chunks")
     elif kind == "error":
         yield from _error(wanted, got, claims)
-        yield from _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks")
+        # An error that loses what was delivered before it is as bad as an answer that does.
+        yield from _content(_at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"))
     elif kind == "models":
-        yield from same(wanted, got["models"], "/models")
+        yield from _content(compare_value(wanted, got["models"], "/models"))
     else:
         yield from _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks")
 
 
-def _told(got: Object) -> str:
+def _content(found: Iterable[Difference]) -> Iterator[Difference]:
+    """Mark differences as differences in content."""
+    for difference in found:
+        yield replace(difference, content=True)
+
+
+def _summary(got: Object) -> str:
+    """Return which outcome this is, with the part of it that says most."""
     for kind in ("error", "unsupported", "models"):
         if kind in got:
             return f"{kind} {show(got[kind])}"
@@ -52,175 +171,332 @@ def _told(got: Object) -> str:
     return "cancelled"
 
 
-def _at_least(wanted: Object, chunks: Sequence[str], path: str) -> Iterator[Mismatch]:
+def _at_least(wanted: Object, chunks: Sequence[str], path: str) -> Iterator[Difference]:
     if len(chunks) < wanted.get("min_chunks", 0):
-        yield Mismatch(path, f"at least {wanted['min_chunks']} texts", f"{len(chunks)}")
+        yield Difference(path, f"at least {wanted['min_chunks']} texts", f"{len(chunks)}")
 
 
-def response(wanted: Object, got: Object, path: str, *, strict: bool) -> Iterator[Mismatch]:
-    """Compare a response, or a partial one, with what is wanted of it."""
-    # Without choices, what is said is said of the only one there may be.
+def _response(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> Iterator[Difference]:
+    """Compare a response, whole or partial."""
+    # A case that lists no choices describes the only choice.
     choices = wanted.get("choices", [{**wanted, "index": 0}])
-    yield from _choices(choices, got["choices"], f"{path}/choices")
+    yield from _content(_choices(choices, got["choices"], f"{path}/choices", claims))
     if "usage" in wanted:
-        yield from _usage(wanted["usage"], got.get("usage"), f"{path}/usage")
-    for name in ("id", "model", "request_id", "provider"):
+        yield from _content(_usage(wanted["usage"], got.get("usage"), f"{path}/usage"))
+    for name in ("id", "model", "request_id", "inference_provider"):
         if name in wanted:
-            yield from text(wanted[name], got.get(name), f"{path}/{name}")
+            yield from compare_text(wanted[name], got.get(name), f"{path}/{name}")
     if "rate_limits" in wanted:
-        yield from part(wanted["rate_limits"], got.get("rate_limits"), f"{path}/rate_limits")
-    account = got.get("deviations")
-    if "deviations" in wanted and (account is not None or strict):
-        yield from _deviations(wanted["deviations"], account or [], f"{path}/deviations")
+        yield from compare_part(wanted["rate_limits"], got.get("rate_limits"), f"{path}/rate_limits")
+    listed = got.get("deviations")
+    # Null means that the driver keeps no list, which is fine unless it claims to.
+    if "deviations" in wanted and (listed is not None or "deviations" in claims):
+        yield from _deviations(wanted["deviations"], listed or [], f"{path}/deviations")
 
 
-def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Mismatch]:
+def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
     if not wanted and got:
-        yield Mismatch(path, "none", show(got))
+        yield Difference(path, "none", show(got))
     for code in wanted:
         if code not in got:
-            yield Mismatch(path, f"{code} among them", show(got))
+            yield Difference(path, f"{code} among them", show(got))
 
 
-def _choices(wanted: list[Object], got: list[Object], path: str) -> Iterator[Mismatch]:
+def _choices(
+    wanted: list[Object], got: list[Object], path: str, claims: frozenset[str]
+) -> Iterator[Difference]:
     if len(wanted) != len(got):
-        yield Mismatch(path, f"{len(wanted)} choices", show(got))
+        yield Difference(path, f"{len(wanted)} choices", show(got))
         return
     for position, (one, other) in enumerate(zip(wanted, got, strict=True)):
         yield from _choice(one, other, f"{path}/{position}")
+        blocks = other.get("content")
+        # Null means that the driver doesn't keep the order, which is fine unless it claims to.
+        if "content" in one and (blocks is not None or "content" in claims):
+            yield from _blocks(one["content"], blocks or [], f"{path}/{position}/content")
 
 
-def _choice(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
+def _blocks(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
+    """Compare the order of blocks, and what they hold.
+
+    Neighbours of one type count as one block: a driver may split or join what follows each other.
+    """
+    due, found = ([[*run] for _, run in groupby(blocks, itemgetter("type"))] for blocks in (wanted, got))
+    order = [[run[0]["type"] for run in runs] for runs in (due, found)]
+    if order[0] != order[1]:
+        yield Difference(
+            path, ", then ".join(order[0]) or "no blocks", ", then ".join(order[1]) or "no blocks"
+        )
+        return
+    for position, (run, other) in enumerate(zip(due, found, strict=True)):
+        text = "".join(block.get("text", "") for block in other)
+        for block in run:
+            if "text" in block:
+                yield from compare_text(block["text"], text, f"{path}/{position}/text")
+            if "count" in block:
+                count = sum(block.get("count", 1) for block in other)
+                yield from compare_value(block["count"], count, f"{path}/{position}/count")
+
+
+def _choice(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
     for name in ("text", "reasoning", "refusal"):
-        # Null and "" say the same of a message's content, and so does a case that says nothing.
-        yield from text(wanted.get(name, ""), got.get(name) or "", f"{path}/{name}")
+        # Null, "" and a member that the case leaves out all mean: no text.
+        yield from compare_text(wanted.get(name, ""), got.get(name) or "", f"{path}/{name}")
     for name in ("index", "finish_reason", "finish_reason_raw"):
         if name in wanted:
-            yield from same(wanted[name], got.get(name), f"{path}/{name}")
+            yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
     if "logprobs" in wanted:
-        yield from part(wanted["logprobs"], got.get("logprobs"), f"{path}/logprobs")
-    calls, told = wanted.get("tool_calls", []), got.get("tool_calls", [])
-    if len(calls) != len(told):
-        yield Mismatch(f"{path}/tool_calls", f"{len(calls)} tool calls", show(told))
+        yield from compare_part(wanted["logprobs"], got.get("logprobs"), f"{path}/logprobs")
+    calls, made = wanted.get("tool_calls", []), got.get("tool_calls", [])
+    if len(calls) != len(made):
+        yield Difference(f"{path}/tool_calls", f"{len(calls)} tool calls", show(made))
     elif "tool_calls_in_any_order" in wanted:
-        yield from _in_any_order(calls, told, f"{path}/tool_calls")
+        yield from _in_any_order(calls, made, f"{path}/tool_calls")
     else:
-        for position, (one, other) in enumerate(zip(calls, told, strict=True)):
+        for position, (one, other) in enumerate(zip(calls, made, strict=True)):
             yield from _tool_call(one, other, f"{path}/tool_calls/{position}")
 
 
-def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterator[Mismatch]:
-    """Pair every call with one of its own (Kuhn's augmenting paths: the first fit may be another's)."""
+def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
+    """Match every wanted call with a different one that was made, in whatever order.
+
+    Kuhn's augmenting paths: one call may fit several wanted ones, so taking the first fit isn't enough.
+    """
     fits = [[n for n, other in enumerate(got) if not any(_tool_call(one, other, ""))] for one in wanted]
     taken: dict[int, int] = {}
 
-    def seat(call: int, seen: set[int]) -> bool:
+    def assign(call: int, tried: set[int]) -> bool:
         for place in fits[call]:
-            if place not in seen:
-                seen.add(place)
-                if place not in taken or seat(taken[place], seen):
+            if place not in tried:
+                tried.add(place)
+                if place not in taken or assign(taken[place], tried):
                     taken[place] = call
                     return True
         return False
 
     for number, one in enumerate(wanted):
-        if not seat(number, set()):
-            yield Mismatch(path, f"{show(one)} among them", show(got))
+        if not assign(number, set()):
+            yield Difference(path, f"{show(one)} among them", show(got))
             return
 
 
-def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Mismatch]:
+def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
     if isinstance(wanted.get("id"), dict):
         if not got["id"]:
-            yield Mismatch(f"{path}/id", "an id", show(got["id"]))
+            yield Difference(f"{path}/id", "an id", show(got["id"]))
     elif "id" in wanted:
-        yield from same(wanted["id"], got["id"], f"{path}/id")
+        yield from compare_value(wanted["id"], got["id"], f"{path}/id")
     if "type" in wanted:
-        yield from same(wanted["type"], got.get("type"), f"{path}/type")
+        yield from compare_value(wanted["type"], got.get("type"), f"{path}/type")
     if "name" in wanted:
-        yield from text(wanted["name"], got["name"] or "", f"{path}/name")
+        yield from compare_text(wanted["name"], got["name"] or "", f"{path}/name")
     if "arguments" in wanted:
         yield from _arguments(wanted["arguments"], got["arguments"] or "", f"{path}/arguments")
 
 
-def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Mismatch]:
+def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Difference]:
     if isinstance(wanted, str) or "json" not in wanted:
-        yield from text(wanted, got, path)
+        yield from compare_text(wanted, got, path)
         return
     try:
         value = json.loads(got)
     except (ValueError, RecursionError):
-        yield Mismatch(path, f"the text of {show(wanted['json'])}", show(got))
+        yield Difference(path, f"the text of {show(wanted['json'])}", show(got))
         return
     if not equal(wanted["json"], value):
-        yield Mismatch(path, f"the text of {show(wanted['json'])}", show(got))
+        yield Difference(path, f"the text of {show(wanted['json'])}", show(got))
 
 
-def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Mismatch]:
+def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Difference]:
     if wanted is None or got is None:
-        yield from same(wanted, got, path)
+        yield from compare_value(wanted, got, path)
         return
     for name, count in wanted.items():
-        yield from same(count, got.get(name), f"{path}/{name}")
+        yield from compare_value(count, got.get(name), f"{path}/{name}")
 
 
-def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Mismatch]:
+def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Difference]:
     got, path = whole["error"], "/error"
-    strict = "deviations" in claims
     if got["kind"] not in wanted["kind"]:
-        yield Mismatch(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
+        yield Difference(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
     for name in ("status", "code", "cause_kind"):
         if name in wanted:
-            yield from same(wanted[name], got.get(name), f"{path}/{name}")
+            yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
     for name in ("attempts", "phase"):
-        # What the server saw is judged in any case; not every driver tells of it.
+        # The requests that the server received are judged in any case; few drivers report these two.
         if name in wanted and (got.get(name) is not None or name in claims):
-            yield from same(wanted[name], got.get(name), f"{path}/{name}")
+            yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
     if "request_id" in wanted:
-        yield from text(wanted["request_id"], got.get("request_id"), f"{path}/request_id")
+        yield from compare_text(wanted["request_id"], got.get("request_id"), f"{path}/request_id")
     if "retry_after" in wanted:
         yield from _seconds(wanted["retry_after"], got.get("retry_after"), f"{path}/retry_after")
     yield from _message(wanted, got["message"], f"{path}/message")
-    yield from _partial(
-        wanted.get("partial"), got.get("partial"), whole.get("partial_chunks", []), strict=strict
-    )
+    partial, delivered = got.get("partial"), whole.get("partial_chunks", [])
+    yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
 
 
-def _message(wanted: Object, got: str, path: str) -> Iterator[Mismatch]:
+def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
     for piece in wanted.get("message_contains", ()):
         if piece not in got:
-            yield Mismatch(path, f"{show(piece)} in it", show(got))
+            yield Difference(path, f"{show(piece)} in it", show(got))
     for piece in wanted.get("message_lacks", ()):
         if piece in got:
-            yield Mismatch(path, f"no {show(piece)} in it", show(got))
+            yield Difference(path, f"no {show(piece)} in it", show(got))
     if len(got) > wanted.get("message_max", len(got)):
-        yield Mismatch(path, f"at most {wanted['message_max']} characters", f"{len(got)}")
+        yield Difference(path, f"at most {wanted['message_max']} characters", f"{len(got)}")
 
 
 def _partial(
-    wanted: Object | None, got: Object | None, delivered: list[str], *, strict: bool
-) -> Iterator[Mismatch]:
+    wanted: Object | None, got: Object | None, delivered: list[str], claims: frozenset[str]
+) -> Iterator[Difference]:
     path = "/error/partial"
     if wanted is None:
-        if delivered or (got and any(map(_says_something, got["choices"]))):
-            yield Mismatch(path, "nothing delivered", show(got or delivered))
+        if delivered or (got and any(map(_has_content, got["choices"]))):
+            yield Difference(path, "nothing delivered", show(got or delivered))
     elif got is not None:
-        yield from response(wanted, got, path, strict=strict)
+        yield from _response(wanted, got, path, claims)
     elif set(wanted) == {"text"}:
-        # No partial answer on the error, but the user had the text in hand: nothing is lost.
-        yield from text(wanted["text"], "".join(delivered), "/partial_chunks")
+        # The error carries no partial answer, but the user received the text before it: nothing is lost.
+        yield from compare_text(wanted["text"], "".join(delivered), "/partial_chunks")
     else:
-        yield Mismatch(path, show(wanted), "null")
+        yield Difference(path, show(wanted), "null")
 
 
-def _says_something(choice: Object) -> bool:
+def _has_content(choice: Object) -> bool:
     return any(choice.get(name) for name in ("text", "reasoning", "refusal", "tool_calls"))
 
 
-def _seconds(wanted: float | Object | None, got: float | None, path: str) -> Iterator[Mismatch]:
+def _seconds(wanted: float | Object | None, got: float | None, path: str) -> Iterator[Difference]:
     if wanted is None or got is None:
-        yield from same(wanted, got, path)
+        yield from compare_value(wanted, got, path)
     elif isinstance(wanted, Mapping):
-        yield from within(wanted, got, path, "s")
+        yield from compare_range(wanted, got, path, "s")
     elif abs(wanted - got) > 0.01:
-        yield Mismatch(path, f"{wanted} s", f"{got} s")
+        yield Difference(path, f"{wanted} s", f"{got} s")
+
+
+# Requests
+
+
+def compare_requests(wanted: Object, recording: Recording) -> Iterator[Difference]:
+    """Compare everything that the server received with a case's ``requests``."""
+    for problem in recording.protocol_errors:
+        yield Difference("/requests", "a request that can be answered", problem)
+    yield from compare_count(wanted.get("count"), len(recording.requests), "/requests/count")
+    yield from compare_count(wanted.get("connections"), recording.connections, "/requests/connections")
+    for number, request in enumerate(recording.requests):
+        path = f"/requests/{number}"
+        yield from _request(wanted.get("all", {}), request, recording, path)
+        each = wanted.get("each", [])
+        if number < len(each):
+            yield from _request(each[number], request, recording, path)
+    if "count" not in wanted:
+        for number in range(len(recording.requests), len(wanted.get("each", []))):
+            yield Difference(f"/requests/{number}", "a request", "none")
+
+
+def wasted_requests(wanted: Object, answers: int, recording: Recording) -> bool:
+    """Tell whether calls were answered without a request, or with more requests than necessary.
+
+    Nobody would notice that an answer wasn't asked for, or was paid for twice. After an error at least
+    the user looks.
+
+    Args:
+        wanted: A case's ``requests``, with ``count``.
+        answers: How many calls ended with an answer.
+        recording: What the server received.
+    """
+    count = wanted["count"]
+    most: int = count.get("max", len(recording.requests)) if is_object(count) else count
+    return answers > len(recording.requests) or (answers > 0 and len(recording.requests) > most)
+
+
+def compare_count(wanted: int | Object | None, got: int, path: str) -> Iterator[Difference]:
+    """Compare a count with a number or a range; None accepts any."""
+    if isinstance(wanted, Mapping):
+        yield from compare_range(wanted, got, path)
+    elif wanted is not None and wanted != got:
+        yield Difference(path, str(wanted), str(got))
+
+
+def _request(wanted: Object, got: RecordedRequest, recording: Recording, path: str) -> Iterator[Difference]:
+    request = got.request
+    for name, value in (("method", request.method), ("path", request.path)):
+        if name in wanted and wanted[name] != value:
+            yield Difference(f"{path}/{name}", wanted[name], value)
+    for name, rule in wanted.get("headers", {}).items():
+        yield from _header(rule, request.header(name), f"{path}/headers/{name}")
+    yield from _body(wanted, request.body, f"{path}/body")
+    if "body_matches" in wanted and request.body != recording.requests[0].request.body:
+        yield Difference(f"{path}/body", "the bytes of the first request", _readable(request.body))
+    if "delay" in wanted:
+        if got.delay is None:
+            yield Difference(f"{path}/delay", "an answer before it", "none")
+        else:
+            yield from compare_range(wanted["delay"], got.delay, f"{path}/delay", "s")
+    if "client_left" in wanted and wanted["client_left"] != got.client_left:
+        words = {True: "closed before the answer's end", False: "left open"}
+        path = f"{path}/connection"
+        yield Difference(path, words[wanted["client_left"]], words[got.client_left])
+
+
+def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[Difference]:
+    found = "not there" if got is None else show(got)
+    match rule:
+        case True if got is None:
+            yield Difference(path, "there", found)
+        case False if got is not None:
+            yield Difference(path, "not there", found)
+        case str() if got != rule:
+            yield Difference(path, show(rule), found)
+        case {"contains": str(text)} if text not in (got or ""):
+            yield Difference(path, f"{show(text)} in it", found)
+        case {"lacks": str(text)} if text in (got or ""):
+            yield Difference(path, f"no {show(text)} in it", found)
+        case _:
+            pass
+
+
+_JSON_RULES = ("body", "body_keys", "body_first_key", "body_absent")
+
+
+def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
+    for text in wanted.get("raw_contains", ()):
+        if text.encode() not in raw:
+            yield Difference(path, f"{show(text)} in it", _readable(raw))
+    for text in wanted.get("raw_lacks", ()):
+        if text.encode() in raw:
+            yield Difference(path, f"no {show(text)} in it", _readable(raw))
+    if not any(rule in wanted for rule in _JSON_RULES):
+        return
+    body, problem = _parse(raw)
+    if problem:
+        yield Difference(path, "JSON", f"{_readable(raw)} ({problem})")
+        return
+    if "body" in wanted:
+        yield from compare_part(wanted["body"], body, path)
+    keys = list(as_object(body))
+    if "body_keys" in wanted and set(keys) != set(wanted["body_keys"]):
+        yield Difference(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))
+    if "body_first_key" in wanted and keys[:1] != [wanted["body_first_key"]]:
+        yield Difference(path, f"{wanted['body_first_key']} first", ", ".join(keys))
+    for pointer in wanted.get("body_absent", ()):
+        try:
+            value = resolve(body, pointer)
+        except LookupError:
+            continue
+        yield Difference(path + pointer, "nothing", show(value))
+
+
+def _parse(raw: bytes) -> tuple[Any, str]:
+    """Return the parsed body, and what is wrong with it or an empty text."""
+    try:
+        # json.loads would also take UTF-16, and bytes that aren't UTF-8.
+        body = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        return None, str(error)
+    return body, f"more than {DEEPEST} levels" if too_deep(body) else ""
+
+
+def _readable(raw: bytes) -> str:
+    return show(raw.decode("utf-8", "backslashreplace"))

@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botticelli.contracts.jsonvalue import Document
-    from botticelli.kit.report.text import DoorReport
+    from botticelli.kit.report.text import RunReport
 
 
-def as_document(reports: Sequence[DoorReport], seed: int, version: str) -> Document:
+def as_document(reports: Sequence[RunReport], seed: int, version: str) -> Document:
     """Return the reports as JSON (contracts/kit/report.schema.json)."""
     return {
         "botticelli": version,
         "seed": seed,
         "passed": all(report.passed for report in reports),
-        "doors": [_door(report) for report in reports],
+        "runs": [_run(report) for report in reports],
     }
 
 
-def _door(report: DoorReport) -> Document:
+def _run(report: RunReport) -> Document:
     counts = report.counts()
     document: Document = {
-        "door": report.door,
+        "name": report.name,
         "capabilities": sorted(report.capabilities),
         "seconds": round(report.seconds, 3),
         "counts": {status.value: counts[status] for status in Status},
         "results": [_result(result) for result in report.ordered()],
     }
-    troubles = [cut(trouble) for trouble in report.troubles()]
-    return document | ({"troubles": troubles} if troubles else {})
+    problems = [cut(problem) for problem in report.problems()]
+    return document | ({"problems": problems} if problems else {})
 
 
 def _result(result: Result) -> Document:
@@ -55,14 +55,14 @@ def _result(result: Result) -> Document:
         "source": case.source,
     }
     remarks = [cut(remark) for remark in verdict.remarks]
-    if len(verdict.mismatches) > MANY:
-        remarks.append(f"and {len(verdict.mismatches) - MANY} other differences")
+    if len(verdict.differences) > MANY:
+        remarks.append(f"and {len(verdict.differences) - MANY} other differences")
     optional: dict[str, Any] = {
         "reason": cut(result.reason),
         "fault": verdict.fault.value if verdict.fault else None,
-        "mismatches": [
+        "differences": [
             {"path": cut(m.path), "expected": cut(m.expected), "got": cut(m.got)}
-            for m in verdict.mismatches[:MANY]
+            for m in verdict.differences[:MANY]
         ],
         "remarks": remarks,
         "spec": case.spec,
@@ -81,7 +81,7 @@ def write_json(path: Path, document: Document) -> None:
     path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def write_junit(path: Path, reports: Sequence[DoorReport]) -> None:
+def write_junit(path: Path, reports: Sequence[RunReport]) -> None:
     """Write reports as JUnit XML, one suite per driver, as CI servers read it.
 
     Raises:
@@ -89,22 +89,22 @@ def write_junit(path: Path, reports: Sequence[DoorReport]) -> None:
     """
     root = ET.Element("testsuites")
     for report in reports:
-        results, troubles = report.ordered(), report.troubles()
+        results, problems = report.ordered(), report.problems()
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=_xml(report.door),
-            tests=str(len(results) + len(troubles)),
+            name=_xml(report.name),
+            tests=str(len(results) + len(problems)),
             failures=str(sum(result.fails_run for result in results)),
             skipped=str(sum(_skipped(result) for result in results)),
-            errors=str(len(troubles)),
+            errors=str(len(problems)),
             time=f"{report.seconds:.3f}",
         )
         for result in results:
             _testcase(suite, result)
-        for trouble in troubles:
+        for problem in problems:
             case = ET.SubElement(suite, "testcase", classname="botticelli", name="the run itself")
-            ET.SubElement(case, "error", type="run", message=_xml(cut(trouble)))
+            ET.SubElement(case, "error", type="run", message=_xml(cut(problem)))
     ET.indent(root)
     ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 

@@ -24,11 +24,11 @@ MANY = 20
 
 
 @dataclass
-class DoorReport:
+class RunReport:
     """One driver's results.
 
     Attributes:
-        door: The driver, as the user named it.
+        name: The driver, as the user named it.
         capabilities: What it claims.
         results: So far, in the order in which they came.
         seconds: How long the run took.
@@ -36,7 +36,7 @@ class DoorReport:
         interrupted: The user ended it.
     """
 
-    door: str
+    name: str
     capabilities: frozenset[str]
     results: list[Result] = field(default_factory=list[Result])
     seconds: float = 0.0
@@ -46,9 +46,9 @@ class DoorReport:
     @property
     def passed(self) -> bool:
         """True when something was judged and nothing fails the run."""
-        return not self.troubles() and not any(result.fails_run for result in self.results)
+        return not self.problems() and not any(result.fails_run for result in self.results)
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return what makes the run worthless or unsound, whatever the cases say."""
         if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
             return self.mishaps
@@ -81,10 +81,10 @@ class DoorReport:
         return sorted(told, key=lambda r: r.verdict.fault.gravity if r.verdict.fault else 99)
 
 
-def write_terminal(report: DoorReport, out: TextIO) -> None:
+def write_terminal(report: RunReport, out: TextIO) -> None:
     """Write the table by area, then every failure, then one line that says it all."""
     paint = painter(out)
-    out.write(f"{paint(report.door, 'bold')}\n\n")
+    out.write(f"{paint(report.name, 'bold')}\n\n")
     rows = [[area, *_numbers(report.counts(area))] for area in report.areas()]
     rows.append(["all", *_numbers(report.counts())])
     table = [["area", *_COLUMNS], *rows]
@@ -99,7 +99,7 @@ def write_terminal(report: DoorReport, out: TextIO) -> None:
     if lacking := report.lacking():
         words = ", ".join(f"{word} ({count})" for word, count in sorted(lacking.items()))
         out.write(f"  not claimed: {words}\n")
-    out.writelines(f"  {cut(trouble)}\n" for trouble in report.troubles())
+    out.writelines(f"  {cut(problem)}\n" for problem in report.problems())
 
 
 def _numbers(counts: Counter[Status]) -> list[str]:
@@ -136,12 +136,12 @@ def _told(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
     word = paint(f"FAILED  {case.id}", "red")
     yield f"{word}  ({case.area}, {case.level}, {verdict.fault})"
     yield f"  {case.title}"
-    for mismatch in verdict.mismatches[:MANY]:
-        yield f"  at {cut(mismatch.path) or 'the outcome'}"
-        yield _indented(f"    expected  {cut(mismatch.expected)}")
-        yield _indented(f"    got       {cut(mismatch.got)}")
-    if len(verdict.mismatches) > MANY:
-        yield f"  and {len(verdict.mismatches) - MANY} other differences"
+    for difference in verdict.differences[:MANY]:
+        yield f"  at {cut(difference.path) or 'the outcome'}"
+        yield _indented(f"    expected  {cut(difference.expected)}")
+        yield _indented(f"    got       {cut(difference.got)}")
+    if len(verdict.differences) > MANY:
+        yield f"  and {len(verdict.differences) - MANY} other differences"
     yield f"  source    {'; '.join(filter(None, [case.spec, *case.source]))}"
 
 
@@ -149,7 +149,7 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n" + " " * 14)
 
 
-def _summary(report: DoorReport, paint: Callable[[str, str], str]) -> str:
+def _summary(report: RunReport, paint: Callable[[str, str], str]) -> str:
     counts = report.counts()
     told = [f"{counts[s]} {s.value.replace('_', ' ')}" for s in Status if counts[s]]
     verdict = paint("passed", "green") if report.passed else paint("FAILED", "red")

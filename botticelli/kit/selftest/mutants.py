@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
 from botticelli.kit.judge.verdict import Fault
 from botticelli.kit.selftest.naive_answer import Answer, Choice, FailedError
-from botticelli.kit.selftest.reference_client import Connection, NaiveDriver
+from botticelli.kit.selftest.reference_client import Connection, ReferenceClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-Trips: TypeAlias = "Mapping[str, tuple[Fault, str]]"
+Kills: TypeAlias = "Mapping[str, tuple[Fault, str]]"
 """Cases that trip a driver, each with what the judge calls it and the path that it names first."""
 
-BROKEN: dict[type[NaiveDriver], Trips] = {}
+MUTANTS: dict[type[ReferenceClient], Kills] = {}
 """Every broken driver, with the cases that it trips over; those of unjust.py when it is imported."""
 
-T = TypeVar("T", bound=type[NaiveDriver])
+T = TypeVar("T", bound=type[ReferenceClient])
 
 
-def trips(meant: Trips) -> Callable[[T], T]:
-    """Enter a broken driver into :data:`BROKEN`.
+def killed_by(meant: Kills) -> Callable[[T], T]:
+    """Enter a broken driver into :data:`MUTANTS`.
 
     Args:
         meant: First the case that is meant for it, then those of the others that it cannot but
@@ -36,14 +36,14 @@ def trips(meant: Trips) -> Callable[[T], T]:
     """
 
     def enter(driver: T) -> T:
-        BROKEN[driver] = meant
+        MUTANTS[driver] = meant
         return driver
 
     return enter
 
 
-@trips({"auth-kept-on-retry": (Fault.REQUEST, "/requests/1/headers/Authorization")})
-class LosesKeyOnRetry(NaiveDriver):
+@killed_by({"auth-kept-on-retry": (Fault.REQUEST, "/requests/1/headers/Authorization")})
+class LosesKeyOnRetry(ReferenceClient):
     """Builds the headers anew for another attempt, without the key."""
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
@@ -54,8 +54,8 @@ class LosesKeyOnRetry(NaiveDriver):
         return seconds
 
 
-@trips({"auth-key-echoed-by-server": (Fault.LEAK, "/calls/0/error/message")})
-class ShowsKey(NaiveDriver):
+@killed_by({"auth-key-echoed-by-server": (Fault.LEAK, "/calls/0/error/message")})
+class ShowsKey(ReferenceClient):
     """Passes on what the server says, key and all."""
 
     def without_key(self, call: Document, text: str) -> str:  # noqa: ARG002 - the very mistake
@@ -63,13 +63,13 @@ class ShowsKey(NaiveDriver):
         return text
 
 
-@trips(
+@killed_by(
     {
         "cancel-stream-closes-connection": (Fault.REQUEST, "/requests/0/connection"),
         "timeout-idle-after-text": (Fault.REQUEST, "/requests/0/connection"),
     }
 )
-class StaysConnected(NaiveDriver):
+class StaysConnected(ReferenceClient):
     """Leaves the connection to the garbage collector when the caller leaves."""
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ class StaysConnected(NaiveDriver):
             super().leave(connection)
 
 
-@trips({"choices-interleaved": (Fault.SILENT, "/response/choices")})
-class IgnoresChoice(NaiveDriver):
+@killed_by({"choices-interleaved": (Fault.SILENT, "/response/choices")})
+class IgnoresChoice(ReferenceClient):
     """Takes every choice for the first."""
 
     def choice_index(self, told: Document) -> int:  # noqa: ARG002 - the very mistake
@@ -94,13 +94,13 @@ class IgnoresChoice(NaiveDriver):
         return 0
 
 
-@trips(
+@killed_by(
     {
         "chunk-content-null-first": (Fault.SILENT, "/response/choices/0/text"),
         "tool-index-missing": (Fault.SILENT, "/response/choices/0/text"),
     }
 )
-class WritesNull(NaiveDriver):
+class WritesNull(ReferenceClient):
     """Makes text of a content that is null."""
 
     def take_choice(self, answer: Answer, told: Document) -> None:
@@ -111,8 +111,8 @@ class WritesNull(NaiveDriver):
         super().take_choice(answer, told)
 
 
-@trips({"connection-cut-mid-stream": (Fault.SILENT, ""), "retry-never-after-text": (Fault.SILENT, "")})
-class TakesLossForEnd(NaiveDriver):
+@killed_by({"connection-cut-mid-stream": (Fault.SILENT, ""), "retry-never-after-text": (Fault.SILENT, "")})
+class TakesLossForEnd(ReferenceClient):
     """Returns what it has when the connection is lost."""
 
     def attempt(self, call: Document, answer: Answer) -> Document:
@@ -125,8 +125,8 @@ class TakesLossForEnd(NaiveDriver):
             return {"response": {**answer.response(), "chunks": answer.chunks, "final_chunks": 1}}
 
 
-@trips({"error-status-over-words": (Fault.ERROR, "/calls/0/error/kind")})
-class KnowsEveryStatus(NaiveDriver):
+@killed_by({"error-status-over-words": (Fault.ERROR, "/calls/0/error/kind")})
+class KnowsEveryStatus(ReferenceClient):
     """Looks for numbers in the server's prose before it looks at the status."""
 
     def kind(self, status: int, body: bytes) -> str:
@@ -134,8 +134,8 @@ class KnowsEveryStatus(NaiveDriver):
         return "rate_limit" if b"429" in body else super().kind(status, body)
 
 
-@trips({"finish-never-sent": (Fault.SILENT, "/response/choices/0/finish_reason")})
-class InventsStop(NaiveDriver):
+@killed_by({"finish-never-sent": (Fault.SILENT, "/response/choices/0/finish_reason")})
+class InventsStop(ReferenceClient):
     """Says stop when the server never did."""
 
     def end(self, answer: Answer) -> None:
@@ -145,8 +145,8 @@ class InventsStop(NaiveDriver):
             choice.finish = choice.finish or "stop"
 
 
-@trips({"forward-other-2xx": (Fault.ERROR, "/calls/0")})
-class KnowsOneSuccess(NaiveDriver):
+@killed_by({"forward-other-2xx": (Fault.ERROR, "/calls/0")})
+class KnowsOneSuccess(ReferenceClient):
     """Takes 200 for the only success."""
 
     def succeeded(self, status: int) -> bool:
@@ -154,8 +154,8 @@ class KnowsOneSuccess(NaiveDriver):
         return status == 200
 
 
-@trips({"headers-stream-not-compressed": (Fault.REQUEST, "/requests/0/headers/Accept-Encoding")})
-class CompressesStreams(NaiveDriver):
+@killed_by({"headers-stream-not-compressed": (Fault.REQUEST, "/requests/0/headers/Accept-Encoding")})
+class CompressesStreams(ReferenceClient):
     """Asks for compression, which holds the text back until there is enough of it."""
 
     def headers(self, call: Document) -> dict[str, str]:
@@ -163,8 +163,8 @@ class CompressesStreams(NaiveDriver):
         return {**super().headers(call), "Accept-Encoding": "gzip, deflate"}
 
 
-@trips({"json-not-an-object": (Fault.CRASH, "/calls/0")})
-class TrustsShape(NaiveDriver):
+@killed_by({"json-not-an-object": (Fault.CRASH, "/calls/0")})
+class TrustsShape(ReferenceClient):
     """Reads the answer as if it could only be an object."""
 
     def whole(self, body: bytes, answer: Answer) -> None:
@@ -173,8 +173,8 @@ class TrustsShape(NaiveDriver):
             super().whole(body, answer)
 
 
-@trips({"logprobs-half-characters": (Fault.SILENT, "/response/choices/0/logprobs/content/0/bytes")})
-class DropsTokenBytes(NaiveDriver):
+@killed_by({"logprobs-half-characters": (Fault.SILENT, "/response/choices/0/logprobs/content/0/bytes")})
+class DropsTokenBytes(ReferenceClient):
     """Decodes the bytes of each token, though a character may need two of them."""
 
     def take_logprobs(self, choice: Choice, logprobs: Document) -> None:
@@ -186,8 +186,8 @@ class DropsTokenBytes(NaiveDriver):
         super().take_logprobs(choice, logprobs)
 
 
-@trips({"models-bare-array": (Fault.CRASH, "")})
-class NeedsEnvelope(NaiveDriver):
+@killed_by({"models-bare-array": (Fault.CRASH, "")})
+class NeedsEnvelope(ReferenceClient):
     """Reads a list of models as if it could only be in an envelope."""
 
     def models(self, value: object) -> list[str]:
@@ -196,8 +196,8 @@ class NeedsEnvelope(NaiveDriver):
         return [str(model["id"]) for model in envelope["data"]]
 
 
-@trips({"reasoning-named-reasoning": (Fault.SILENT, "/response/choices/0/text")})
-class MixesReasoning(NaiveDriver):
+@killed_by({"reasoning-named-reasoning": (Fault.SILENT, "/response/choices/0/text")})
+class MixesReasoning(ReferenceClient):
     """Adds the reasoning to the answer."""
 
     def take_choice(self, answer: Answer, told: Document) -> None:
@@ -207,8 +207,8 @@ class MixesReasoning(NaiveDriver):
         super().take_choice(answer, {**told, "delta": {**delta, "content": text}})
 
 
-@trips({"request-nothing-unasked": (Fault.REQUEST, "/requests/0/body/max_tokens")})
-class SendsNulls(NaiveDriver):
+@killed_by({"request-nothing-unasked": (Fault.REQUEST, "/requests/0/body/max_tokens")})
+class SendsNulls(ReferenceClient):
     """Sends every parameter that it knows, set or not."""
 
     def body(self, call: Document) -> Document:
@@ -216,13 +216,13 @@ class SendsNulls(NaiveDriver):
         return {"temperature": None, "max_tokens": None, **super().body(call)}
 
 
-@trips(
+@killed_by(
     {
         "retry-never-after-text": (Fault.SILENT, ""),
         "connection-cut-mid-stream": (Fault.REQUEST, "/requests/count"),
     }
 )
-class RetriesAfterText(NaiveDriver):
+class RetriesAfterText(ReferenceClient):
     """Tries again after the caller has had some of the answer."""
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
@@ -233,8 +233,8 @@ class RetriesAfterText(NaiveDriver):
         )
 
 
-@trips({"sse-line-separator-in-text": (Fault.ERROR, "")})
-class SplitsLikeText(NaiveDriver):
+@killed_by({"sse-line-separator-in-text": (Fault.ERROR, "")})
+class SplitsLikeText(ReferenceClient):
     """Splits lines as text is split, at U+2028 and its like."""
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
@@ -243,16 +243,16 @@ class SplitsLikeText(NaiveDriver):
             yield from line.splitlines() or [""]
 
 
-@trips({"stream-error-in-chunk": (Fault.SILENT, "")})
-class SkipsErrors(NaiveDriver):
+@killed_by({"stream-error-in-chunk": (Fault.SILENT, "")})
+class SkipsErrors(ReferenceClient):
     """Reads an error in the stream as a chunk without news."""
 
     def refuse_error(self, value: Document) -> None:
         """Look away."""
 
 
-@trips({"timeout-idle-after-text": (Fault.HANG, "")})
-class WaitsForEver(NaiveDriver):
+@killed_by({"timeout-idle-after-text": (Fault.HANG, "")})
+class WaitsForEver(ReferenceClient):
     """Has a limit for the head of the answer and none for the rest."""
 
     def converse(self, call: Document, connection: Connection, path: str, answer: Answer) -> Document:
@@ -261,8 +261,8 @@ class WaitsForEver(NaiveDriver):
         return super().converse(call, connection, path, answer)
 
 
-@trips({"tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls")})
-class TakesNoIndexForZero(NaiveDriver):
+@killed_by({"tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls")})
+class TakesNoIndexForZero(ReferenceClient):
     """Takes a tool-call delta without an index for one of the first call."""
 
     def tool_at(self, tools: list[Document], told: Document) -> Document | None:
@@ -274,8 +274,8 @@ class TakesNoIndexForZero(NaiveDriver):
         return super().new_tool({**told, "index": told.get("index") or 0})
 
 
-@trips({"unicode-emoji-split": (Fault.SILENT, "/response/choices/0/text")})
-class DecodesPieces(NaiveDriver):
+@killed_by({"unicode-emoji-split": (Fault.SILENT, "/response/choices/0/text")})
+class DecodesPieces(ReferenceClient):
     """Decodes each read on its own, in the middle of a character too."""
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
@@ -283,8 +283,8 @@ class DecodesPieces(NaiveDriver):
         yield from super().lines(piece.decode("utf-8", "replace").encode() for piece in pieces)
 
 
-@trips({"usage-cumulative": (Fault.SILENT, "/response/usage/prompt_tokens")})
-class SumsUsage(NaiveDriver):
+@killed_by({"usage-cumulative": (Fault.SILENT, "/response/usage/prompt_tokens")})
+class SumsUsage(ReferenceClient):
     """Adds up usages that are running totals."""
 
     def take_usage(self, answer: Answer, usage: Document) -> None:

@@ -83,7 +83,7 @@ class Answer:
         return {"choices": choices, "usage": self.usage, "id": self.id, "model": self.model}
 
 
-class Reader:
+class AnswerReader:
     """Reads answers; its methods are the places where broken.py breaks it."""
 
     def parsed(self, text: bytes | str) -> Any:

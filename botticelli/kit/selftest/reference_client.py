@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
-from botticelli.kit.selftest.naive_answer import Answer, FailedError, LeftError, Reader
+from botticelli.kit.selftest.naive_answer import Answer, AnswerReader, FailedError, LeftError
 
 if TYPE_CHECKING:
     import socket
@@ -58,12 +58,12 @@ class Connection:
             self.socket.settimeout(self.limits.get(phase, 5))
 
 
-class NaiveDriver(Reader):
-    """The client, behind the door; its methods are the places where broken.py breaks it."""
+class ReferenceClient(AnswerReader):
+    """The client, behind the adapter; its methods are the places where broken.py breaks it."""
 
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
-        | {"structured_output", "stream_usage", "extra", "headers", "bill_to", "anonymous"}
+        | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
         | {"retry", "attempts", "timeouts", "phase", "cancel"}
     )
 
@@ -167,8 +167,6 @@ class NaiveDriver(Reader):
         if call["api_key"] is not None:
             headers["Authorization"] = f"Bearer {call['api_key']}"
         options: Document = call["options"]
-        if "bill_to" in options:
-            headers["X-HF-Bill-To"] = options["bill_to"]
         added: dict[str, str] = options.get("headers", {})
         return headers | added
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from botticelli.contracts.jsonvalue import Document, as_object
 from botticelli.kit.judge.verdict import Fault
-from botticelli.kit.selftest.mutants import trips
-from botticelli.kit.selftest.reference_client import NaiveDriver
+from botticelli.kit.selftest.mutants import killed_by
+from botticelli.kit.selftest.reference_client import ReferenceClient
 
 if TYPE_CHECKING:
     from botticelli.kit.selftest.naive_answer import Answer
 
 
-@trips({"connection-framings-in-turn": (Fault.SILENT, "/requests/count")})
-class Remembers(NaiveDriver):
+@killed_by({"connection-framings-in-turn": (Fault.SILENT, "/requests/count")})
+class Remembers(ReferenceClient):
     """Answers a question that it has heard before without asking again."""
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Remembers(NaiveDriver):
         return outcome
 
 
-@trips(
+@killed_by(
     {
         "models-extra-members": (Fault.SILENT, "/requests/count"),
         "models-bare-array": (Fault.SILENT, "/requests/count"),
     }
 )
-class AsksTwice(NaiveDriver):
+class AsksTwice(ReferenceClient):
     """Asks for the models once to see whether the key is good, and once more for the list."""
 
     def exchange(self, call: Document) -> Document:
@@ -53,8 +53,8 @@ class AsksTwice(NaiveDriver):
         return super().exchange(call)
 
 
-@trips({"chunk-tool-calls-null": (Fault.SILENT, "/response/choices/0/tool_calls")})
-class CallsNull(NaiveDriver):
+@killed_by({"chunk-tool-calls-null": (Fault.SILENT, "/response/choices/0/tool_calls")})
+class CallsNull(ReferenceClient):
     """Makes a tool call wherever one is mentioned, though it be to say that there is none."""
 
     def take_choice(self, answer: Answer, told: Document) -> None:
@@ -65,7 +65,7 @@ class CallsNull(NaiveDriver):
             tools.append(self.new_tool({}))
 
 
-@trips(
+@killed_by(
     {
         "stream-error-not-json": (Fault.SILENT, "/partial_chunks"),
         "connection-cut-mid-stream": (Fault.SILENT, "/partial_chunks"),
@@ -74,7 +74,7 @@ class CallsNull(NaiveDriver):
         "timeout-idle-after-text": (Fault.SILENT, "/partial_chunks"),
     }
 )
-class Withholds(NaiveDriver):
+class Withholds(ReferenceClient):
     """Gathers a stream and delivers it in pieces when it is whole, or not at all."""
 
     def failure(self, error: Document, answer: Answer, attempt: int) -> Document:

@@ -1,4 +1,4 @@
-"""The player on its own: a server to point any client at.
+"""The mock server on its own: a server to point any client at.
 
 Every case can be played under its own path (``/sse-cr-only/v1``); ``/v1`` answers like a
 well-behaved server, so that the first lines of a program can be tried without a key.
@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.cases.script import Defaults, Script, compile_exchange
+from botticelli.kit.cases.formats import OPENAI, Context
+from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.runner import exchange_for
 from botticelli.kit.server.echo import MODEL, answer
-from botticelli.kit.server.server import Player
+from botticelli.kit.server.server import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _LISTED = 20  # more cases than this are not told one by one
 
 
-class _Programme:
+class _DemoResponder:
     """Says what is played for a request, by its path."""
 
     def __init__(self, cases: Sequence[Case], port: int) -> None:
@@ -35,19 +36,19 @@ class _Programme:
         self._port = port
         self._played: Counter[str] = Counter()
 
-    def __call__(self, _index: int, request: Request) -> Script:
+    def __call__(self, _index: int, request: Request) -> ByteScript:
         now = datetime.now(UTC)
         case = self._cases.get(request.path.split("/")[1])
         if case is None:
             return compile_exchange(
-                answer(request.method, request.path, request.body), Defaults("chatcmpl-1", MODEL), now
+                answer(request.method, request.path, request.body), Context(OPENAI, "chatcmpl-1", MODEL), now
             )
-        play = case.fill(seed=0, port=self._port)
+        play = case.render(seed=0, port=self._port)
         number = self._played[case.id]
         self._played[case.id] += 1
         # From the start again after the last, so that a client can be run against it twice.
         total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
-        return compile_exchange(exchange_for(play, number % total), play.defaults, now)
+        return compile_exchange(exchange_for(play, number % total), play.context, now)
 
 
 @contextmanager
@@ -65,16 +66,16 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
     Raises:
         KitError: The port is taken, or the address is not ours.
     """
-    with Player(host) as player:
+    with MockServer(host) as server:
         try:
-            stage = player.open(port=port, remembers=False)
+            listener = server.open(port=port, remembers=False)
         except OSError as error:
             raise KitError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        stage.direct(_Programme(cases, stage.port))
+        listener.direct(_DemoResponder(cases, listener.port))
         try:
-            yield f"http://{f'[{host}]' if ':' in host else host}:{stage.port}"
+            yield f"http://{f'[{host}]' if ':' in host else host}:{listener.port}"
         finally:
-            stage.finish()
+            listener.finish()
 
 
 def serve(

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from botticelli.contracts.jsonvalue import Document, as_object, is_array, is_object
-from botticelli.kit.cases.script import CREATED
+from botticelli.kit.cases.formats import CREATED
 
 __all__ = ["MODEL", "TEXT", "answer"]
 

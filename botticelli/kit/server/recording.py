@@ -1,4 +1,4 @@
-"""What a server saw of a driver: plain values that the player fills in and the judge reads."""
+"""What a server saw of a driver: plain values that the mock server fills in and the judge reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRequest:
+class RecordedRequest:
     """A request with its circumstances.
 
     Attributes:
@@ -45,15 +45,15 @@ class SeenRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """All that a stage saw.
+class Recording:
+    """All that a listener saw.
 
     Attributes:
         requests: In order of arrival.
         connections: TCP connections opened.
-        trouble: What came and was not HTTP, and exchanges that could not be played.
+        protocol_errors: What came and was not HTTP, and exchanges that could not be played.
     """
 
-    requests: tuple[SeenRequest, ...]
+    requests: tuple[RecordedRequest, ...]
     connections: int
-    trouble: tuple[str, ...]
+    protocol_errors: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The embedded server: plays scripts byte by byte and remembers what it was sent.
 
 The only part of the judge that opens sockets. It lives in a thread and a loop of its own, so that
-blocking drivers can be judged, and listens on loopback unless told otherwise. Each stage has a
+blocking drivers can be judged, and listens on loopback unless told otherwise. Each listener has a
 port of its own: nothing that a driver does in one case can reach another.
 """
 
@@ -18,9 +18,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
-from botticelli.kit.cases.script import Pause, Script
+from botticelli.kit.cases.script import ByteScript, Pause
 from botticelli.kit.server.http1 import UnreadableRequestError, read_request
-from botticelli.kit.server.recording import Request, Seen, SeenRequest
+from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
 if sys.platform == "linux":
     import fcntl
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Director: TypeAlias = Callable[[int, Request], Script]
+Responder: TypeAlias = Callable[[int, Request], ByteScript]
 """Says what to play for a request, given how many came before it."""
 
 _POLL = 0.005  # how often silence looks whether the client is still there; seconds
@@ -42,45 +42,45 @@ _PATIENCE = 30.0  # for the loop's own work; only a bug in here reaches it
 
 @dataclass
 class _Memory:
-    requests: list[SeenRequest] = field(default_factory=list[SeenRequest])
-    trouble: list[str] = field(default_factory=list[str])
+    requests: list[RecordedRequest] = field(default_factory=list[RecordedRequest])
+    protocol_errors: list[str] = field(default_factory=list[str])
     connections: int = 0
     arrived: int = 0
     playing: int = 0
     answered_at: float | None = None
 
 
-class Stage:
-    """One listening port and what is played there. Made by :meth:`Player.open`."""
+class Listener:
+    """One listening port and what is played there. Made by :meth:`MockServer.open`."""
 
-    def __init__(self, player: Player, *, remembers: bool) -> None:
-        self._player = player
+    def __init__(self, server: MockServer, *, remembers: bool) -> None:
+        self._mock_server = server
         self._remembers = remembers
         self._memory = _Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
-        self._director: Director | None = None
+        self._director: Responder | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.port = 0
 
-    def direct(self, director: Director) -> None:
+    def direct(self, director: Responder) -> None:
         """Say what is to be played; before the first request comes."""
         self._director = director
 
-    def finish(self, *, linger: float = 0.0, patience: float = 0.0) -> Seen:
-        """Close the stage and tell what it saw.
+    def finish(self, *, linger: float = 0.0, patience: float = 0.0) -> Recording:
+        """Close the listener and tell what it saw.
 
         Args:
             linger: Seconds to go on listening first, for requests that should not come.
             patience: Seconds to wait for the client to leave answers that are still being played.
         """
-        self._player.forget(self)
-        return self._player.run(self._finish(linger, patience))
+        self._mock_server.forget(self)
+        return self._mock_server.run(self._finish(linger, patience))
 
     async def start(self, host: str, port: int, *, listens: bool) -> None:
-        """Open the port; on the player's loop."""
+        """Open the port; on the mock server's loop."""
         if not listens:
             # Bound but not listening: the port is ours and every connection is refused.
             self._socket = socket.socket()
@@ -90,7 +90,7 @@ class Stage:
         self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_LIMIT)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _finish(self, linger: float, patience: float) -> Seen:
+    async def _finish(self, linger: float, patience: float) -> Recording:
         await asyncio.sleep(linger)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._quiet.wait(), patience)
@@ -103,7 +103,7 @@ class Stage:
         if self._tasks:
             await asyncio.wait(self._tasks)
         memory = self._memory
-        return Seen(tuple(memory.requests), memory.connections, tuple(memory.trouble))
+        return Recording(tuple(memory.requests), memory.connections, tuple(memory.protocol_errors))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -118,7 +118,7 @@ class Stage:
         except UnreadableRequestError as error:
             writer.write(self._refusal("400 Bad Request", str(error)))
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client went away between answers, or the stage is being closed
+            pass  # the client went away between answers, or the listener is being closed
         finally:
             self._tasks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
@@ -133,41 +133,56 @@ class Stage:
             memory.arrived += 1
             memory.playing += 1
             if self._remembers:
-                memory.requests.append(SeenRequest(request, number, delay))
+                memory.requests.append(RecordedRequest(request, number, delay))
             self._quiet.clear()
             try:
                 script = self._script(index, request)
-                left = await perform(script, reader, writer)
+                left = await play_script(script, reader, writer, self._writing)
             finally:
                 memory.playing -= 1
                 if not memory.playing:
                     self._quiet.set()
-                memory.answered_at = loop.time()
             if self._remembers:
                 memory.requests[index] = replace(memory.requests[index], client_left=left)
             if script.end != "keep-alive":
                 return
 
-    def _script(self, index: int, request: Request) -> Script:
-        complaint = "a request before the stage was set"
+    def _writing(self) -> None:
+        # Before a write, not after it: the client may have the bytes long before this thread runs again,
+        # and a delay must not be measured shorter than it was (retry-after-seconds).
+        self._memory.answered_at = asyncio.get_running_loop().time()
+
+    def _script(self, index: int, request: Request) -> ByteScript:
+        complaint = "a request before the listener was set"
         try:
             if self._director is not None:
                 return self._director(index, request)
         except Exception as error:  # noqa: BLE001 - the judge must hear of it; the loop would only log it
             complaint = f"cannot be played: {error!r}"
-        return Script((self._refusal("500 Internal Server Error", complaint),), "close")
+        return ByteScript((self._refusal("500 Internal Server Error", complaint),), "close")
 
     def _refusal(self, status: str, complaint: str) -> bytes:
         """Remember what is wrong, for the judge, and return the answer that tells it to the client."""
         if self._remembers:
-            self._memory.trouble.append(complaint)
+            self._memory.protocol_errors.append(complaint)
         body = complaint.encode("utf-8", "backslashreplace") + b"\n"
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def play_script(
+    script: ByteScript,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    writing: Callable[[], None],
+) -> bool:
     """Play one script on an open connection.
+
+    Args:
+        script: What to play.
+        reader: Of the connection.
+        writer: Of the connection.
+        writing: Called before each write, and before a connection is closed without one.
 
     Returns:
         True when the client left before the end.
@@ -177,11 +192,14 @@ async def perform(script: Script, reader: asyncio.StreamReader, writer: asyncio.
             if await _silence(step.seconds, reader, writer):
                 return True
             continue
+        writing()
         writer.write(step)
         try:
             await writer.drain()
         except ConnectionError:
             return True
+    if not script.steps:
+        writing()
     if script.end == "reset":
         await _arrived(writer)
         _reset(writer)
@@ -222,7 +240,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-class Player:
+class MockServer:
     """A thread with a loop on which stages are opened.
 
     Args:
@@ -231,13 +249,13 @@ class Player:
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host
-        self._stages: set[Stage] = set()
+        self._listeners: set[Listener] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run_loop, name="botticelli-player", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="botticelli-server", daemon=True)
         self._thread.start()
 
-    def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Stage:
-        """Open a stage.
+    def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Listener:
+        """Open a listener.
 
         Args:
             port: Where to listen; 0 for any free port.
@@ -247,24 +265,24 @@ class Player:
         Raises:
             OSError: The port is taken.
         """
-        stage = Stage(self, remembers=remembers)
-        self.run(stage.start(self._host, port, listens=listens))
-        self._stages.add(stage)
-        return stage
+        listener = Listener(self, remembers=remembers)
+        self.run(listener.start(self._host, port, listens=listens))
+        self._listeners.add(listener)
+        return listener
 
-    def forget(self, stage: Stage) -> None:
-        """No longer count a stage among those to close."""
-        self._stages.discard(stage)
+    def forget(self, listener: Listener) -> None:
+        """No longer count a listener among those to close."""
+        self._listeners.discard(listener)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the player's loop and wait for it."""
+        """Run a coroutine on the mock server's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def close(self) -> None:
         """Close what is still open, stop the loop and end the thread."""
         if self._thread.is_alive():
-            for stage in list(self._stages):
-                stage.finish()
+            for listener in list(self._listeners):
+                listener.finish()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 

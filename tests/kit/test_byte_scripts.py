@@ -1,0 +1,298 @@
+"""Variables, pieces and exchanges: what a case says, turned into bytes and pauses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from botticelli import contracts
+from botticelli.kit.cases.formats import OPENAI, Context
+from botticelli.kit.cases.script import (
+    VARIABLE,
+    ByteScript,
+    Pause,
+    Step,
+    Variables,
+    compile_exchange,
+    fill_dates,
+    may_hold_usage,
+    stored_brotli,
+)
+from botticelli.kit.errors import CaseError
+
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+CONTEXT = Context(OPENAI, "id-1", "org/m")
+NAMES = ("word", "text", "prompt", "id", "call_id", "model", "key")
+
+
+def script(exchange: dict[str, Any]) -> ByteScript:
+    return compile_exchange(exchange, CONTEXT, NOW)
+
+
+@pytest.mark.parametrize(("end", "promised"), [("keep-alive", 3), ("close", 3), ("cut", 4), ("reset", 4)])
+def test_a_body_of_known_length_that_is_cut_has_too_few_bytes(end: str, promised: int) -> None:
+    exchange = {"status": 200, "framing": "length", "body": [{"text": "abc"}], "end": end}
+    head, body = script(exchange).steps
+    assert isinstance(head, bytes)
+    assert f"Content-Length: {promised}\r\n".encode() in head
+    assert body == b"abc"
+
+
+def body(*pieces: dict[str, Any]) -> list[Step]:
+    head, *steps = script({"status": 200, "framing": "none", "body": list(pieces)}).steps
+    assert head == b"HTTP/1.1 200 OK\r\n\r\n"
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("piece", "wire"),
+    [
+        ({"text": "é\r\n"}, b"\xc3\xa9\r\n"),
+        ({"hex": "EFbb"}, b"\xef\xbb"),
+        ({"base64": "AAE="}, b"\x00\x01"),
+        ({"json": {"a": [1, "é/\u2028"]}}, '{"a":[1,"é/\u2028"]}'.encode()),
+        ({"json": None}, b"null"),
+        ({"event": {"a": 1}}, b'data: {"a":1}\n\n'),
+        ({"event": "[DONE]"}, b"data: [DONE]\n\n"),
+        ({"join": [{"text": "a"}, {"repeat": 3, "of": [{"text": "b"}]}]}, b"abbb"),
+        ({"br": [{"text": "hello"}]}, b"\x40\x00\x10hello\x03"),
+    ],
+)
+def test_a_piece_is_these_bytes(piece: dict[str, Any], wire: bytes) -> None:
+    assert body(piece) == [wire]
+
+
+def test_delta_is_a_whole_chunk() -> None:
+    [step] = body({"delta": {"content": "x"}, "index": 1, "finish_reason": "stop"})
+    assert isinstance(step, bytes)
+    assert step.startswith(b"data: {")
+    assert step.endswith(b"}\n\n")
+    assert json.loads(step[6:]) == {
+        "id": "id-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "org/m",
+        "choices": [{"index": 1, "delta": {"content": "x"}, "finish_reason": "stop"}],
+    }
+
+
+def test_message_is_a_whole_completion() -> None:
+    [step] = body({"message": {"content": "x"}})
+    assert isinstance(step, bytes)
+    value = json.loads(step)
+    assert value["object"] == "chat.completion"
+    assert value["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    [choice] = value["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "x", "refusal": None}
+    assert choice["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("piece", "contract"),
+    [
+        ({"delta": {"role": "assistant", "content": "x"}}, "openai/chunk"),
+        ({"delta": {}, "finish_reason": "stop", "index": 1}, "openai/chunk"),
+        ({"message": {"content": "x"}}, "openai/response"),
+        ({"message": {"refusal": "no"}, "finish_reason": "length"}, "openai/response"),
+    ],
+)
+def test_what_the_notation_writes_itself_keeps_the_strict_contract(
+    piece: dict[str, Any], contract: str
+) -> None:
+    [step] = body(piece)
+    assert isinstance(step, bytes)
+    assert contracts.validate_bytes(contract, step.removeprefix(b"data: ")) == []
+
+
+def test_gzip_decompresses_and_is_the_same_every_time() -> None:
+    piece = {"gzip": [{"text": "a"}, {"event": "b"}]}
+    [one], [other] = body(piece), body(piece)
+    assert one == other
+    assert isinstance(one, bytes)
+    assert gzip.decompress(one) == b"adata: b\n\n"
+
+
+def test_stored_brotli_of_nothing_and_of_more_than_a_block() -> None:
+    assert stored_brotli(b"") == b"\x06"
+    stored = stored_brotli(b"x" * 65_537)
+    # 65,536 bytes after three of header, one byte after three more, and the end.
+    assert len(stored) == 3 + 65_536 + 3 + 1 + 1
+    assert stored[65_539:] == b"\x00\x00\x08x\x03"
+
+
+def test_repeat_makes_pieces_and_slices_cut_them() -> None:
+    assert body({"repeat": 2, "of": [{"text": "a"}, {"text": "b"}]}) == [b"a", b"b", b"a", b"b"]
+    assert body({"slices": 2, "of": [{"text": "abc"}, {"text": "de"}]}) == [b"ab", b"cd", b"e"]
+
+
+def test_silence() -> None:
+    steps = body({"sleep": 0.5}, {"hold": True}, {"slices": 1, "of": [{"text": "ab"}], "pause": 0.1})
+    assert steps == [Pause(0.5), Pause(None), b"a", Pause(0.1), b"b"]
+
+
+@pytest.mark.parametrize("inner", [{"sleep": 1}, {"hold": True}])
+@pytest.mark.parametrize("outer", ["join", "gzip", "br"])
+def test_no_silence_inside_one_piece(outer: str, inner: dict[str, Any]) -> None:
+    with pytest.raises(CaseError, match="no sleep, hold or pause"):
+        body({outer: [inner]})
+
+
+def test_a_lone_surrogate_cannot_be_played() -> None:
+    with pytest.raises(CaseError, match="lone surrogate"):
+        body({"text": "\ud83d"})
+
+
+def test_what_is_not_a_piece_is_told() -> None:
+    with pytest.raises(CaseError, match=r'not a piece of format openai: \{"txt"'):
+        body({"txt": "a"})
+
+
+def test_chunked_is_one_chunk_per_piece_and_a_last_one() -> None:
+    played = script({"status": 200, "body": [{"text": "abc"}, {"text": ""}, {"text": "é" * 8}]})
+    assert played.steps == (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"10\r\n" + "é".encode() * 8 + b"\r\n",
+        b"0\r\n\r\n",
+    )
+    assert played.end == "keep-alive"
+
+
+@pytest.mark.parametrize(("end", "last"), [("close", True), ("cut", False), ("reset", False)])
+def test_the_last_chunk_comes_unless_the_body_is_cut(end: str, last: bool) -> None:
+    played = script({"status": 200, "body": [{"text": "a"}], "end": end})
+    assert (played.steps[-1] == b"0\r\n\r\n") is last
+    assert played.end == end
+
+
+def test_length_counts_all_pieces_even_when_cut() -> None:
+    exchange = {"status": 200, "framing": "length", "body": [{"text": "é"}, {"sleep": 1}, {"text": "a"}]}
+    assert script(exchange).steps[0] == b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+
+
+def test_headers_stand_as_they_are_before_those_of_the_framing() -> None:
+    headers = [["retry-after", "1"], ["Retry-After", "5"]]
+    [head, *_] = script({"status": 429, "framing": "length", "headers": headers}).steps
+    assert head == (
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("framing", "header"),
+    [("chunked", ["transfer-encoding", "chunked"]), ("length", ["CONTENT-LENGTH", "9"])],
+)
+def test_a_header_of_the_framing_that_is_given_is_not_added(framing: str, header: list[str]) -> None:
+    [head, *_] = script({"status": 200, "framing": framing, "headers": [header]}).steps
+    assert head == f"HTTP/1.1 200 OK\r\n{header[0]}: {header[1]}\r\n\r\n".encode()
+
+
+def test_status_line_of_old_and_unusual_servers() -> None:
+    [head] = script({"status": 200, "version": "1.0", "framing": "close"}).steps
+    assert head == b"HTTP/1.0 200 OK\r\n\r\n"
+    [head, *_] = script({"status": 529, "framing": "none"}).steps
+    assert head == b"HTTP/1.1 529 \r\n\r\n"
+    [head, *_] = script({"status": 200, "reason": "Fine", "framing": "none"}).steps
+    assert head == b"HTTP/1.1 200 Fine\r\n\r\n"
+
+
+def test_framing_by_close_ends_with_the_connection() -> None:
+    assert script({"status": 200, "framing": "close"}).end == "close"
+    with pytest.raises(CaseError, match="framing close"):
+        script({"status": 200, "framing": "close", "end": "keep-alive"})
+
+
+def test_dates_are_those_of_the_moment() -> None:
+    [head, *_] = script({"status": 200, "headers": [["Retry-After", "{{http-date:+2}}"]]}).steps
+    assert isinstance(head, bytes)
+    assert b"Retry-After: Mon, 01 Jan 2024 00:00:02 GMT\r\n" in head
+
+
+def test_raw_bytes_and_no_bytes() -> None:
+    assert script({"raw": [{"text": "HTP/1.1 ?\r\n"}]}) == ByteScript((b"HTP/1.1 ?\r\n",), "close")
+    assert script({"end": "reset"}) == ByteScript((), "reset")
+
+
+USAGES: list[tuple[dict[str, Any], bool]] = [
+    ({"delta": {"content": "x"}}, False),
+    ({"json": {"error": {"message": "no"}}}, False),
+    ({"text": "usag"}, False),
+    ({"text": '{"usage":null}'}, True),
+    ({"event": {"choices": [{"usage": {}}]}}, True),
+    ({"message": {"content": "x"}}, True),
+    ({"hex": "00"}, True),
+    ({"base64": "AA=="}, True),
+]
+
+
+@pytest.mark.parametrize(("piece", "may"), USAGES)
+def test_where_a_usage_may_be(piece: dict[str, Any], *, may: bool) -> None:
+    first: dict[str, Any] = {"end": "cut"}
+    within: list[dict[str, Any]] = [{"join": [{"sleep": 1}, {"gzip": [piece]}]}, {"repeat": 2, "of": [piece]}]
+    for pieces in ([piece], within[:1], within[1:]):
+        assert may_hold_usage([first, {"status": 200, "body": pieces}], CONTEXT) is may
+        assert may_hold_usage([first, {"raw": pieces}], CONTEXT) is may
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_value_depends_on_seed_case_name_and_number_alone(name: str) -> None:
+    value = Variables(1, "a-case", 80, OPENAI).value(name)
+    assert value == Variables(1, "a-case", 81, OPENAI).value(name)
+    others = {
+        Variables(2, "a-case", 80, OPENAI).value(name),
+        Variables(1, "b-case", 80, OPENAI).value(name),
+        Variables(1, "a-case", 80, OPENAI).value(name, "2"),
+    }
+    assert value not in others
+    assert len(others) == 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_value_needs_no_escape_in_json(name: str, seed: int) -> None:
+    value = Variables(seed, "a-case", 80, OPENAI).value(name)
+    assert json.dumps(value, ensure_ascii=False) == f'"{value}"'
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_text_has_characters_of_every_utf8_length(seed: int) -> None:
+    text = Variables(seed, "a-case", 80, OPENAI).value("text")
+    assert {len(character.encode()) for character in text} == {1, 2, 3, 4}
+
+
+def test_fill_reaches_strings_at_any_depth_but_no_keys() -> None:
+    variables = Variables(0, "a-case", 8080, OPENAI)
+    filled = variables.fill({"{{port}}": ["{{origin}}/v1", {"a": "p{{port}}p"}, 7, None, True]})
+    assert filled == {"{{port}}": ["http://127.0.0.1:8080/v1", {"a": "p8080p"}, 7, None, True]}
+
+
+def test_the_same_variable_has_one_value_in_all_places() -> None:
+    one, other, third = Variables(0, "a-case", 1, OPENAI).fill(["{{word}}", "{{word}}", "{{word2}}"])
+    assert one == other != third
+
+
+def test_an_unknown_variable_is_told_with_those_there_are() -> None:
+    with pytest.raises(CaseError, match=r"a-case: unknown variable \{\{wrod\}\}.*word, text"):
+        Variables(0, "a-case", 1, OPENAI).fill("{{wrod}}")
+
+
+def test_http_dates_wait_until_they_are_played() -> None:
+    text = Variables(0, "a-case", 1, OPENAI).fill("{{http-date:+2}} {{http-date:-90}}")
+    assert text == "{{http-date:+2}} {{http-date:-90}}"
+    played = fill_dates(text, datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC))
+    assert played == "Fri, 01 Mar 2024 00:00:01 GMT Thu, 29 Feb 2024 23:58:29 GMT"
+
+
+def test_http_date_without_seconds_is_no_variable() -> None:
+    with pytest.raises(CaseError, match="unknown variable"):
+        Variables(0, "a-case", 1, OPENAI).fill("{{http-date}}")
+
+
+@pytest.mark.parametrize("text", ['{"a":{"b":{}}}', "{{", "{{ word }}", "{{Word}}", "{{word:2}}"])
+def test_what_only_looks_like_a_variable_stays(text: str) -> None:
+    assert not VARIABLE.search(text)
+    assert Variables(0, "a-case", 1, OPENAI).fill(text) == text

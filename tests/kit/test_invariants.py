@@ -1,0 +1,108 @@
+"""Invariants: what every outcome must keep, whatever its case expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from botticelli.kit.judge.verdict import check_response, key_leaks, missing_fields
+
+
+def response(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    told = [{"index": number, "text": "", **choice} for number, choice in enumerate(choices)]
+    return {"choices": told, **more}
+
+
+def error(partial: dict[str, Any] | None, *chunks: str) -> dict[str, Any]:
+    return {"error": {"kind": "server", "partial": partial}, "partial_chunks": list(chunks)}
+
+
+def paths(got: dict[str, Any], operation: str = "generate", *, usage_sent: bool = True) -> list[str]:
+    return [difference.path for difference in check_response(operation, got, usage_sent=usage_sent)]
+
+
+def call(name: str | None) -> dict[str, Any]:
+    return {"id": name, "name": "f", "arguments": ""}
+
+
+@pytest.mark.parametrize(
+    ("told", "path"),
+    [
+        (response(), None),
+        (response({}, {}), None),
+        (response({"index": 3}, {"index": 7}), None),
+        (response({"index": 1}, {"index": 0}), "/choices"),
+        (response({"index": 1}, {"index": 1}), "/choices"),
+        (response({}, {"tool_calls": [call("a"), call("b")]}), None),
+        (response({}, {"tool_calls": [call("a"), call("a")]}), "/choices/1/tool_calls"),
+        (response({"tool_calls": [call("a")]}, {"tool_calls": [call("a")]}), None),
+        # What has no id is not the same as something else that has none.
+        (response({"tool_calls": [call(None), call(None)]}), None),
+    ],
+)
+def test_parts_of_an_answer_can_be_told_apart(told: dict[str, Any], path: str | None) -> None:
+    assert paths({"response": told}) == ([] if path is None else [f"/response{path}"])
+    assert paths(error(told)) == ([] if path is None else [f"/error/partial{path}"])
+
+
+@pytest.mark.parametrize(
+    ("usage", "right"), [(None, True), ({"total_tokens": None}, True), ({"total_tokens": 0}, False)]
+)
+def test_no_usage_where_none_was_sent(usage: dict[str, Any] | None, *, right: bool) -> None:
+    told = response({}, usage=usage)
+    assert paths({"response": told}, usage_sent=False) == ([] if right else ["/response/usage"])
+    assert paths(error(told), usage_sent=False) == ([] if right else ["/error/partial/usage"])
+    assert paths({"response": told}) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "chunks", "right"),
+    [
+        (["ba"], ["b", "a"], True),
+        (["ba"], ["ba"], True),
+        (["ba"], ["a", "b"], False),
+        (["ba"], ["b"], False),
+        (["ba"], ["b", "a", "b"], False),
+        ([None], [], True),
+        ([], [], True),
+        ([], ["b"], False),
+        # Of several choices it is not told whose a chunk is.
+        (["ba", "c"], ["c", "b", "a"], True),
+        (["ba", "c"], ["b", "a"], False),
+        (["ba", "c"], ["c", "b", "a", "a"], False),
+    ],
+)
+def test_what_was_delivered_is_the_text(texts: list[str | None], chunks: list[str], *, right: bool) -> None:
+    told = response(*({"text": text} for text in texts))
+    whole = {"response": {**told, "chunks": chunks, "final_chunks": 1}}
+    assert paths(whole, "stream") == ([] if right else ["/response/chunks"])
+    assert paths(error(told, *chunks), "stream") == ([] if right else ["/partial_chunks"])
+    # Outside a stream nothing is delivered.
+    assert paths({"response": told}) == paths(error(told)) == []
+
+
+def test_chunks_say_nothing_of_an_error_that_carries_no_answer() -> None:
+    assert paths(error(None, "b"), "stream") == []
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_one_chunk_is_the_last(count: int) -> None:
+    told = response({"text": "b"}, chunks=["b"])
+    assert paths({"response": {**told, "final_chunks": 1}}, "stream") == []
+    assert paths({"response": {**told, "final_chunks": count}}, "stream") == ["/response/final_chunks"]
+
+
+def test_what_a_stream_leaves_untold() -> None:
+    assert list(missing_fields("stream", {"response": {"chunks": [], "final_chunks": 1}})) == []
+    told = list(missing_fields("stream", {"response": {}}))
+    assert [difference.path for difference in told] == ["/response/chunks", "/response/final_chunks"]
+    assert list(missing_fields("generate", {"response": {}})) == []
+    assert list(missing_fields("stream", {"error": {}})) == []
+
+
+def test_a_secret_is_found_in_any_text_and_any_name() -> None:
+    got = {"a": ["no", {"b/c": "my key"}], "key": {"d": "KEY"}, "e": 1, "f": None}
+    found = list(key_leaks(frozenset({"key", "other"}), got))
+    assert [difference.path for difference in found] == ["/a/1/b~1c", ""]
+    assert list(key_leaks(frozenset(), got)) == []
