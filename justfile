@@ -41,10 +41,11 @@ format:
 test *arguments:
     pytest -n auto "$@"
 
-# Branch coverage of core, protocol and dialects by their own tests: 100 % or it fails
+# Branch coverage of core, protocol, dialects and contracts by their own tests: 100 % or it fails
 [group('test')]
 coverage:
     pytest -q -n auto tests/core tests/protocol tests/dialects --cov=botticelli/core --cov=botticelli/protocol --cov=botticelli/dialects --cov-branch --cov-report=term-missing --cov-fail-under=100
+    pytest -q -n auto tests/contracts --cov=botticelli/contracts --cov-branch --cov-report=term-missing --cov-fail-under=100
 
 # Check the contracts: built files, cases, metaschema, examples, invalid instances, breaking changes
 [group('contracts')]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from botticelli.core.errors import BotticelliError
-from botticelli.core.pieces import chunks_of
-from botticelli.core.response import GenerateResponse
+from botticelli.core.response import GenerateResponse, chunks_of
 from botticelli.drivers.stream import closed
 from botticelli.drivers.streaming import StreamAnswer
 

@@ -8,8 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from botticelli.core.errors import BotticelliError, ConfigurationError
-from botticelli.core.pieces import chunks_of
-from botticelli.core.response import GenerateResponse
+from botticelli.core.response import GenerateResponse, chunks_of
 from botticelli.drivers.streaming import StreamAnswer
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.pieces import chunks_of, ended
+from botticelli.core.response import chunks_of, closing_chunks
 from botticelli.dialects.openai.accumulate import Assembly
 from botticelli.dialects.openai.errors import embedded_failure
 from botticelli.dialects.openai.events import UNREADABLE, EventReader, is_done, is_json, json_lines
@@ -291,7 +291,7 @@ class OpenAIStreamReader:
             raise MalformedResponseError(
                 fault.message, path=fault.path, status=self._status, partial=self._answer
             )
-        self._last = ended(self._last, self._answer)
+        self._last = closing_chunks(self._last, self._answer)
 
     def _finish_whole(self, body: bytes) -> None:
         response = decode_response(

@@ -1,4 +1,4 @@
-"""What every driver has. Which classes are drivers, a type checker tells: see `tests/typing`."""
+"""The members that every driver has. Type checkers test which classes are drivers: `tests/typing`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_only_a_stream_begins_without_waiting() -> None:
 
 
 @pytest.mark.parametrize("protocol", [BotticelliDriver, AsyncBotticelliDriver])
-def test_isinstance_refuses_to_guess(protocol: type) -> None:
+def test_isinstance_raises(protocol: type) -> None:
     with pytest.raises(TypeError, match="runtime_checkable"):
         isinstance(object(), protocol)
 
 
-def test_the_format_carries_all_but_films() -> None:
+def test_all_features_but_video_are_on_by_default() -> None:
     able = msgspec.to_builtins(Capabilities())
     assert [name for name, can in able.items() if not can] == ["video"]
 

@@ -1,8 +1,10 @@
-"""What is answered: the short forms speak of the first choice, and an answer becomes a turn."""
+"""Answers: the properties of the first choice, the way back into a conversation, and stream chunks."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from botticelli.core.message import Message, Role, Text, ToolCall
 from botticelli.core.response import (
@@ -17,6 +19,8 @@ from botticelli.core.response import (
     ToolCallDelta,
     ToolCalls,
     Usage,
+    chunks_of,
+    closing_chunks,
 )
 
 CALLS = [ToolCall("1", "f", "{}", extra={"signature": "s"}), ToolCall("2", "g", "oops")]
@@ -61,10 +65,10 @@ def test_calls_of_several_parts_are_one_list() -> None:
     assert answer(ToolCalls(CALLS[:1]), Text("x"), ToolCalls(CALLS[1:])).tool_calls == CALLS
 
 
-def test_said_nothing_is_not_the_same_as_said_the_empty_text() -> None:
+def test_an_absent_refusal_is_not_an_empty_one() -> None:
     assert (answer().refusal, answer().reasoning) == (None, None)
-    said = answer(Refusal(""), Reasoning(""))
-    assert (said.refusal, said.reasoning) == ("", "")
+    empty = answer(Refusal(""), Reasoning(""))
+    assert (empty.refusal, empty.reasoning) == ("", "")
 
 
 def test_responses_do_not_share_their_defaults() -> None:
@@ -124,15 +128,72 @@ def test_the_turn_is_of_the_first_choice() -> None:
     assert GenerateResponse().to_message() == Message.assistant("")
 
 
-def test_what_is_not_told_is_not_known() -> None:
+def test_a_missing_count_stays_unknown() -> None:
     usage = Usage(total_tokens=9, prompt_tokens=4)
     assert usage.completion_tokens is None
     assert repr(usage) == "Usage(prompt_tokens=4, total_tokens=9)"
     assert Usage() != Usage(prompt_tokens=0)
 
 
-def test_an_empty_chunk_says_nothing() -> None:
+def test_a_chunk_is_empty_by_default() -> None:
     chunk = StreamChunk()
     assert (chunk.text, chunk.choice, chunk.is_final, chunk.tool_calls) == ("", 0, False, ())
     assert (chunk.finish_reason, chunk.usage, chunk.logprobs) == (None, None, None)
     assert repr(StreamChunk("a", tool_calls=(ToolCallDelta(index=0),))).count("ToolCallDelta") == 1
+
+
+USAGE = Usage(prompt_tokens=1, completion_tokens=2)
+
+
+def numbered(*indexes: int) -> GenerateResponse:
+    choices = [
+        Choice(index=index, outputs=[Text(f"t{index}")], finish_reason=FinishReason.STOP) for index in indexes
+    ]
+    return GenerateResponse(choices=choices, usage=USAGE)
+
+
+def test_every_part_of_a_choice_is_in_its_chunk() -> None:
+    call = ToolCall("c", "f", "{}")
+    parts: list[Output] = [Reasoning("r"), Text("t"), Refusal("no"), ToolCalls([call])]
+    choice = Choice(index=0, outputs=parts, finish_reason=FinishReason.LENGTH, logprobs={"content": []})
+    assert chunks_of(GenerateResponse(choices=[choice], usage=USAGE)) == [
+        StreamChunk(
+            "t",
+            0,
+            is_final=True,
+            reasoning="r",
+            refusal="no",
+            tool_calls=(ToolCallDelta(index=0, id="c", name="f", arguments="{}"),),
+            logprobs={"content": []},
+            finish_reason=FinishReason.LENGTH,
+            usage=USAGE,
+        )
+    ]
+
+
+def test_the_first_choice_comes_last() -> None:
+    chunks = chunks_of(numbered(0, 1, 2))
+    assert [(chunk.text, chunk.choice, chunk.is_final) for chunk in chunks] == [
+        ("t1", 1, False),
+        ("t2", 2, False),
+        ("t0", 0, True),
+    ]
+    assert [chunk.finish_reason for chunk in chunks] == [None, None, FinishReason.STOP]
+    assert [chunk.usage for chunk in chunks] == [None, None, USAGE]
+
+
+@given(st.lists(st.sampled_from([0, 1, 2])))
+def test_the_last_chunks_of_a_stream_are_neither_lost_nor_joined_nor_reordered(places: list[int]) -> None:
+    late = [StreamChunk(str(n), place, logprobs={"n": n}) for n, place in enumerate(places)]
+    chunks = closing_chunks(iter(late), numbered(0, 1, 2))
+    assert [chunk.is_final for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert chunks[-1].choice == 0
+    for place in (0, 1, 2):
+        found = [(c.text, c.logprobs) for c in chunks if c.choice == place and c.logprobs is not None]
+        assert found == [(c.text, c.logprobs) for c in late if c.choice == place]
+    assert len(chunks) == len(late) + (0 not in places)
+
+
+def test_the_final_chunk_belongs_to_the_first_choice_whatever_its_index() -> None:
+    (final,) = closing_chunks([], numbered(2))
+    assert (final.choice, final.is_final) == (2, True)

@@ -1,7 +1,8 @@
-"""Violations stand where they say, whatever the members of the instance are called."""
+"""Violations: their messages, their order, and their places whatever the members are called."""
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,3 +140,90 @@ def test_places_that_are_said_alike_are_told_apart(schema: dict[str, Any], value
     found = {(error.instance, error.kind.name, place) for error, place in locate_errors(validator, value)}
     kind = {"01": "type", "1": "maximum" if "properties" in schema else "type"}
     assert found == {(item, kind[name], (name,)) for name, item in value.items()}
+
+
+def one(schema: dict[str, Any], instance: Any) -> str:
+    """The only violation of a schema that stands alone."""
+    schemas = SchemaSet({"t/one": {"$id": "urn:test:one", **schema}})
+    (violation,) = schemas.violations("t/one", instance)
+    return f"{violation} [{violation.schema_pointer}]"
+
+
+@pytest.mark.parametrize(
+    ("schema", "instance", "message"),
+    [
+        ({"type": "string"}, 5, "$: must be a string, not the number 5 [t/one#/type]"),
+        (
+            {"type": ["null", "integer"]},
+            1.5,
+            "$: must be an integer or null, not the number 1.5 [t/one#/type]",
+        ),
+        ({"type": "object"}, None, "$: must be an object, not null [t/one#/type]"),
+        ({"type": "array"}, {}, "$: must be an array, not an object [t/one#/type]"),
+        ({"type": "number"}, True, "$: must be a number, not a boolean [t/one#/type]"),
+        ({"type": "boolean"}, [], "$: must be a boolean, not an array [t/one#/type]"),
+        ({"enum": ["a", None]}, "b", '$: must be one of "a", null, not "b" [t/one#/enum]'),
+        ({"const": {"a": 1}}, [], '$: must be {"a": 1}, not [] [t/one#/const]'),
+        ({"minimum": 1}, 0, "$: must be at least 1, not 0 [t/one#/minimum]"),
+        ({"maximum": 1.5}, 2, "$: must be at most 1.5, not 2 [t/one#/maximum]"),
+        ({"minLength": 1}, "", "$: must not be empty [t/one#/minLength]"),
+        ({"minLength": 2}, "é", "$: must have at least 2 characters, not 1 [t/one#/minLength]"),
+        ({"maxLength": 1}, "ab", "$: must have at most 1 character, not 2 [t/one#/maxLength]"),
+        ({"minItems": 1}, [], "$: must not be empty [t/one#/minItems]"),
+        ({"maxItems": 1}, [1, 2], "$: must have at most 1 item, not 2 [t/one#/maxItems]"),
+        ({"maxProperties": 0}, {"a": 1}, "$: must have at most 0 members, not 1 [t/one#/maxProperties]"),
+        ({"pattern": "^a"}, "b", '$: must match ^a, but is "b" [t/one#/pattern]'),
+        ({"required": ["a/b"]}, {}, "$['a/b']: is missing [t/one#/required/0]"),
+        ({"required": ["x", "y"]}, {"x": 1}, "$.y: is missing [t/one#/required/1]"),
+        ({"dependentRequired": {"x": ["y"]}}, {"x": 1}, "$.y: is missing [t/one#/dependentRequired/0]"),
+        ({"properties": {"a": False}}, {"a": 1}, "$.a: is not allowed here, but is 1 [t/one#/properties/a]"),
+        (
+            {"properties": {"b": True}, "additionalProperties": False},
+            {"a": 1, "b": 1},
+            "$.a: is not allowed here [t/one#/additionalProperties]",
+        ),
+        (
+            {"propertyNames": {"maxLength": 1}},
+            {"ab": 1},
+            "$.ab: has a name that must have at most 1 character, not 2 [t/one#/propertyNames]",
+        ),
+        ({"multipleOf": 2}, 3, "$: 3 is not a multiple of 2 [t/one#/multipleOf]"),
+    ],
+)
+def test_a_violation_is_described_in_plain_words(schema: dict[str, Any], instance: Any, message: str) -> None:
+    assert one(schema, instance) == message
+
+
+def test_long_lists_of_words_are_cut_short() -> None:
+    message = '$: must be one of "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", … (13 in all), '
+    assert one({"enum": list("abcdefghijklm")}, "z") == message + 'not "z" [t/one#/enum]'
+
+
+def test_violations_are_sorted_by_place_with_numbers_as_numbers() -> None:
+    schemas = SchemaSet({"t/one": {"$id": "urn:test:one", "items": {"type": "null", "maximum": 0}}})
+    paths = [violation.path for violation in schemas.violations("t/one", [1] * 11)]
+    assert paths == [f"$[{index}]" for index in range(11) for _ in range(2)]
+    keywords = [violation.keyword for violation in schemas.violations("t/one", [1])]
+    assert keywords == ["maximum", "type"]
+
+
+def test_rules_of_other_schemas_are_named_by_their_contract() -> None:
+    (violation,) = contracts.violations(
+        "openai/chunk",
+        {
+            "id": "",
+            "object": "chat.completion.chunk",
+            "created": 0,
+            "model": "",
+            "choices": [],
+            "service_tier": "no",
+        },
+    )
+    assert violation.schema_pointer == "openai/response#/$defs/serviceTier/enum"
+
+
+def test_a_violation_is_a_value() -> None:
+    violation = Violation.at(("a", 0), "t/one#/type", "type", "must be a string")
+    assert str(violation) == "$.a[0]: must be a string"
+    assert violation == pickle.loads(pickle.dumps(violation))
+    assert len({violation, violation}) == 1

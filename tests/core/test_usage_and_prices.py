@@ -1,4 +1,4 @@
-"""What a model costs and what a driver has used."""
+"""Prices of models and totals of what a driver used."""
 
 from __future__ import annotations
 
