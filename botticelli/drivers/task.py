@@ -16,7 +16,7 @@ from botticelli.dialects.dialect import CallContext
 from botticelli.drivers.cache import look_up, store
 from botticelli.drivers.connection import Line
 from botticelli.drivers.httpx_errors import PROXY_LOGIN, content, fault, hooked
-from botticelli.protocol import response_headers as told
+from botticelli.protocol import response_headers
 from botticelli.protocol.content_encoding import Body
 from botticelli.protocol.deadlines import Call
 from botticelli.protocol.error_body import MAX_BODY
@@ -160,7 +160,7 @@ class Task:
         if decoded:
             found.pop("content-encoding", None)
         self.headers_told = found
-        self._rate_limits = told.rate_limits(found, self._at)
+        self._rate_limits = response_headers.read_rate_limits(found, self._at)
         if self._rate_limits is not None:
             self._endpoint.ledger.rate_limits = self._rate_limits
 
@@ -246,8 +246,8 @@ class Task:
     def stamp(self, response: GenerateResponse) -> GenerateResponse:
         """Add to an answer what its headers tell."""
         headers = self.headers_told
-        response.request_id = told.request_id(headers)
-        response.inference_provider = told.inference_provider(headers)
+        response.request_id = response_headers.read_request_id(headers)
+        response.inference_provider = response_headers.read_inference_provider(headers)
         response.rate_limits = self._rate_limits
         return response
 
@@ -314,7 +314,7 @@ class Task:
         _log.debug("attempt %d: %s; given up", self.call.attempts, error.kind)
         endpoint = self._endpoint
         error.during(provider=endpoint.provider.name, model=self.model, attempts=self.call.attempts)
-        if error.request_id is None and (id_ := told.request_id(self.headers_told)):
+        if error.request_id is None and (id_ := response_headers.read_request_id(self.headers_told)):
             error.request_id = endpoint.redact(id_)
         if error.partial is not None:
             self.stamp(error.partial)
@@ -336,5 +336,5 @@ class Task:
             usage=(come and come.usage) or self._billed,
             answered=self._response is not None or self.call.delivered,
             model=self.model,
-            provider=told.inference_provider(self.headers_told),
+            provider=response_headers.read_inference_provider(self.headers_told),
         )

@@ -1,4 +1,4 @@
-"""Model lists: the published shape, the router's, and every odd one that servers send."""
+"""Model lists."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, StreamError
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai.models import decode_models
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
 
 LISTED = Relaxations.load("openai")
 SLIPS = [entry for entry in LISTED.listed if entry.inside.get("contract") == "model-list"]
 
 
-def read(value: Any, notes: Notes | None = None) -> list[Model]:
-    return decode_models(json.dumps(value).encode(), notes=notes)
+def read(value: Any, notes: DeviationLog | None = None) -> list[Model]:
+    return decode_models(json.dumps(value).encode(), log=notes)
 
 
 def test_the_published_list_has_no_deviations() -> None:
-    notes = Notes()
+    notes = DeviationLog()
     models = read(LISTED.bases["model-list"], notes)
     assert models == [Model(id="org/model", created=1700000000, owned_by="org")]
     assert notes.deviations() == []
@@ -30,14 +30,14 @@ def test_the_published_list_has_no_deviations() -> None:
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.code) for entry in SLIPS])
 def test_each_published_slip_is_reported_by_its_code(entry: Relaxation) -> None:
-    notes = Notes()
-    decode_models(LISTED.body(entry.inside), notes=notes)
+    notes = DeviationLog()
+    decode_models(LISTED.body(entry.inside), log=notes)
     assert [found.code for found in notes.deviations()] == [entry.code]
 
 
 def test_slips_of_the_bytes_are_reported_too() -> None:
-    notes = Notes()
-    decode_models(b"\xef\xbb\xbf" + LISTED.body({"base": "model-list"}), notes=notes)
+    notes = DeviationLog()
+    decode_models(b"\xef\xbb\xbf" + LISTED.body({"base": "model-list"}), log=notes)
     assert [found.code for found in notes.deviations()] == ["bom"]
 
 
@@ -62,7 +62,7 @@ def test_a_list_is_read_in_every_shape(value: Any, ids: list[str]) -> None:
 @pytest.mark.parametrize("value", [{}, {"data": "x"}, {"data": [5]}, [{}], "x", 5, None, {"object": "x"}])
 def test_what_is_no_list_is_malformed(value: Any) -> None:
     with pytest.raises(MalformedResponseError, match="isn't a model list") as caught:
-        read(value, Notes())
+        read(value, DeviationLog())
     assert caught.value.path == "$.data"
 
 

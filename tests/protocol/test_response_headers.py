@@ -1,4 +1,4 @@
-"""What headers tell, and that no header can do harm."""
+"""Response headers: ids, rate limits, waits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from botticelli.core.response import RateLimit, RateLimits
 from botticelli.protocol.response_headers import (
-    duration,
-    inference_provider,
-    rate_limits,
-    request_id,
-    retry_after,
-    should_retry,
+    parse_duration,
+    read_inference_provider,
+    read_rate_limits,
+    read_request_id,
+    read_retry_after,
+    read_should_retry,
 )
 
 NOW = 1_445_412_470.0  # ten seconds before the date that RFC 9110 would give as an example
@@ -31,20 +31,20 @@ GREATEST = sys.float_info.max
     ],
 )
 def test_the_request_id(headers: dict[str, str], found: str | None) -> None:
-    assert request_id(headers) == found
+    assert read_request_id(headers) == found
 
 
 def test_the_provider() -> None:
-    assert inference_provider({"x-inference-provider": " acme "}) == "acme"
-    assert inference_provider({"x-inference-provider": ""}) is None
-    assert inference_provider({}) is None
+    assert read_inference_provider({"x-inference-provider": " acme "}) == "acme"
+    assert read_inference_provider({"x-inference-provider": ""}) is None
+    assert read_inference_provider({}) is None
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [("true", True), (" False ", False), ("1", None), ("", None), (None, None)]
 )
 def test_should_retry(value: str | None, found: bool | None) -> None:
-    assert should_retry({} if value is None else {"x-should-retry": value}) is found
+    assert read_should_retry({} if value is None else {"x-should-retry": value}) is found
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_should_retry(value: str | None, found: bool | None) -> None:
         ("Wed, 21 Oct 2015 07:27:50 GMT", None),
         ("Wed, 21 Oct 2015 07:27:49 GMT", None),
         ("Sunday, 06-Nov-94 08:49:37 GMT", None),
-        ("Sunday, 06-Nov-69 08:49:37 GMT", 3_150_953_377 - NOW),
+        ("Sunday, 06-Nov-68 08:49:37 GMT", 3_119_417_377 - NOW),
         (SOON.replace("21 Oct", "31 Feb"), None),
         (SOON.replace("Oct", "Okt"), None),
         (SOON.replace("2015", "0000"), None),
@@ -101,7 +101,7 @@ def test_should_retry(value: str | None, found: bool | None) -> None:
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": value}, NOW) == seconds
+    assert read_retry_after({"retry-after": value}, NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_retry_after(value: str, seconds: float | None) -> None:
     ],
 )
 def test_the_order_of_precedence(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, NOW) == seconds
+    assert read_retry_after(headers, NOW) == seconds
 
 
 def test_exhausted_limits_can_be_left_aside() -> None:
     headers = {"ratelimit": '"api";r=0;t=55'}
-    assert retry_after(headers, NOW, limited=False) is None
-    assert retry_after({**headers, "retry-after": "4"}, NOW, limited=False) == 4
+    assert read_retry_after(headers, NOW, limited=False) is None
+    assert read_retry_after({**headers, "retry-after": "4"}, NOW, limited=False) == 4
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_exhausted_limits_can_be_left_aside() -> None:
     ],
 )
 def test_go_durations(text: str, seconds: float | None) -> None:
-    assert duration(text) == (None if seconds is None else pytest.approx(seconds))
+    assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_go_durations(text: str, seconds: float | None) -> None:
     ],
 )
 def test_the_reset_of_a_limit(value: str, seconds: float | None) -> None:
-    limits = rate_limits({"x-ratelimit-reset-tokens": value}, NOW)
+    limits = read_rate_limits({"x-ratelimit-reset-tokens": value}, NOW)
     if seconds is None:
         assert limits is None
     else:
@@ -277,4 +277,35 @@ def test_the_reset_of_a_limit(value: str, seconds: float | None) -> None:
     ],
 )
 def test_rate_limits(headers: dict[str, str], limits: RateLimits | None) -> None:
-    assert rate_limits(headers, NOW) == limits
+    assert read_rate_limits(headers, NOW) == limits
+
+
+def test_the_limits_of_anthropic_name_the_figure_last() -> None:
+    headers = {
+        "anthropic-ratelimit-requests-limit": "50",
+        "anthropic-ratelimit-requests-remaining": "49",
+        "anthropic-ratelimit-requests-reset": "2015-10-21T07:28:00Z",
+        "anthropic-ratelimit-input-tokens-remaining": "7",
+        "anthropic-ratelimit-output-tokens-remaining": "9",
+        "anthropic-ratelimit-unified-reset": "5",
+    }
+    limits = RateLimits(requests=RateLimit(limit=50, remaining=49, reset=10.0), tokens=RateLimit(remaining=7))
+    assert read_rate_limits(headers, NOW) == limits
+
+
+def test_the_limits_of_the_early_drafts_are_read_apart_from_others() -> None:
+    headers = {"ratelimit-limit": "9, 9;w=60", "ratelimit-remaining": "3", "x-ratelimit-remaining": "2"}
+    assert read_rate_limits(headers, NOW) == RateLimits(requests=RateLimit(remaining=2))
+
+
+def test_the_id_of_anthropic_and_azure() -> None:
+    assert read_request_id({"request-id": "req_1", "apim-request-id": "b"}) == "req_1"
+    assert read_request_id({"apim-request-id": "b"}) == "b"
+
+
+def test_who_answered_is_in_the_header_that_the_router_has() -> None:
+    headers = {"x-inference-provider": "groq", "x-router": " b "}
+    assert read_inference_provider(headers) == "groq"
+    assert read_inference_provider(headers, "x-router") == "b"
+    assert read_inference_provider(headers, "x-none") is None
+    assert read_inference_provider(headers, None) is None

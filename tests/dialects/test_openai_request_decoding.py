@@ -1,4 +1,4 @@
-"""Bodies of requests become `GenerateRequest`s; what the vocabulary can't express is told with its place."""
+"""The decoder of requests that the round-trip properties use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from msgspec import UNSET
 from botticelli.core.errors import RequestError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.dialects.openai.decode_request import LOSSES, decode_request
 from botticelli.dialects.openai.request import encode_request
+
+from ..decode_request import LOSSES, decode_request
 
 HELLO = {"role": "user", "content": "Hello!"}
 

@@ -1,6 +1,6 @@
-"""A request's body -> `GenerateRequest`: the way back of `encode_request`. No I/O.
+"""Decode a request: the inverse of `encode_request`, for the round-trip properties.
 
-Nothing is checked here that `encode_request` checks; what the vocabulary can't express is told, not dropped.
+What `encode_request` checks isn't checked here; what the vocabulary can't express is refused, not dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,31 @@ if TYPE_CHECKING:
 
     from botticelli.core.message import Input, ToolCall
 
-__all__ = ["LOSSES", "decode_request"]
+__all__ = ["LOSSES", "ONE_WAY", "RESPONSE_LOSSES", "decode_request"]
+
+RESPONSE_LOSSES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unknown-members": "what the format doesn't name is in `raw` only; a tool call's own are kept",
+        "metadata": "it repeats the request",
+        "moderation": "it isn't part of the answer; `raw` has it",
+        "null-members": "null says as much as absence: audio, service_tier, system_fingerprint",
+        "empty-texts": "an empty content or refusal says as much as null",
+        "empty-lists": "no tool calls and no annotations are none",
+        "function-call": "it becomes a tool call with an id of our own, unless one says the same",
+        "call-ids": "calls with the same id get ids that differ",
+        "choice-order": "choices come in the order of their indexes",
+    }
+)
+"""What `encode_response(decode_response(body))` doesn't give back of a conforming body, and why not."""
+
+ONE_WAY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "openai/chunk": "where a stream is cut isn't part of its answer, which is written again whole",
+        "openai/error": "it becomes an exception, which keeps message, type, param and code, and the body",
+        "openai/model-list": "it is only read; ids, dates and owners are kept, the rest are the router's own",
+    }
+)
+"""The contracts whose instances are read and not written again, and why not."""
 
 LOSSES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -66,7 +90,7 @@ def decode_request(body: bytes) -> GenerateRequest:
         RequestError: If it is no JSON object with messages, or a message holds what the vocabulary can't
             express: with the path, and the rule ``not-json``, ``type``, ``word`` or ``part-unsupported``.
     """
-    found = lenient_json.attempt(body)
+    found = lenient_json.try_parse(body)
     if isinstance(found, lenient_json.NotJsonError):
         refuse("not-json", f"character {found.position}", f"the request isn't JSON: {found}")
     members = found[0]
@@ -86,7 +110,7 @@ def decode_request(body: bytes) -> GenerateRequest:
     for member in _MEMBERS:
         if member in members:
             value = members.pop(member)
-            number = convert.whole(value) if member in _INTEGERS else None
+            number = lenient_json.as_whole_number(value) if member in _INTEGERS else None
             setattr(request, member, value if number is None else number)
     for member, read in (("tools", _tools), ("tool_choice", _choice), ("response_format", _format)):
         if (known := read(members.get(member))) is not None:
@@ -154,7 +178,7 @@ def _calls(calls: Any, path: str) -> list[ToolCall]:
         return []
     if not is_array(calls) or not all(map(is_object, calls)):
         wrong_type(path, calls, "a list of objects")
-    return [convert.tool_call(call) for call in calls]
+    return [convert.to_tool_call(call) for call in calls]
 
 
 def _tools(tools: Any) -> list[ToolDefinition] | None:

@@ -1,4 +1,4 @@
-"""The mapping from an answer to an error: the table of envelopes, then what no table can hold."""
+"""From an answer to an error: the table of error bodies, then what no table can hold."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from typing import Any
 
 import pytest
 
-from botticelli.core.errors import ApiError, StreamError
+from botticelli.core.errors import KINDS, ApiError, ConfigurationError, StreamError
 from botticelli.core.response import GenerateResponse, RateLimit, RateLimits
 from botticelli.dialects.openai import errors as module
-from botticelli.dialects.openai.errors import ErrorRule, embedded_failure, failure
+from botticelli.dialects.openai.errors import OPENAI_ERRORS, is_error
 from botticelli.protocol.error_body import MAX_BODY, MAX_MESSAGE
+from botticelli.protocol.error_rules import (
+    CLASSES,
+    ErrorRule,
+    find_hint,
+    find_kind,
+)
 from botticelli.providers.huggingface import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
+
+from ..error_calls import error_from_response, error_in_success
+
+# The mapping from an answer to an error: the table of envelopes, then what no table can hold.
 
 NOW = 1_700_000_000.0
 TABLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "fixtures" / "errors.json").read_bytes())
@@ -28,13 +38,13 @@ def entries(section: str) -> list[Any]:
 
 def fail(status: int, body: bytes | str = b"", **rest: Any) -> ApiError:
     data = body.encode() if isinstance(body, str) else body
-    return failure(status, rest.pop("headers", {}), data, now=NOW, **rest)
+    return error_from_response(status, rest.pop("headers", {}), data, now=NOW, **rest)
 
 
 @pytest.mark.parametrize("entry", entries("errors"))
 def test_the_table_of_answers(entry: dict[str, Any]) -> None:
     body = entry["body"].encode()
-    error = failure(
+    error = error_from_response(
         entry["status"],
         entry["headers"],
         body,
@@ -49,7 +59,7 @@ def test_the_table_of_answers(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entry", entries("embedded"))
 def test_the_table_of_errors_inside_a_200(entry: dict[str, Any]) -> None:
     body = entry["body"].encode()
-    error = embedded_failure(body, model=entry.get("model"), error_rules=ROWS[entry["table"]])
+    error = error_in_success(body, model=entry.get("model"), error_rules=ROWS[entry["table"]])
     assert type(error) is StreamError
     assert {name: getattr(error, name) for name in entry["expect"]} == entry["expect"]
     assert (error.body, error.model) == (body, entry.get("model"))
@@ -154,7 +164,7 @@ def test_the_providers_rows_come_before_the_formats() -> None:
     body = '{"error":{"message":"x","code":"model_not_found"}}'
     assert fail(404, body).kind == "model_not_found"
     assert fail(404, body, error_rules=(mine,)).kind == "permission_denied"
-    assert embedded_failure(body.encode(), error_rules=(mine,)).cause_kind == "permission_denied"
+    assert error_in_success(body.encode(), error_rules=(mine,)).cause_kind == "permission_denied"
 
 
 def test_a_code_in_a_header_refines_too_unless_the_body_has_one() -> None:
@@ -200,8 +210,8 @@ def test_a_header_beats_the_wait_in_the_body() -> None:
 def test_a_wait_inside_a_200_is_told() -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
     body = json.dumps({"error": {"code": 429, "message": "x", "details": [info]}}).encode()
-    assert embedded_failure(body).retry_after == 34
-    assert embedded_failure(b'{"error":"x"}').retry_after is None
+    assert error_in_success(body).retry_after == 34
+    assert error_in_success(b'{"error":"x"}').retry_after is None
 
 
 def test_a_code_in_a_header_is_bounded_and_safe_to_print() -> None:
@@ -214,8 +224,8 @@ def test_hints_come_from_the_provider_first() -> None:
         assert mine not in str(fail(status))
     assert str(fail(500, hints=HUGGINGFACE_HINTS)) == str(fail(500))
     assert "/v1" in str(fail(404))
-    assert "/v1" in str(embedded_failure(b'{"error":"Unexpected endpoint or method. (GET /models)"}'))
-    assert embedded_failure(b'{"error":"overloaded"}').hint is None
+    assert "/v1" in str(error_in_success(b'{"error":"Unexpected endpoint or method. (GET /models)"}'))
+    assert error_in_success(b'{"error":"overloaded"}').hint is None
 
 
 def test_a_long_message_is_shortened_and_the_body_kept() -> None:
@@ -231,7 +241,7 @@ def test_of_a_huge_body_a_mebibyte_is_kept() -> None:
     error = fail(400, body)
     assert error.body == body[:MAX_BODY]
     assert error.message.startswith('{"error":{"message":"xxx')
-    assert embedded_failure(body).body == body[:MAX_BODY]
+    assert error_in_success(body).body == body[:MAX_BODY]
 
 
 def test_a_page_deeper_than_any_reader_is_told_as_text() -> None:
@@ -239,10 +249,10 @@ def test_a_page_deeper_than_any_reader_is_told_as_text() -> None:
     assert (error.kind, len(error.message)) == ("server", MAX_MESSAGE)
 
 
-def test_what_was_delivered_and_the_request_id_go_with_an_embedded_error() -> None:
+def test_what_was_delivered_goes_with_an_embedded_error() -> None:
     partial = GenerateResponse(id="c1")
-    error = embedded_failure(b'{"error":"x"}', partial=partial, request_id="r-1")
-    assert (error.partial, error.request_id) == (partial, "r-1")
+    error = error_in_success(b'{"error":"x"}', partial=partial)
+    assert error.partial is partial
 
 
 CANARY = (
@@ -286,7 +296,7 @@ def test_a_key_never_comes_back(envelope: str, spelling: str) -> None:
     for error in (
         fail(401, body, secrets=(CANARY,)),
         fail(401, "", headers=headers, secrets=(CANARY,)),
-        embedded_failure(body.encode(), secrets=(CANARY,), request_id=None),
+        error_in_success(body.encode(), secrets=(CANARY,)),
     ):
         assert not leaks(error)
         assert "[redacted]" in error.body.decode() + error.message
@@ -305,4 +315,173 @@ def test_a_known_form_of_token_is_masked_without_being_told() -> None:
 
 
 def test_nothing_public_is_left_out() -> None:
-    assert set(module.__all__) == {"ErrorRule", "embedded_failure", "failure"}
+    assert set(module.__all__) == {
+        "OPENAI_ERRORS",
+        "MakeStreamError",
+        "error_from_response",
+        "error_in_success",
+        "is_error",
+    }
+
+
+# Which JSON values that came with a 200 are errors.
+
+CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error": {"message": "No."}},
+        {"error": "No."},
+        {"error": True},
+        {"error": {"code": 429}},
+        {"error": {"message": "", "details": [{"reason": "No."}]}},
+        {"error": {"message": "No."}, "choices": [CHOICE]},
+        {"object": "error", "message": "No."},
+        {"object": "error", "choices": []},
+        {"choices": [CHOICE, {"error": {"code": 502}}]},
+        {"choices": [{**CHOICE, "finish_reason": "error"}]},
+        {"errors": ["No."]},
+        {"detail": "No."},
+        {"detail": [{"loc": ["body"], "msg": "No."}]},
+        {"message": "No."},
+        [{"error": {"message": "No."}}],
+        [{"error": "No."}, {}],
+    ],
+)
+def test_an_error(value: Any) -> None:
+    assert is_error(value)
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, {}, "", 0, False, [], {"code": 0, "message": ""}, {"a": [], "b": {}}]
+)
+def test_an_error_member_that_says_nothing_is_none(nothing: Any) -> None:
+    assert not is_error({"error": nothing})
+    assert not is_error([{"error": nothing}])
+    assert not is_error({"choices": [{"error": nothing}]})
+    assert not is_error({"errors": nothing, "detail": nothing, "message": nothing})
+
+
+@pytest.mark.parametrize("member", ["choices", "data", "usage"])
+@pytest.mark.parametrize("word", ["message", "detail", "errors"])
+def test_a_loose_word_beside_an_answer_is_no_error(member: str, word: str) -> None:
+    assert not is_error({member: [], word: "No."})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"choices": [CHOICE]},
+        {"choices": ["error", None]},
+        {"choices": {"error": "No."}},
+        {"choices": [{**CHOICE, "finish_reason": "stop"}]},
+        {"object": "chat.completion", "id": "a"},
+        {"message": {"content": "Hi"}},
+        {"message": ["Hi"]},
+        [],
+        ["error"],
+        [{}, {"error": "No."}],
+        ["error", {"error": "No."}],
+        [[{"error": "No."}]],
+        "error",
+        None,
+        0,
+    ],
+)
+def test_no_error(value: Any) -> None:
+    assert not is_error(value)
+
+
+def test_an_error_is_found_at_any_depth() -> None:
+    value: Any = "No."
+    for _ in range(5000):
+        value = [value]
+    assert is_error({"error": value})
+
+
+# The tables: rows are checked when they are made, and every row and hint can be reached.
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ({"kind": "stream_error", "codes": frozenset({"x"})}, "stream_error"),
+        ({"kind": "server", "statuses": frozenset({500})}, "needs a code, a type or a pattern"),
+        ({"kind": "server", "patterns": ("(",)}, "can't be compiled"),
+    ],
+)
+def test_a_row_that_means_nothing_is_refused(row: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word) as caught:
+        ErrorRule(**row)
+    assert caught.value.setting == "error_rules"
+
+
+ROW = ErrorRule(
+    kind="server",
+    statuses=frozenset({400, 404}),
+    codes=frozenset({"c", 7}),
+    types=frozenset({"t"}),
+    patterns=("^one$", "two"),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ((400, "c", "t", "one"), True),
+        ((404, 7, "t", "and TWO"), True),
+        ((None, "c", "t", "one"), True),
+        ((500, "c", "t", "one"), False),
+        ((400, "d", "t", "one"), False),
+        ((400, None, "t", "one"), False),
+        ((400, "c", "u", "one"), False),
+        ((400, "c", None, "one"), False),
+        ((400, "c", "t", "not one"), False),
+    ],
+)
+def test_every_criterion_must_hold_and_any_value_of_it_does(said: Any, fits: bool) -> None:
+    assert ROW.matches(*said) is fits
+
+
+def test_what_is_not_asked_for_does_not_matter() -> None:
+    assert ErrorRule(kind="server", codes=frozenset({"c"})).matches(418, "c", None, "")
+    assert ErrorRule(kind="server", types=frozenset({"t"})).matches(418, None, "t", "")
+    assert ErrorRule(kind="server", patterns=("m",)).matches(418, None, None, "m")
+
+
+def test_the_first_row_decides() -> None:
+    other = ErrorRule(kind="api", codes=frozenset({"c"}))
+    assert find_kind((other, ROW), 400, "c", "t", "one") == "api"
+    assert find_kind((ROW, other), 400, "c", "t", "one") == "server"
+    assert find_kind((ROW, other), 400, "c", "t", "three") == "api"
+    assert find_kind((ROW,), 400, None, None, "") is None
+    assert find_kind((), 400, None, None, "") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "found"),
+    [
+        ("server", 504, "first 504"),
+        ("server", 503, "first"),
+        ("api", 301, "second 301"),
+        ("api", 999, None),
+        ("rate_limit", None, "second"),
+    ],
+)
+def test_the_first_table_with_a_hint_decides_and_the_closer_key(
+    kind: str, status: int | None, found: str | None
+) -> None:
+    first = {"server": "first", "server/504": "first 504"}
+    second = {"server/503": "never", "api/301": "second 301", "rate_limit": "second"}
+    assert find_hint(kind, status, first, second) == found
+
+
+def test_the_tables_speak_of_kinds_that_exist() -> None:
+    assert set(CLASSES) <= set(KINDS)
+    assert {key.partition("/")[0] for key in OPENAI_ERRORS.hints} == set(CLASSES) - {"api"} | {"api"}
+    assert set(OPENAI_ERRORS.words.values()) <= set(CLASSES)
+    assert {row.kind for row in OPENAI_ERRORS.rules} <= set(CLASSES)
+    assert CLASSES["api"].kind == "api"

@@ -1,4 +1,4 @@
-"""Keys are blanked out, words are not; the canaries are in `test_failure.py`."""
+"""No key comes back, however it is escaped, whichever provider made it."""
 
 from __future__ import annotations
 
@@ -92,3 +92,40 @@ def test_bytes_are_kept_but_for_the_key() -> None:
     body = b"\xff\x00caf\xc3\xa9 " + SECRET.encode() + b" \xfe"
     assert redact_bytes(body, (SECRET,)) == b"\xff\x00caf\xc3\xa9 " + MASK.encode() + b" \xfe"
     assert redact_bytes(body) is body
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hf_abcdefghijKLMNOPqrst0123456789abcd",
+        "sk-proj-abcdefghijklmnop_qrst-0123",
+        "sk-ant-api03-abcdefghijklmnop_qrst-0123",
+        "sk-or-v1-0123456789abcdef",
+        "gsk_abcdefghijKLMNOPqrst0123456789abcd",
+        "AIzaSyA-abcdefghijKLMNOPqrst_0123456789",
+        "ya29.a0AfB_abcdefghijklm",
+        "xai-abcdefghijKLMNOPqrst0123456789abcd",
+        "pplx-abcdefghijKLMNOPqrst0123456789abcd",
+        "nvapi-abcdefghij-KLMNOPqrst0123456789",
+        "csk-abcdefghijklmnopqrst",
+        "r8_abcdefghijklmnopqrst",
+        "fw_abcdefghijklmnopqrst",
+        "tgp_v1_abcdefghij-klmnopqrst",
+        "sk_abcdefghijklmnopqrst",
+        "ghp_abcdefghijklmnopqrst",
+        "github_pat_abcdefghij_klmnopqrst",
+    ],
+)
+def test_the_keys_of_every_provider_are_masked(key: str) -> None:
+    assert redact(f"bad key {key}, no more") == f"bad key {MASK}, no more"
+    assert redact(f'{{"key":"\\n{key}"}}') == f'{{"key":"\\n{MASK}"}}'
+    escaped = key.replace("-", "%2d").replace("_", "\\u005f")
+    assert redact(f"={escaped}") == f"={MASK}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["xai-org/grok-4", "hf_inference", "fw_config", "task-specific", "gsk_", "ask_me_anything", "AIza"],
+)
+def test_names_that_begin_like_a_key_are_left(text: str) -> None:
+    assert redact(text) == text

@@ -1,4 +1,4 @@
-"""What error bodies say; the envelopes in use are in `fixtures/errors.json` and tested with the mapping."""
+"""Error bodies of every shape: message, code, type and param."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from botticelli.protocol.error_body import Said, clean, read
+from botticelli.protocol.error_body import ErrorBody, clean, read_error_body
 
 
-def say(value: object) -> Said:
-    return read(json.dumps(value).encode())
+def say(value: object) -> ErrorBody:
+    return read_error_body(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_wait_in_the_body(details: object, wait: float | None) -> None:
     ],
 )
 def test_what_is_not_json(body: bytes, content_type: str, message: str) -> None:
-    assert read(body, content_type) == Said(message=message)
+    assert read_error_body(body, content_type) == ErrorBody(message=message)
 
 
 def test_clean_text_is_safe_to_print_and_bounded() -> None:

@@ -1,4 +1,4 @@
-"""Tool calls from deltas as servers really send them."""
+"""Streamed tool calls, in every way that servers cut them up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from botticelli.core.message import ToolCall
 from botticelli.core.response import Deviation, ToolCallDelta
-from botticelli.dialects.openai.toolcalls import ToolCallAssembler
-from botticelli.protocol.deviations import Notes
+from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
+from botticelli.protocol.deviations import DeviationLog
 
 Delta = dict[str, Any]
 MISSING: Any = object()
@@ -30,9 +30,9 @@ class Heard:
     """An assembler that was fed some deltas, each a list of tool calls, and what it gave."""
 
     def __init__(self, *deltas: list[Delta]) -> None:
-        self.notes = Notes()
-        self.structural = Notes()
-        self.assembler = ToolCallAssembler(self.notes, self.structural)
+        self.notes = DeviationLog()
+        self.structural = DeviationLog()
+        self.assembler = ToolCallAccumulator(self.notes, self.structural)
         self.pieces = [self.assembler.take(delta) for delta in deltas]
 
     @property
@@ -455,12 +455,12 @@ def test_the_deprecated_call_stands_beside_the_others() -> None:
 @pytest.mark.parametrize("function", ["f()", [], False, 0])
 def test_a_function_that_is_none_is_refused_and_the_rest_of_the_call_kept(function: Any) -> None:
     heard = Heard([piece(0, "a", "f", "{}"), {"index": 1, "id": "b", "function": function}])
-    assert heard.structural.fault is not None
-    assert heard.structural.fault.path == "$.choices[0].delta.tool_calls[1].function"
+    assert heard.structural.unreadable is not None
+    assert heard.structural.unreadable.path == "$.choices[0].delta.tool_calls[1].function"
     assert heard.calls == [("a", "f", "{}"), ("b", "", "")]
 
 
 def test_a_function_of_null_adds_nothing() -> None:
     heard = Heard([piece(0, "a", "f", "{}")], [{"index": 0, "function": None}])
-    assert heard.structural.fault is None
+    assert heard.structural.unreadable is None
     assert heard.calls == [("a", "f", "{}")]

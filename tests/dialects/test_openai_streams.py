@@ -1,4 +1,4 @@
-"""A stream from its first byte to its last: how it ends, what it brings, and what it is in place of one."""
+"""Streams: how they begin, go on, break and end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from botticelli.core.response import (
     ToolCallDelta,
     Usage,
 )
-from botticelli.dialects.openai.errors import embedded_failure
+from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -191,18 +191,18 @@ def test_what_came_before_an_error_in_the_same_piece_is_delivered(bad: bytes) ->
 def test_after_a_failure_nothing_is_read() -> None:
     stream = OpenAIStreamReader(audit=True)
     stream.feed(HI + ERROR)
-    failed, seen = stream.failed, stream.notes.deviations()
+    failed, seen = stream.failed, stream.log.deviations()
     assert stream.feed(HI + STOP + DONE) == []
-    assert (stream.failed, stream.notes.deviations(), stream.response.text) == (failed, seen, "Hi")
+    assert (stream.failed, stream.log.deviations(), stream.response.text) == (failed, seen, "Hi")
 
 
 def test_the_failures_maker_is_the_callers() -> None:
-    made = embedded_failure(b"{}")
+    made = error_in_success(b"{}")
 
     def failure(body: bytes, *, partial: GenerateResponse | None = None) -> StreamError:
         return made
 
-    heard = Heard(HI + ERROR, failure=failure)
+    heard = Heard(HI + ERROR, make_error=failure)
     assert heard.error is made
     assert made.partial is not None
 
@@ -211,9 +211,9 @@ def test_the_partial_that_an_error_brings_with_it_is_kept() -> None:
     kept = GenerateResponse(id="kept")
 
     def failure(body: bytes, *, partial: GenerateResponse | None = None) -> StreamError:
-        return embedded_failure(body, partial=kept)
+        return error_in_success(body, partial=kept)
 
-    heard = Heard(HI + ERROR, failure=failure)
+    heard = Heard(HI + ERROR, make_error=failure)
     assert heard.error is not None
     assert heard.error.partial is kept
 
