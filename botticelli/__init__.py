@@ -74,8 +74,7 @@ if TYPE_CHECKING:
         ToolCalls,
         Usage,
     )
-    from botticelli.drivers.aio import AsyncChatDriver
-    from botticelli.drivers.driver import ChatDriver
+    from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
     from botticelli.drivers.provider import Provider
     from botticelli.drivers.settings import Secret
     from botticelli.protocol.deadlines import Timeouts
@@ -181,7 +180,6 @@ _MODULES = (
     "drivers.provider",
     "drivers.settings",
     "drivers.driver",
-    "drivers.aio",
     "providers.mock",
 )
 """Where the names are, the cheapest modules first. The providers' drivers are in the registry."""

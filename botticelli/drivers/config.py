@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-import httpx
-
 import botticelli
 from botticelli.core.errors import ConfigurationError
 from botticelli.drivers import settings
 from botticelli.drivers.cache import cache_key
+from botticelli.drivers.call import Call
 from botticelli.drivers.headers import check_bill_to, check_headers, is_credential, secret_words
 from botticelli.drivers.settings import ANONYMOUS, Secret, find_key, under
-from botticelli.drivers.task import Task
-from botticelli.drivers.usage import Ledger
+from botticelli.drivers.usage import UsageTracker
 from botticelli.protocol.content_encoding import ACCEPTED
 from botticelli.protocol.deadlines import Timeouts
+from botticelli.protocol.http import HttpRequest
 from botticelli.protocol.redaction import redact
 from botticelli.protocol.retry import RetryPolicy, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
+    import httpx
+
     from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
-    from botticelli.protocol.http import HttpRequest
 
-__all__ = ["Endpoint", "read_media"]
+__all__ = ["DriverConfig", "read_media"]
 
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
 
-class Endpoint:
+class DriverConfig:
     """The configuration of one driver, checked, and the ledger that goes with it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Endpoint:
         policy: When to try again.
         cache: Where answers are kept, or None.
         audit: Whether streams are held to the strict contract.
-        ledger: Totals, prices, limits.
+        usage: Totals, prices, the newest rate limits.
     """
 
     def __init__(
@@ -84,9 +84,10 @@ class Endpoint:
         self.policy = _policy(max_retries, backoff, max_retry_after)
         self.cache = settings.check_cache(cache)
         self.audit = settings.check_switch(audit, "audit")
-        self.ledger = Ledger(settings.check_catalog(catalog))
+        self.usage = UsageTracker(settings.check_catalog(catalog))
         self._key = key
         self._base = _url(self.base_url, "")
+        self._urls: dict[str, httpx.URL] = {}
         self._client = http_client
         asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
         from_env = {
@@ -133,7 +134,7 @@ class Endpoint:
             return hints
         return {**hints, "authentication": "; ".join(filter(None, (odd, hints.get("authentication"))))}
 
-    def chat(self, request: GenerateRequest, *, stream: bool) -> Task:
+    def chat(self, request: GenerateRequest, *, stream: bool) -> Call:
         """One chat call, encoded.
 
         Raises:
@@ -143,40 +144,40 @@ class Endpoint:
         key = None
         if self.cache is not None:
             key = self._cache_key(self._encoded(request, stream=False) if stream else encoded)
-        return Task(
+        return Call(
             self,
-            method=encoded.method,
+            self._with_headers(encoded, _STREAM if stream else _WHOLE),
             url=self._url(encoded),
             model=request.model or self.model,
-            body=encoded.body,
-            headers=self._headers(encoded, _STREAM if stream else _WHOLE),
             streaming=stream,
             key=key,
             n=request.n or 1,
         )
 
-    def listing(self, cursor: str | None = None) -> Task:
+    def listing(self, cursor: str | None = None) -> Call:
         """One call for a page of the list of models."""
         asked = self.dialect.models(cursor)
-        return Task(
-            self,
-            method=asked.method,
-            url=self._url(asked),
-            model=self.model,
-            body=asked.body,
-            headers=self._headers(asked, _WHOLE),
-        )
+        return Call(self, self._with_headers(asked, _WHOLE), url=self._url(asked), model=self.model)
 
     def _url(self, request: HttpRequest) -> httpx.URL:
-        """The URL of a request: its path below the base's, its parameters after the base's."""
-        url = _url(self.base_url, request.path)
+        """Return the URL of a request: its path below the base URL's, its parameters after the base URL's."""
+        url = self._urls.get(request.path)
+        if url is None:
+            url = _url(self.base_url, request.path)
+            # a format has two or three paths; where the model is one of its parts they could be any number
+            if len(self._urls) < 64:
+                self._urls[request.path] = url
         return url.copy_merge_params(request.query) if request.query else url
 
-    def _headers(self, request: HttpRequest, ours: Mapping[str, str]) -> httpx.Headers:
-        return httpx.Headers({**ours, **request.headers, **self._common})
+    def _with_headers(self, request: HttpRequest, coding: Mapping[str, str]) -> HttpRequest:
+        """Return a request with the driver's headers, which come after the format's."""
+        headers = {**coding, **request.headers, **self._common}
+        return HttpRequest(method=request.method, path=request.path, headers=headers, body=request.body)
 
     def _cache_key(self, request: HttpRequest) -> str | None:
         """The key of a question; None if a user's client can't say what it would send."""
+        import httpx
+
         url, client = self._url(request), self._client
         headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
         if client is not None:
@@ -202,6 +203,8 @@ def read_media(path: str) -> bytes:
 
 
 def _url(base: str, path: str) -> httpx.URL:
+    import httpx
+
     try:
         url = httpx.URL(under(base, path))
         _ = url.host  # a name in Punycode is decoded only now

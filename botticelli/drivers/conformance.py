@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from botticelli.core.response import StreamChunk
-    from botticelli.drivers.aio import AsyncChatDriver
-    from botticelli.drivers.driver import ChatDriver
+    from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
 
 __all__ = ["AsyncChatAdapter", "ChatAdapter"]
 

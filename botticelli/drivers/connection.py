@@ -25,28 +25,28 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from botticelli.protocol.deadlines import Call
+    from botticelli.protocol.deadlines import Deadlines
 
-__all__ = ["AsyncTrace", "Line", "Trace"]
+__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace"]
 
 _log = logging.getLogger("botticelli")
 
-_current: ContextVar[Line | None] = ContextVar("line", default=None)
+_current: ContextVar[ConnectionMonitor | None] = ContextVar("monitor", default=None)
 
 _HTTP2 = b"PRI * HTTP/2"
 """RFC 9113, 3.4. Its connections serve several requests at once, so that a read belongs to none of them."""
 
 
-class Line:
+class ConnectionMonitor:
     """What one attempt's connection does.
 
     Attributes:
-        call: The call, which knows the limits and is told what has come.
+        deadlines: The call's limits, which are told what has come.
         proxy: Host and port of the proxy that is being reached; None when it is the server itself.
     """
 
-    def __init__(self, call: Call, url: httpx.URL) -> None:
-        self.call = call
+    def __init__(self, deadlines: Deadlines, url: httpx.URL) -> None:
+        self.deadlines = deadlines
         self.proxy: str | None = None
         self._server = (url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
         self._connected = False
@@ -93,24 +93,24 @@ class Line:
             case "connect_tcp.complete" | "connect_unix_socket.complete" | "start_tls.complete":
                 return info.get("return_value")
             case "setup_socks5_connection.started":
-                self.call.tunnel(time.monotonic())
+                self.deadlines.on_connect_proxy(time.monotonic())
             case "start_tls.started" if part != "connection":
                 self.proxy = None  # it has done its part
             case "send_request_headers.started":
                 self._sends(tunnel=getattr(info.get("request"), "method", None) == b"CONNECT")
-            case "receive_response_headers.started" if not self.call.connecting:
-                self.call.asked(time.monotonic())
+            case "receive_response_headers.started" if not self.deadlines.connecting:
+                self.deadlines.on_request_sent(time.monotonic())
             case _:
                 pass
         return None
 
     def _sends(self, *, tunnel: bool) -> None:
         if tunnel:
-            self.call.tunnel(time.monotonic())
+            self.deadlines.on_connect_proxy(time.monotonic())
             return
         self.proxy = None
-        self.call.reused = not self._connected
-        self.call.send()
+        self.deadlines.reused = not self._connected
+        self.deadlines.on_connected()
 
     def tap(self, stream: Callable[[], Any]) -> None:
         """The request goes out on the connection that this weakly refers to.
@@ -134,7 +134,7 @@ class Line:
         Raises:
             httpx.ReadTimeout: None are left.
         """
-        room = self.call.room(time.monotonic())
+        room = self.deadlines.io_limit(time.monotonic())
         if room <= 0:
             raise httpx.ReadTimeout("")
         if timeout is not None and timeout <= room:
@@ -149,28 +149,28 @@ class _Tapped:
         kind = cast("Any", type(stream))
         # weakly, so that a connection is freed without the collector
         self._stream = weakref.ref(stream)
-        self._line: Line | None = None
+        self._monitor: ConnectionMonitor | None = None
         self._shared = False
         self._read, self._write = kind.read, kind.write
 
     def _reads(self, timeout: float | None) -> float | None:
-        return timeout if self._line is None else self._line.limit(timeout)
+        return timeout if self._monitor is None else self._monitor.limit(timeout)
 
     def _came(self, data: bytes) -> bytes:
-        if data and self._line is not None:
-            self._line.call.hear()
+        if data and self._monitor is not None:
+            self._monitor.deadlines.on_bytes()
         return data
 
     def _writes(self, buffer: bytes, timeout: float | None) -> float | None:
         self._shared = self._shared or buffer.startswith(_HTTP2)
-        before, line = self._line, None if self._shared else _current.get()
-        self._line = line
-        if before is not None and before is not line:
+        before, monitor = self._monitor, None if self._shared else _current.get()
+        self._monitor = monitor
+        if before is not None and before is not monitor:
             before.leave()
-        if line is None:
+        if monitor is None:
             return timeout
-        line.tap(self._stream)
-        return line.limit(timeout)
+        monitor.tap(self._stream)
+        return monitor.limit(timeout)
 
 
 class _Tap(_Tapped):
@@ -200,22 +200,22 @@ def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
 class Trace:
     """What httpcore's sync side calls."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, monitor: ConnectionMonitor) -> None:
+        self._monitor = monitor
 
     def __call__(self, event: str, info: dict[str, Any], /) -> None:
         """Take what it reports."""
-        if (stream := self._line.note(event, info)) is not None:
+        if (stream := self._monitor.note(event, info)) is not None:
             _put(_Tap, stream)
 
 
 class AsyncTrace:
     """What httpcore's async side calls, and awaits."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, monitor: ConnectionMonitor) -> None:
+        self._monitor = monitor
 
     async def __call__(self, event: str, info: dict[str, Any], /) -> None:
         """Take what it reports."""
-        if (stream := self._line.note(event, info)) is not None:
+        if (stream := self._monitor.note(event, info)) is not None:
             _put(_AsyncTap, stream)

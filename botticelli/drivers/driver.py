@@ -1,16 +1,19 @@
-"""The sync driver, for any provider of the OpenAI format. I/O is done by `courier`."""
+"""The drivers' classes, sync and async, for any provider; a subclass names one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
-from botticelli.drivers.config import Endpoint
-from botticelli.drivers.http_sync import Courier
+from botticelli.core.errors import MalformedResponseError
+from botticelli.drivers.config import DriverConfig
+from botticelli.drivers.http_async import AsyncHttpClient
+from botticelli.drivers.http_sync import HttpClient
 from botticelli.drivers.provider import provider_of
 from botticelli.drivers.settings import Options, Secret, read_key
-from botticelli.drivers.stream import ChatStream
+from botticelli.drivers.stream import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Unpack
 
@@ -21,17 +24,71 @@ if TYPE_CHECKING:
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
     from botticelli.dialects.dialect import ModelPage
+    from botticelli.drivers.call import Call
     from botticelli.drivers.provider import Provider
-    from botticelli.drivers.task import Task
 
-__all__ = ["MAX_PAGES", "ChatDriver"]
+__all__ = ["MAX_PAGES", "AsyncChatDriver", "ChatDriver"]
 
 MAX_PAGES = 1000
-"""Pages of a model list that are asked for; a server whose list never ends gives no more."""
+"""Pages of a model list that are asked for; a list that goes on is a `MalformedResponseError`."""
 
 
-class ChatDriver:
-    """A driver for any provider of the OpenAI format; a subclass names the provider.
+class _Driver:
+    """What both drivers know."""
+
+    provider: ClassVar[Provider]
+
+    _config: DriverConfig
+
+    @property
+    def provider_name(self) -> str:
+        """The provider, such as ``huggingface``."""
+        return self.provider.name
+
+    @property
+    def model_name(self) -> str:
+        """The model that a request without one of its own goes to."""
+        return self._config.model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the format can carry; whether a given model can do it is another question."""
+        return self._config.dialect.capabilities
+
+    @property
+    def rate_limits(self) -> RateLimits | None:
+        """What the newest answer's headers said, or None."""
+        return self._config.usage.rate_limits
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What this driver has used so far; answers from the cache are free."""
+        return self._config.usage.usage
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config.summary()})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
+
+    def _model_list(self) -> Generator[Call, ModelPage, list[Model]]:
+        """Yield the call for each page, take the page, and return all models."""
+        models: list[Model] = []
+        cursors: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = yield self._config.listing(cursor)
+            models += page.models
+            cursor = page.cursor
+            if cursor is None:
+                return models
+            if cursor in cursors or len(cursors) + 1 >= MAX_PAGES:
+                raise MalformedResponseError("the model list has no end", path="$")
+            cursors.add(cursor)
+
+
+class ChatDriver(_Driver):
+    """A driver for any provider; a subclass names the provider.
 
     Safe to share between threads. `close` it, or use it as a context manager.
 
@@ -58,8 +115,6 @@ class ChatDriver:
             settings can't be used.
     """
 
-    provider: ClassVar[Provider]
-
     def __init__(
         self,
         model: str,
@@ -68,8 +123,10 @@ class ChatDriver:
         http_client: httpx.Client | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._endpoint = Endpoint(provider_of(type(self)), model, api_key, http_client=http_client, **options)
-        self._courier = Courier(self._endpoint, http_client)
+        self._config = DriverConfig(
+            provider_of(type(self)), model, api_key, http_client=http_client, **options
+        )
+        self._http = HttpClient(self._config, http_client)
 
     @classmethod
     def with_api_token(
@@ -93,31 +150,6 @@ class ChatDriver:
         """
         return cls(model, api_key=read_key(token, "token"), http_client=http_client, **options)
 
-    @property
-    def provider_name(self) -> str:
-        """The provider, such as ``huggingface``."""
-        return self.provider.name
-
-    @property
-    def model_name(self) -> str:
-        """The model that a request without one of its own goes to."""
-        return self._endpoint.model
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the format carries; what a given model makes of it is the model's affair."""
-        return self.provider.capabilities
-
-    @property
-    def rate_limits(self) -> RateLimits | None:
-        """What the newest answer's headers said, or None."""
-        return self._endpoint.ledger.rate_limits
-
-    @property
-    def usage(self) -> UsageTotals:
-        """What this driver has used so far; answers from the cache are free."""
-        return self._endpoint.ledger.usage
-
     def generate(self, request: GenerateRequest) -> GenerateResponse:
         """Ask, and wait for the whole answer.
 
@@ -130,16 +162,17 @@ class ChatDriver:
         Raises:
             RequestError: The format can't carry the request; nothing was sent.
             ModelsError: Something went wrong on the way; see its subclasses.
-            ConfigurationError: The driver or its client is closed.
+            ClosedError: The driver is closed.
+            ConfigurationError: The user's client is closed, or of no use.
         """
-        task = self._endpoint.chat(request, stream=False)
-        kept = task.cached()
-        if kept is not None:
-            return kept
+        call = self._config.chat(request, stream=False)
+        cached = call.cached()
+        if cached is not None:
+            return cached
         try:
-            return self._courier.run(task, lambda: task.answer(self._courier.fetch(task)))
+            return self._http.run(call, call.whole())
         finally:
-            task.count()
+            call.count()
 
     def generate_stream(self, request: GenerateRequest) -> ChatStream:
         """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
@@ -150,31 +183,28 @@ class ChatDriver:
         Raises:
             RequestError: The format can't carry the request.
         """
-        return ChatStream(self._courier, self._endpoint.chat(request, stream=True))
+        return ChatStream(self._http, self._config.chat(request, stream=True))
 
     def models(self) -> list[Model]:
         """What the server serves; its prices are used for `usage` from now on.
 
         Raises:
             ModelsError: Something went wrong on the way; see its subclasses.
-            ConfigurationError: The driver or its client is closed.
+            ClosedError: The driver is closed.
+            ConfigurationError: The user's client is closed, or of no use.
         """
-        models: list[Model] = []
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = self._page(self._endpoint.listing(cursor))
-            models += page.models
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return models
-
-    def _page(self, task: Task) -> ModelPage:
-        return self._courier.run(task, lambda: task.models(self._courier.fetch(task)))
+        pages = self._model_list()
+        try:
+            call = next(pages)
+            while True:
+                call = pages.send(self._http.run(call, call.page()))
+        except StopIteration as end:
+            models: list[Model] = end.value
+            return models
 
     def close(self) -> None:
         """Let the connections go; harmless when repeated. Calls that wait in other threads fail at once."""
-        self._courier.close()
+        self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +214,119 @@ class ChatDriver:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._endpoint.summary()})"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
+class AsyncChatDriver(_Driver):
+    """`ChatDriver` on asyncio and trio: the same options, the same answers.
+
+    Safe to share between the tasks of one event loop. `close` it, or use it as a context manager. A cache
+    and the files that a request names are read without `await`.
+
+    Args:
+        model: The model that a request without one of its own goes to.
+        api_key: The key; None looks in the environment, then in ``.env``.
+        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply. Of
+            HTTP/2, see `ChatDriver`.
+        **options: As in `ChatDriver`.
+
+    Raises:
+        ConfigurationError: As in `ChatDriver`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | Secret | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._config = DriverConfig(
+            provider_of(type(self)), model, api_key, http_client=http_client, **options
+        )
+        self._http = AsyncHttpClient(self._config, http_client)
+
+    @classmethod
+    def with_api_token(
+        cls,
+        token: str | None,
+        model: str,
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
+        """A driver with this key and no other.
+
+        Args:
+            token: The key; None or empty sends none, for local servers.
+            model: As above, and so are the rest.
+            http_client: As above.
+            **options: As above.
+
+        Raises:
+            ConfigurationError: As above.
+        """
+        return cls(model, api_key=read_key(token, "token"), http_client=http_client, **options)
+
+    async def generate(self, request: GenerateRequest) -> GenerateResponse:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            request: What to ask.
+
+        Returns:
+            The answer, with at least one choice.
+
+        Raises:
+            RequestError: The format can't carry the request; nothing was sent.
+            ModelsError: Something went wrong on the way; see its subclasses.
+            ClosedError: The driver is closed.
+            ConfigurationError: The user's client is closed, or of no use.
+        """
+        call = self._config.chat(request, stream=False)
+        cached = call.cached()
+        if cached is not None:
+            return cached
+        try:
+            return await self._http.run(call, call.whole())
+        finally:
+            call.count()
+
+    def generate_stream(self, request: GenerateRequest) -> AsyncChatStream:
+        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+
+        Args:
+            request: What to ask.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        return AsyncChatStream(self._http, self._config.chat(request, stream=True))
+
+    async def models(self) -> list[Model]:
+        """What the server serves; its prices are used for `usage` from now on.
+
+        Raises:
+            ModelsError: Something went wrong on the way; see its subclasses.
+            ClosedError: The driver is closed.
+            ConfigurationError: The user's client is closed, or of no use.
+        """
+        pages = self._model_list()
+        try:
+            call = next(pages)
+            while True:
+                call = pages.send(await self._http.run(call, call.page()))
+        except StopIteration as end:
+            models: list[Model] = end.value
+            return models
+
+    async def close(self) -> None:
+        """Let the connections go; harmless when repeated."""
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        await self.close()

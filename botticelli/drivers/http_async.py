@@ -1,28 +1,47 @@
-"""The async rim's hands, for asyncio and trio: `courier`, with anyio's cancel scopes for exact deadlines."""
+"""Asynchronous HTTP for one driver, on asyncio and trio: `http_sync` with anyio's exact deadlines.
+
+Closing is the delicate part. asyncio's own cancelling gets through anyio's shields, and httpcore closes a
+connection only once, so what was broken off in the middle would stay open.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from contextlib import nullcontext
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import httpx
 
-from botticelli.core.errors import BotticelliError, ConfigurationError
-from botticelli.drivers.connection import AsyncTrace
-from botticelli.drivers.http_sync import LINGER, LINGER_BYTES, finite
-from botticelli.drivers.httpx_errors import KeyAuth, make_client
-from botticelli.drivers.undisturbed import persistent, undisturbed
+from botticelli.core.errors import ClosedError, ConfigurationError
+from botticelli.drivers.connection import AsyncTrace, ConnectionMonitor
+from botticelli.drivers.http_sync import finite
+from botticelli.drivers.httpx_errors import UNREAD, KeyAuth, content, error_of, hooked, make_client
+from botticelli.protocol.exchange import (
+    LINGER,
+    LINGER_BYTES,
+    Close,
+    Deliver,
+    Linger,
+    Read,
+    Received,
+    Send,
+    Wait,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    import asyncio
+    from collections.abc import AsyncIterator, Coroutine, Generator
 
-    from botticelli.drivers.config import Endpoint
-    from botticelli.drivers.task import Task
-    from botticelli.protocol.content_encoding import Body
+    from botticelli.core.response import StreamChunk
+    from botticelli.drivers.call import Call
+    from botticelli.drivers.config import DriverConfig
+    from botticelli.protocol.exchange import Step, Steps
 
-__all__ = ["AsyncCourier", "AsyncIncoming"]
+__all__ = ["AsyncHttpCall", "AsyncHttpClient"]
 
 _log = logging.getLogger("botticelli")
 
@@ -32,10 +51,10 @@ _CLOSING = 1.0
 """Seconds that closing may take; it doesn't wait for the peer, so it takes next to none."""
 
 
-class AsyncCourier:
-    """Carries the tasks of one driver."""
+class AsyncHttpClient:
+    """The HTTP client of one driver, the user's or our own."""
 
-    def __init__(self, endpoint: Endpoint, client: httpx.AsyncClient | None) -> None:
+    def __init__(self, config: DriverConfig, client: httpx.AsyncClient | None) -> None:
         """Take the user's client, or make one.
 
         Raises:
@@ -46,147 +65,196 @@ class AsyncCourier:
             raise ConfigurationError(
                 f"http_client must be an httpx.AsyncClient, not {type(given).__name__}", setting="http_client"
             )
-        self._owned = client is None
-        self._client = client or make_client(httpx.AsyncClient, endpoint.base_url)
-        self._auth = KeyAuth(endpoint.credentials) if endpoint.credentials else None
-        self._closed = False
+        self.owned = client is None
+        self.client = client or make_client(httpx.AsyncClient, config.base_url)
+        self.auth = KeyAuth(config.credentials) if config.credentials else None
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Raise a `ClosedError` if the driver is closed."""
+        if self.closed:
+            raise ClosedError("the driver is closed", hint="make a new one")
+
+    async def run(self, call: Call, steps: Steps[_T]) -> _T:
+        """Do all the steps to an answer that isn't streamed.
+
+        Raises:
+            BotticelliError: What the call came to.
+        """
+        http = AsyncHttpCall(self, call)
+        try:
+            return await http.run(steps)
+        finally:
+            await http.close()
 
     async def close(self) -> None:
-        """Let the connections go."""
-        self._closed = True
-        if not self._owned:
+        """Close the connections of our own client."""
+        self.closed = True
+        if not self.owned:
             return
         try:
-            await self._client.aclose()
+            await self.client.aclose()
         except Exception as error:  # noqa: BLE001 -- such as RuntimeError, when the connections' event loop is gone
             _log.debug("closing the driver: %s", type(error).__name__)
 
-    async def run(self, task: Task, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Attempt a task until it is done or its error stands.
+
+class AsyncHttpCall:
+    """The I/O of one call: one response at a time."""
+
+    __slots__ = (
+        "_call",
+        "_http",
+        "_limits",
+        "_monitor",
+        "_over",
+        "_pieces",
+        "_reading",
+        "_response",
+        "_result",
+    )
+
+    def __init__(self, http: AsyncHttpClient, call: Call) -> None:
+        self._http = http
+        self._call = call
+        self._limits: dict[str, float | None] = {}
+        self._monitor: ConnectionMonitor | None = None
+        self._response: httpx.Response | None = None
+        self._pieces: AsyncIterator[bytes] = _Pieces(b"")
+        self._over = self._reading = False
+        self._result: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a response that isn't closed."""
+        return self._response is not None
+
+    async def run(self, steps: Steps[_T]) -> _T:
+        """Do steps that deliver nothing, and return their result."""
+        self._http.check_open()
+        await self.advance(steps)
+        result: _T = self._result
+        return result
+
+    async def advance(self, steps: Steps[Any]) -> list[StreamChunk]:
+        """Do steps up to the next delivery, and return that; nothing at their end.
 
         Raises:
-            BotticelliError: What the last attempt came to.
+            BotticelliError: What the call came to.
         """
-        task.start()
-        while True:
-            if self._closed:
-                raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
-            problem: BotticelliError | None = None
-            with anyio.move_on_after(task.left()):
+        reply: Any = None
+        problem: Exception | None = None
+        try:
+            while True:
+                step = steps.send(reply) if problem is None else steps.throw(problem)
+                if type(step) is Deliver:
+                    return step.chunks
+                reply = problem = None
                 try:
-                    return await attempt()
-                except BotticelliError as error:
+                    reply = await self._do(step)
+                except Exception as error:  # noqa: BLE001 -- the exchange decides what it means
                     problem = error
-            # without a problem of its own, the attempt was cut off
-            problem = problem or task.cut_off()
-            wait = task.failed(problem)
-            if wait is None:
-                raise problem
-            await anyio.sleep(wait)
-
-    async def fetch(self, task: Task) -> bytes:
-        """One attempt at the body of a whole answer."""
-        incoming = await self.open(task)
-        try:
-            return await self._collect(task, incoming, task.new_body())
+        except StopIteration as end:
+            self._result = end.value
+            return []
         finally:
-            await incoming.close()
+            del problem  # it refers to this frame
 
-    async def open(self, task: Task) -> AsyncIncoming:
-        """One attempt at an answer; the caller reads its body and closes it.
+    async def _do(self, step: Step) -> Any:
+        match step:
+            case Read():
+                return await self._read(step.limit, step.idle)
+            case Send():
+                return await self._send(step.limits)
+            case Linger():
+                return await self._linger()
+            case Wait():
+                return await self._wait(step.seconds)
+            case Close():
+                return await self.close()
+            case _:
+                raise AssertionError(step)
 
-        Raises:
-            ApiError: Its status isn't a 2xx.
-        """
-        response = await self._send(task)
-        incoming = AsyncIncoming(response, ours=self._owned)
-        task.received(response.status_code, response.headers.raw, decoded=response.is_stream_consumed)
-        if not task.refused:
-            return incoming
+    async def _wait(self, seconds: float) -> bool:
+        await anyio.sleep(seconds)
+        self._http.check_open()
+        return self._call.abandoned
+
+    async def _send(self, limits: dict[str, float | None]) -> Received:
+        deadlines = self._call.deadlines
+        with anyio.move_on_after(deadlines.remaining(time.monotonic())):
+            return await self._begin(limits)
+        raise deadlines.timeout_error("total", time.monotonic())
+
+    async def _begin(self, limits: dict[str, float | None]) -> Received:
+        call, http = self._call, self._http
+        self._limits = limits
+        self._over = False
+        monitor = self._monitor = ConnectionMonitor(call.deadlines, call.url)
+        asked = call.request
         try:
-            body = await self._error_body(task, incoming)
-        finally:
-            await incoming.close()
-        raise task.refusal(body)
-
-    async def _send(self, task: Task) -> httpx.Response:
-        limits = task.begin()
-        client = self._client
-        try:
-            with task.line.sending():
+            with monitor.sending():
                 # a user's client has headers, cookies and parameters of its own to add
-                make = httpx.Request if self._owned else client.build_request
+                make = httpx.Request if http.owned else http.client.build_request
                 request = make(
-                    task.method,
-                    task.url,
-                    params=None if self._owned else task.url.params or None,  # else the client's replace them
-                    content=task.body,
-                    headers=task.headers,
-                    extensions={"timeout": limits, "trace": AsyncTrace(task.line)},
+                    asked.method,
+                    call.url,
+                    params=None if http.owned else call.url.params or None,  # else the client's replace them
+                    content=asked.body,
+                    headers=asked.headers,
+                    extensions={"timeout": limits, "trace": AsyncTrace(monitor)},
                 )
-                request.stream = _Sent(task.body or b"")
-                return await client.send(
+                request.stream = _Sent(asked.body or b"")
+                response = await http.client.send(
                     request,
                     stream=True,
-                    auth=self._auth or httpx.USE_CLIENT_DEFAULT,
-                    follow_redirects=False,
+                    auth=http.auth or httpx.USE_CLIENT_DEFAULT,
+                    follow_redirects=False,  # auth-redirect-other-host
                 )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-            problem = task.fault(error)
+            refused = hooked(error, call.url)
+            if refused is not None:
+                # the client has closed it, so what wasn't read by now is lost
+                body = content(refused)
+                self._pieces = _Pieces(body or b"")
+                note = UNREAD if body is None else None
+                raw = refused.headers.raw
+                return Received(refused.status_code, raw, time.time(), decoded=True, note=note)
+            problem = error_of(error, monitor, time.monotonic(), call.redact)
+        else:
+            self._response = response
+            # a client's hook or a mock transport may have read it already
+            read = response.is_stream_consumed
+            # not aiter_raw(), which closes the response at its end: asyncio's cancelling would break that
+            # off, and httpcore doesn't close a second time
+            stream: Any = response.stream  # httpx's type allows a sync one too
+            self._pieces = _Pieces(response.content) if read else aiter(stream)
+            return Received(response.status_code, response.headers.raw, time.time(), decoded=read)
         raise problem
 
-    async def _collect(self, task: Task, incoming: AsyncIncoming, body: Body) -> bytes:
-        while not body.full and (piece := await incoming.next(task)) is not None:
-            body.feed(piece)
-            task.call.moved()
-        return body.whole()
-
-    async def _error_body(self, task: Task, incoming: AsyncIncoming) -> bytes:
-        """As much of an error's body as comes: the status is the news, a broken body can't take it away."""
-        try:
-            body = task.new_body()
-        except BotticelliError:
-            return b""
-        try:
-            return await self._collect(task, incoming, body)
-        except BotticelliError:
-            return body.kept()
-
-
-class AsyncIncoming:
-    """An answer's body on its way."""
-
-    __slots__ = ("_ours", "_over", "_pieces", "_response")
-
-    def __init__(self, response: httpx.Response, *, ours: bool) -> None:
-        self._response = response
-        self._ours = ours  # and so httpcore's
-        self._over = False
-        # a client's hook or a mock transport may have read it already
-        read = response.is_stream_consumed
-        # not aiter_raw(), which closes the response at its end: asyncio's cancelling would break that off,
-        # and httpcore doesn't close a second time
-        stream: Any = response.stream  # httpx's type allows a sync one too
-        self._pieces: AsyncIterator[bytes] = _only(response.content) if read else aiter(stream)
-
-    async def next(self, task: Task) -> bytes | None:
-        """The next bytes as received, or None at the end."""
+    async def _read(self, limit: float, idle: float) -> bytes | None:
         problem: Exception | None = None
-        wait, idle = task.wait(), task.call.idle
-        task.limits["read"] = finite(idle)
+        self._limits["read"] = finite(idle)
+        self._reading = True
         # the client keeps the idle limit itself; a scope costs as much as a read, so it is for the others
-        with nullcontext() if wait == idle else anyio.move_on_after(finite(wait)):
+        with nullcontext() if limit == idle else anyio.move_on_after(finite(limit)):
             try:
                 piece = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-                problem = task.fault(error)
+                problem = self._error_of(error)
             else:
                 self._over = piece is None
                 return piece
-        raise problem or task.late("idle")
+            finally:
+                self._reading = False
+        raise problem or self._call.deadlines.timeout_error("idle", time.monotonic())
 
-    async def linger(self) -> None:
-        """After ``[DONE]``: read the end, if it comes at once; else the connection can't be kept."""
+    def _error_of(self, error: Exception) -> Exception:
+        if self._monitor is None:
+            return error
+        return error_of(error, self._monitor, time.monotonic(), self._call.redact)
+
+    async def _linger(self) -> None:
+        """Read the end, if it comes at once; see `exchange.LINGER`."""
         size = 0
         with anyio.move_on_after(LINGER):
             try:
@@ -196,42 +264,54 @@ class AsyncIncoming:
                         break
                 else:
                     self._over = True
-            except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
-                _log.debug("the connection is not kept: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't used again
+                _log.debug("the connection is not used again: %s", type(error).__name__)
 
     async def close(self) -> None:
-        """Close it, and its connection unless it was read to its end; in a cancelled task too."""
-        with anyio.CancelScope(shield=True):
-            if self._over and self._ours:
-                # only the connection is given back; a task for that would cost a fifth of a short call
-                await persistent(self._give_back())
-            else:
-                await undisturbed(self._break_off())
+        """Close the response, and its connection unless it was read to its end; in a cancelled task too.
 
-    async def _give_back(self) -> None:
+        Harmless when repeated. While another task reads, only the connection can be closed; the reader wakes,
+        and closes the rest.
+        """
+        response, pieces = self._response, self._pieces
+        if response is None:
+            return
+        if not self._reading:
+            self._response, self._pieces = None, _Pieces(b"")
+        with anyio.CancelScope(shield=True):
+            if self._over and self._http.owned:
+                # only the connection is given back; a task for that would cost a fifth of a short call
+                await _finish_then_cancel(_give_back(response))
+            else:
+                await _shield(_break_off(response, pieces))
+
+
+async def _give_back(response: httpx.Response) -> None:
+    try:
+        await response.aclose()
+    except Exception as error:  # noqa: BLE001 -- the answer is whole
+        _log.debug("closing a connection: %s", type(error).__name__)
+
+
+async def _break_off(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
+    with anyio.move_on_after(_CLOSING, shield=True):
         try:
-            await self._response.aclose()
-        except Exception as error:  # noqa: BLE001 -- the answer is whole
+            await _end(response, pieces)
+        except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
             _log.debug("closing a connection: %s", type(error).__name__)
 
-    async def _break_off(self) -> None:
-        with anyio.move_on_after(_CLOSING, shield=True):
-            try:
-                await self._end()
-            except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
-                _log.debug("closing a connection: %s", type(error).__name__)
 
-    async def _end(self) -> None:
-        try:
-            with anyio.CancelScope() as scope:
-                # httpx's generators within generators end by an exception or when garbage is collected,
-                # which trio complains about
-                scope.cancel()
-                async for _ in self._pieces:
-                    pass
-        finally:
-            # another task may be in the generators, which then can't be ended here
-            await self._response.aclose()
+async def _end(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
+    try:
+        with anyio.CancelScope() as scope:
+            # httpx's generators within generators end by an exception or when garbage is collected, which
+            # trio complains about
+            scope.cancel()
+            async for _ in pieces:
+                pass
+    finally:
+        # another task may be in the generators, which then can't be ended here
+        await response.aclose()
 
 
 class _Sent(httpx.AsyncByteStream):
@@ -245,6 +325,8 @@ class _Sent(httpx.AsyncByteStream):
 
 
 class _Pieces:
+    """Yields these bytes, if there are any."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
 
@@ -258,5 +340,63 @@ class _Pieces:
         return data
 
 
-async def _only(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+# What asyncio's cancelling must not break off.
+
+_closings: set[asyncio.Task[None]] = set()
+"""asyncio itself refers to its tasks weakly."""
+
+
+async def _finish_then_cancel(closing: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end in this task; if asyncio cancels it meanwhile, pass that on afterwards.
+
+    Only for coroutines that yield to the event loop without waiting on I/O, as httpcore does when it takes a
+    connection back: what waits for something would be cancelled too.
+    """
+    await (_stepwise(closing) if _on_asyncio() else closing)
+
+
+@coroutine
+def _stepwise(closing: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    from asyncio import CancelledError
+
+    cancelled: CancelledError | None = None
+    try:
+        while True:
+            try:
+                awaited = closing.send(None)
+            except StopIteration:
+                break
+            try:
+                yield awaited
+            except CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+    finally:
+        closing.close()
+        del cancelled  # it refers to this frame
+
+
+async def _shield(closing: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, even if asyncio cancels this task: anyio's shield doesn't prevent that."""
+    if not _on_asyncio():
+        await closing
+        return
+    import asyncio
+
+    task = asyncio.ensure_future(closing)
+    _closings.add(task)
+    task.add_done_callback(_closings.discard)
+    await asyncio.shield(task)
+
+
+def _on_asyncio() -> bool:
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio
+
+    try:
+        # trio as a guest has asyncio's loop around it, but no task
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False

@@ -1,7 +1,7 @@
-"""The sync rim's hands: sends a task with httpx, waits, reads, closes. What anything means, `task` decides.
+"""Synchronous HTTP for one driver: does the steps of an exchange with an httpx client.
 
-httpx's exceptions are caught here and ours are raised outside ``except``, see `transport`. `acourier` is
-the same for asyncio and trio, line for line where it can be.
+httpx's exceptions are caught here and ours are raised outside ``except``; `httpx_errors` says why.
+`http_async` is its counterpart.
 """
 
 from __future__ import annotations
@@ -15,32 +15,40 @@ from weakref import WeakSet
 
 import httpx
 
-from botticelli.core.errors import BotticelliError, ConfigurationError
-from botticelli.drivers.connection import Line, Trace
-from botticelli.drivers.httpx_errors import KeyAuth, make_client
+from botticelli.core.errors import ClosedError, ConfigurationError
+from botticelli.drivers.connection import ConnectionMonitor, Trace
+from botticelli.drivers.httpx_errors import UNREAD, KeyAuth, content, error_of, hooked, make_client
+from botticelli.protocol.exchange import (
+    LINGER,
+    LINGER_BYTES,
+    Close,
+    Deliver,
+    Linger,
+    Read,
+    Received,
+    Send,
+    Wait,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    from botticelli.drivers.config import Endpoint
-    from botticelli.drivers.task import Task
-    from botticelli.protocol.content_encoding import Body
+    from botticelli.core.response import StreamChunk
+    from botticelli.drivers.call import Call
+    from botticelli.drivers.config import DriverConfig
+    from botticelli.protocol.exchange import Step, Steps
 
-__all__ = ["LINGER", "LINGER_BYTES", "Courier", "Incoming", "finite"]
+__all__ = ["HttpCall", "HttpClient", "finite"]
 
 _log = logging.getLogger("botticelli")
 
 _T = TypeVar("_T")
 
-LINGER = 0.05
-"""Seconds that the end of an answer may take after ``[DONE]``, so that its connection can serve again."""
-LINGER_BYTES = 1 << 16
 
+class HttpClient:
+    """The HTTP client of one driver, the user's or our own."""
 
-class Courier:
-    """Carries the tasks of one driver."""
-
-    def __init__(self, endpoint: Endpoint, client: httpx.Client | None) -> None:
+    def __init__(self, config: DriverConfig, client: httpx.Client | None) -> None:
         """Take the user's client, or make one.
 
         Raises:
@@ -51,173 +59,229 @@ class Courier:
             raise ConfigurationError(
                 f"http_client must be an httpx.Client, not {type(given).__name__}", setting="http_client"
             )
-        self._owned = client is None
-        self._client = client or make_client(httpx.Client, endpoint.base_url)
-        self._auth = KeyAuth(endpoint.credentials) if endpoint.credentials else None
-        self._closed = False
-        self._news = threading.Condition()
-        self._lines: WeakSet[Line] = WeakSet()
+        self.owned = client is None
+        self.client = client or make_client(httpx.Client, config.base_url)
+        self.auth = KeyAuth(config.credentials) if config.credentials else None
+        self.closed = False
+        self._changed = threading.Condition()
+        self._monitors: WeakSet[ConnectionMonitor] = WeakSet()
+
+    def check_open(self) -> None:
+        """Raise a `ClosedError` if the driver is closed."""
+        if self.closed:
+            raise ClosedError("the driver is closed", hint="make a new one")
+
+    def run(self, call: Call, steps: Steps[_T]) -> _T:
+        """Do all the steps to an answer that isn't streamed.
+
+        Raises:
+            BotticelliError: What the call came to.
+        """
+        http = HttpCall(self, call)
+        try:
+            return http.run(steps)
+        finally:
+            http.close()
 
     def close(self) -> None:
-        """Let the connections go, and wake whoever waits, for an answer or for a retry."""
-        self._closed = True
+        """Close the connections of our own client, and wake whoever waits, for an answer or for a retry."""
+        self.closed = True
         self._wake()
-        if self._owned:
-            with self._news:
-                lines = list(self._lines)
-            for line in lines:
-                line.abandon()
-            self._client.close()
+        if self.owned:
+            with self._changed:
+                monitors = list(self._monitors)
+            for monitor in monitors:
+                monitor.abandon()
+            self.client.close()
 
-    def abandon(self, task: Task) -> None:
+    def monitor(self, call: Call) -> ConnectionMonitor:
+        """Return what watches the connection of a new attempt."""
+        made = ConnectionMonitor(call.deadlines, call.url)
+        with self._changed:
+            self._monitors.add(made)
+        return made
+
+    def wait(self, call: Call, seconds: float) -> bool:
+        """Wait before a retry; return whether the call was abandoned meanwhile.
+
+        Raises:
+            ClosedError: The driver was closed meanwhile.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or call.abandoned, seconds)
+        if not call.abandoned:
+            self.check_open()
+        return call.abandoned
+
+    def abandon(self, http: HttpCall) -> None:
         """From another thread: wake who waits for the answer, or for a retry."""
-        task.abandon()
+        http.abandon()
         self._wake()
 
     def _wake(self) -> None:
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
-    def run(self, task: Task, attempt: Callable[[], _T]) -> _T:
-        """Attempt a task until it is done or its error stands.
 
-        Raises:
-            BotticelliError: What the last attempt came to.
-        """
-        task.start()
-        while True:
-            if self._closed:
-                raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
-            try:
-                return attempt()
-            except BotticelliError as error:
-                wait = task.failed(error)
-                if wait is None or self._gives_up(task, wait):
-                    raise
+class HttpCall:
+    """The I/O of one call: one response at a time."""
 
-    def _gives_up(self, task: Task, seconds: float) -> bool:
-        """Wait; whether the task was abandoned meanwhile."""
-        with self._news:
-            self._news.wait_for(lambda: self._closed or task.abandoned, seconds)
-        return task.abandoned
+    __slots__ = ("_call", "_http", "_limits", "_monitor", "_pieces", "_response", "_result")
 
-    def fetch(self, task: Task) -> bytes:
-        """One attempt at the body of a whole answer."""
-        incoming = self.open(task)
-        try:
-            return self._collect(task, incoming, task.new_body())
-        finally:
-            incoming.close()
+    def __init__(self, http: HttpClient, call: Call) -> None:
+        self._http = http
+        self._call = call
+        self._limits: dict[str, float | None] = {}
+        self._monitor: ConnectionMonitor | None = None
+        self._response: httpx.Response | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._result: Any = None
 
-    def open(self, task: Task) -> Incoming:
-        """One attempt at an answer; the caller reads its body and closes it.
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a response that isn't closed."""
+        return self._response is not None
+
+    def run(self, steps: Steps[_T]) -> _T:
+        """Do steps that deliver nothing, and return their result."""
+        self._http.check_open()
+        self.advance(steps)
+        result: _T = self._result
+        return result
+
+    def advance(self, steps: Steps[Any]) -> list[StreamChunk]:
+        """Do steps up to the next delivery, and return that; nothing at their end.
 
         Raises:
-            ApiError: Its status isn't a 2xx.
+            BotticelliError: What the call came to.
         """
-        response = self._send(task)
-        incoming = Incoming(response)
-        task.received(response.status_code, response.headers.raw, decoded=response.is_stream_consumed)
-        if not task.refused:
-            return incoming
+        reply: Any = None
+        problem: Exception | None = None
         try:
-            body = self._error_body(task, incoming)
+            while True:
+                step = steps.send(reply) if problem is None else steps.throw(problem)
+                if type(step) is Deliver:
+                    return step.chunks
+                reply = problem = None
+                try:
+                    reply = self._do(step)
+                except Exception as error:  # noqa: BLE001 -- the exchange decides what it means
+                    problem = error
+        except StopIteration as end:
+            self._result = end.value
+            return []
         finally:
-            incoming.close()
-        raise task.refusal(body)
+            del problem  # it refers to this frame
 
-    def _send(self, task: Task) -> httpx.Response:
-        limits = task.begin()
-        with self._news:
-            self._lines.add(task.line)
-        client = self._client
+    def _do(self, step: Step) -> Any:
+        match step:
+            case Read():
+                return self._read(step.limit)
+            case Send():
+                return self._send(step.limits)
+            case Linger():
+                return self._linger()
+            case Wait():
+                return self._http.wait(self._call, step.seconds)
+            case Close():
+                return self.close()
+            case _:
+                raise AssertionError(step)
+
+    def _send(self, limits: dict[str, float | None]) -> Received:
+        call, http = self._call, self._http
+        self._limits = limits
+        monitor = self._monitor = http.monitor(call)
+        if call.abandoned:  # looked at once `abandon` can find the monitor
+            monitor.abandon()
+        asked = call.request
         try:
-            with task.line.sending():
+            with monitor.sending():
                 # a user's client has headers, cookies and parameters of its own to add
-                make = httpx.Request if self._owned else client.build_request
+                make = httpx.Request if http.owned else http.client.build_request
                 request = make(
-                    task.method,
-                    task.url,
-                    params=None if self._owned else task.url.params or None,  # else the client's replace them
-                    content=task.body,
-                    headers=task.headers,
-                    extensions={"timeout": limits, "trace": Trace(task.line)},
+                    asked.method,
+                    call.url,
+                    params=None if http.owned else call.url.params or None,  # else the client's replace them
+                    content=asked.body,
+                    headers=asked.headers,
+                    extensions={"timeout": limits, "trace": Trace(monitor)},
                 )
-                return client.send(
+                response = http.client.send(
                     request,
                     stream=True,
-                    auth=self._auth or httpx.USE_CLIENT_DEFAULT,
-                    follow_redirects=False,
+                    auth=http.auth or httpx.USE_CLIENT_DEFAULT,
+                    follow_redirects=False,  # auth-redirect-other-host
                 )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-            problem = task.fault(error)
+            refused = hooked(error, call.url)
+            if refused is not None:
+                # the client has closed it, so what wasn't read by now is lost
+                body = content(refused)
+                self._pieces = iter((body or b"",))
+                note = UNREAD if body is None else None
+                raw = refused.headers.raw
+                return Received(refused.status_code, raw, time.time(), decoded=True, note=note)
+            problem = error_of(error, monitor, time.monotonic(), call.redact)
+        else:
+            self._response = response
+            # a client's hook or a mock transport may have read it already
+            read = response.is_stream_consumed
+            self._pieces = iter((response.content,)) if read else response.iter_raw()
+            return Received(response.status_code, response.headers.raw, time.time(), decoded=read)
         raise problem
 
-    def _collect(self, task: Task, incoming: Incoming, body: Body) -> bytes:
-        while not body.full and (piece := incoming.next(task)) is not None:
-            body.feed(piece)
-            task.call.moved()
-        return body.whole()
-
-    def _error_body(self, task: Task, incoming: Incoming) -> bytes:
-        """As much of an error's body as comes: the status is the news, a broken body can't take it away."""
-        try:
-            body = task.new_body()
-        except BotticelliError:
-            return b""
-        try:
-            return self._collect(task, incoming, body)
-        except BotticelliError:
-            return body.kept()
-
-
-class Incoming:
-    """An answer's body on its way."""
-
-    __slots__ = ("_pieces", "_response")
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        # a client's hook or a mock transport may have read it already
-        read = response.is_stream_consumed
-        self._pieces = iter((response.content,)) if read else response.iter_raw()
-
-    def next(self, task: Task) -> bytes | None:
-        """The next bytes as received, or None at the end."""
-        # httpcore takes the limit when the iteration begins; from then on the clock is looked at here
-        task.limits["read"] = finite(task.wait())
+    def _read(self, limit: float) -> bytes | None:
+        # httpcore takes the limit when the iteration begins; from then on the monitor looks at the clock
+        self._limits["read"] = finite(limit)
         try:
             return next(self._pieces, None)
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
-            problem = task.fault(error)
+            problem = self._error_of(error)
         raise problem
 
-    def linger(self, task: Task) -> None:
-        """After ``[DONE]``: read the end, if it comes at once; else the connection can't be kept.
+    def _error_of(self, error: Exception) -> Exception:
+        if self._monitor is None:
+            return error
+        return error_of(error, self._monitor, time.monotonic(), self._call.redact)
 
-        A second iteration, because httpcore takes its time limit when one begins. The limit is for each
-        read, and comments renew it, so the whole is timed as well.
+    def _linger(self) -> None:
+        """Read the end, if it comes at once; see `exchange.LINGER`.
+
+        It is a second iteration, because httpcore takes its limit when one begins. The limit is for each
+        read, and comments renew it (sse-done-then-comments), so the whole is timed as well.
         """
-        task.limits["read"] = LINGER
+        self._limits["read"] = LINGER
         until = time.monotonic() + LINGER
-        tail: Any = self._response.stream  # httpx's type allows an async one too
+        tail: Any = () if self._response is None else self._response.stream  # httpx allows an async one
         size = 0
         try:
             for piece in tail:
                 size += len(piece)
                 if size > LINGER_BYTES or time.monotonic() > until:
                     break
-        except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't kept
-            _log.debug("the connection is not kept: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 -- the answer is whole, only the connection isn't used again
+            _log.debug("the connection is not used again: %s", type(error).__name__)
 
     def close(self) -> None:
-        """Close it, and its connection unless it was read to its end."""
+        """Close the response, and its connection unless it was read to its end; harmless when repeated."""
+        response, self._response = self._response, None
+        self._pieces = iter(())  # the generators refer to the request, and so to the key
+        if response is None:
+            return
         try:
-            self._response.close()
+            response.close()
         except Exception as error:  # noqa: BLE001 -- nothing more is wanted of what is given up
             _log.debug("closing a connection: %s", type(error).__name__)
 
+    def abandon(self) -> None:
+        """From another thread: break the connection, which wakes who waits for it."""
+        self._call.abandoned = True
+        monitor = self._monitor
+        if monitor is not None:
+            monitor.abandon()
+
 
 def finite(seconds: float) -> float | None:
-    """A limit as HTTP clients take it."""
+    """Return a limit as HTTP clients take it."""
     return None if seconds == inf else seconds

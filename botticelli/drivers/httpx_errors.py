@@ -1,7 +1,7 @@
 """Everything about httpx that both rims share: clients, TLS, the key's header, and httpx's exceptions.
 
 No exception of httpx leaves the rim, not even as a cause or context: it holds the request, and the
-request holds the key. So the rim catches here, and raises what `fault` makes of it outside ``except``.
+request holds the key. So the rim catches here, and raises what `error_of` makes of it outside ``except``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from botticelli.core.errors import (
     ConnectionLostError,
     MalformedResponseError,
 )
+from botticelli.drivers.call import PROXY_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from botticelli.drivers.connection import Line
+    from botticelli.drivers.connection import ConnectionMonitor
     from botticelli.drivers.settings import Secret
-    from botticelli.protocol.deadlines import Call
+    from botticelli.protocol.deadlines import Deadlines
 
-__all__ = ["PROXY_LOGIN", "KeyAuth", "content", "fault", "hooked", "make_client"]
+__all__ = ["UNREAD", "KeyAuth", "content", "error_of", "hooked", "make_client"]
 
 _ClientT = TypeVar("_ClientT", httpx.Client, httpx.AsyncClient)
 
@@ -43,7 +44,8 @@ _FOREIGN = sys.stdlib_module_names | {
 }
 """Packages whose exceptions a user of the driver can't be expected to know."""
 
-PROXY_LOGIN = "the proxy's user and password go into its URL: http://user:password@host:port"
+UNREAD = "a hook that reads the answer before it raises keeps the server's words"
+"""What to do when a hook of the user's has made an exception of an error whose body is lost."""
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
@@ -108,8 +110,8 @@ class KeyAuth(httpx.Auth):
 
 
 def hooked(error: Exception, url: httpx.URL) -> httpx.Response | None:
-    """The answer from this URL that a user's hook has made an exception of, or None."""
-    if not isinstance(error, httpx.HTTPStatusError):
+    """Return the error response from this URL that a user's hook has made an exception of, or None."""
+    if not isinstance(error, httpx.HTTPStatusError) or error.response.is_success:
         return None
     asked = error.request.url
     return error.response if (asked.raw_host, asked.path) == (url.raw_host, url.path) else None
@@ -123,12 +125,14 @@ def content(response: httpx.Response) -> bytes | None:
         return None
 
 
-def fault(error: Exception, line: Line, now: float, redact: Callable[[str], str]) -> Exception:
+def error_of(
+    error: Exception, monitor: ConnectionMonitor, now: float, redact: Callable[[str], str]
+) -> Exception:
     """What an exception of the HTTP client is in our tree; not raised.
 
     Args:
         error: What was caught.
-        line: The connection it happened on, and the call, which knows how far it had come.
+        monitor: The connection it happened on, and the call, which knows how far it had come.
         now: The monotonic clock.
         redact: Takes the key out of a text.
 
@@ -138,19 +142,19 @@ def fault(error: Exception, line: Line, now: float, redact: Callable[[str], str]
     """
     if isinstance(error, BotticelliError) or type(error).__module__.partition(".")[0] not in _FOREIGN:
         return error
-    call, text = line.call, redact(_words(error))
+    deadlines, text = monitor.deadlines, redact(_words(error))
     if isinstance(error, httpx.TimeoutException):
-        late = call.late(_phase(error, call), now)
-        if line.proxy and late.phase == "connect":
-            late.hint = f"the proxy {line.proxy} doesn't answer: {_proxy_hint(line.proxy)}"
+        late = deadlines.timeout_error(_phase(error, deadlines), now)
+        if monitor.proxy and late.phase == "connect":
+            late.hint = f"the proxy {monitor.proxy} doesn't answer: {_proxy_hint(monitor.proxy)}"
         return late
     if isinstance(error, httpx.DecodingError):
         return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
-    if call.answered:
+    if deadlines.answered:
         return _in_body(error, text)
-    if line.proxy and isinstance(error, httpx.TransportError):
-        return _at_proxy(error, line.proxy, text)
-    return _before_head(error, text, heard=call.heard)
+    if monitor.proxy and isinstance(error, httpx.TransportError):
+        return _at_proxy(error, monitor.proxy, text)
+    return _before_head(error, text, heard=deadlines.bytes_received)
 
 
 def _words(error: Exception) -> str:
@@ -170,12 +174,12 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _phase(error: httpx.TimeoutException, call: Call) -> str:
+def _phase(error: httpx.TimeoutException, deadlines: Deadlines) -> str:
     if isinstance(error, httpx.PoolTimeout):
         return "pool"
-    if isinstance(error, httpx.ConnectTimeout) or call.connecting:
+    if isinstance(error, httpx.ConnectTimeout) or deadlines.connecting:
         return "connect"
-    return "idle" if call.answered else "first_byte"
+    return "idle" if deadlines.answered else "first_byte"
 
 
 def _at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:

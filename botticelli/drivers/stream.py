@@ -1,4 +1,4 @@
-"""The stream of the sync driver: an answer in pieces, that one thread reads and any may close."""
+"""The streams of both drivers: an answer in chunks."""
 
 from __future__ import annotations
 
@@ -7,48 +7,86 @@ import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from botticelli.core.errors import BotticelliError, ConfigurationError
-from botticelli.core.response import GenerateResponse, chunks_of
-from botticelli.drivers.streaming import StreamAnswer
+import anyio
+
+from botticelli.core.errors import BotticelliError, ClosedError
+from botticelli.core.response import chunks_of
+from botticelli.drivers.http_async import AsyncHttpCall
+from botticelli.drivers.http_sync import HttpCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from botticelli.core.response import StreamChunk
-    from botticelli.drivers.http_sync import Courier, Incoming
-    from botticelli.drivers.task import Task
+    from botticelli.core.response import GenerateResponse, StreamChunk
+    from botticelli.drivers.call import Call
+    from botticelli.drivers.http_async import AsyncHttpClient
+    from botticelli.drivers.http_sync import HttpClient
+    from botticelli.protocol.exchange import Steps
 
-__all__ = ["ChatStream", "closed"]
+__all__ = ["AsyncChatStream", "ChatStream"]
 
 
-class ChatStream:
-    """An answer that arrives in pieces: iterate it, inside ``with`` unless you read it to its end.
+class _StreamState:
+    """What both streams know."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        # a generator over the exchange and never over `self`: in that cycle only the collector could free a
+        # forgotten stream, and closing it from there takes the
+        # pool's lock, which the collecting thread may hold
+        self._steps: Steps[None] | None = None
+        self._cached: GenerateResponse | None = None
+        self._problem: BotticelliError | None = None
+        self._ready: deque[StreamChunk] = deque()
+        self._begun = self._closed = self._over = False
+
+    @property
+    def response(self) -> GenerateResponse:
+        """The answer as far as it has come; whole after the final chunk."""
+        return self._call.response if self._cached is None else self._cached
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ClosedError("the stream is closed", hint="ask again")
+
+    def _take(self, chunks: list[StreamChunk]) -> None:
+        """Keep chunks for the caller; the final one ends the stream."""
+        self._ready.extend(chunks)
+        self._over = chunks[-1].is_final
+
+    def _error_for_reader(self, error: BaseException) -> BaseException:
+        """Return what the reader gets for an error that ends the stream."""
+        if self._closed and isinstance(error, Exception):
+            # closed meanwhile by another thread or task: what came of the reading doesn't matter
+            error = ClosedError("the stream is closed", hint="ask again")
+        if isinstance(error, BotticelliError):
+            self._problem = error
+        return error
+
+    def _warn(self, block: str) -> None:
+        # not closed here: that takes the pool's lock, which this very thread may hold
+        warnings.warn(
+            f"unclosed {type(self).__name__}: use it inside {block}",
+            ResourceWarning,
+            stacklevel=3,
+            source=self,
+        )
+
+
+class ChatStream(_StreamState):
+    """An answer that arrives in chunks: iterate it, inside ``with`` unless you read it to its end.
 
     Leaving the block closes the connection at once, in the middle of the answer too. One thread at a time
     reads it; any may close it.
     """
 
-    def __init__(self, courier: Courier, task: Task) -> None:
-        """A stream that hasn't begun; `ChatDriver.generate_stream` makes it."""
-        self._courier = courier
-        self._task = task
-        self._incoming: Incoming | None = None
-        self._answer: StreamAnswer | None = None
-        self._kept: GenerateResponse | None = None
-        self._problem: BotticelliError | None = None
-        # no generator over `self`: in that cycle only the collector could free a forgotten stream, and
-        # closing it from there takes the pool's lock, which the collecting thread may hold
-        self._ready: deque[StreamChunk] = deque()
-        self._begun = self._closed = self._over = False
+    def __init__(self, client: HttpClient, call: Call) -> None:
+        """Prepare a stream; `ChatDriver.generate_stream` does."""
+        super().__init__(call)
+        self._client = client
+        self._http = HttpCall(client, call)
         self._busy = threading.Lock()
-
-    @property
-    def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after the final chunk."""
-        if self._answer is not None:
-            return self._answer.response
-        return self._kept or GenerateResponse()
 
     def __iter__(self) -> Self:
         return self
@@ -73,25 +111,24 @@ class ChatStream:
     def close(self) -> None:
         """Close the connection; harmless when repeated.
 
-        A thread that waits for the answer meanwhile wakes, with a `ConfigurationError` that says so.
+        A thread that waits for the answer meanwhile wakes, with a `ClosedError` that says so.
         """
         self._closed = True
         if self._busy.acquire(blocking=False):
             try:
-                self._let_go()
+                self._release()
             finally:
                 self._busy.release()
         else:
             # the connection is in use, maybe by this very thread, that a signal has interrupted: it is
-            # broken here, and let go by who uses it
-            self._courier.abandon(self._task)
+            # broken here, and closed by who uses it
+            self._client.abandon(self._http)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._closed = True
-        incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            incoming.close()
-        self._task.count()
+        self._steps = None
+        self._http.close()
+        self._call.count()
 
     def _alone(self, step: Callable[[], None]) -> None:
         """Do this while nobody else does anything with the connection."""
@@ -99,19 +136,14 @@ class ChatStream:
             with self._busy:
                 step()
         finally:
-            if self._closed and self._incoming is not None:
+            if self._closed and self._http.is_open:
                 # another thread has closed the stream, and left this to do
                 self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_incoming", None) is not None:
-            # not closed here: that takes the pool's lock, which this very thread may hold
-            warnings.warn(
-                f"unclosed {type(self).__name__}: use it inside with",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        http = getattr(self, "_http", None)
+        if http is not None and http.is_open:
+            self._warn("with")
 
     def _begin(self) -> None:
         """Send the request and wait for the head of a good answer, or take the answer from the cache."""
@@ -121,69 +153,140 @@ class ChatStream:
         if self._begun:
             return
         self._begun = True
-        task, courier = self._task, self._courier
         try:
-            self._kept = task.cached()
-            if self._kept is None:
-                self._incoming, self._answer = courier.run(task, self._attempt)
+            self._cached = self._call.cached()
+            if self._cached is None:
+                self._client.check_open()
+                self._steps = self._call.stream()
+                self._http.advance(self._steps)
             self._check()
         except BaseException as error:
-            if (told := self._failed(error)) is not error:
-                raise told from None
-            raise
-
-    def _check(self) -> None:
-        if self._closed:
-            raise closed()
-
-    def _failed(self, error: BaseException) -> BaseException:
-        """The stream is over; what its reader is to be told."""
-        if self._closed and isinstance(error, Exception):
-            error = closed()  # by another thread; what came of it doesn't matter
-        if isinstance(error, BotticelliError):
-            self._problem = error
-        self._let_go()
-        return error
-
-    def _attempt(self) -> tuple[Incoming, StreamAnswer]:
-        incoming = self._courier.open(self._task)
-        try:
-            return incoming, StreamAnswer(self._task)
-        except BaseException:  # raised again: whatever it is, nobody else could close the connection
-            incoming.close()
+            self._fail(error)
             raise
 
     def _advance(self) -> None:
         """Read until something is ready or all is over."""
         self._begin()
-        if self._kept is not None:
-            self._ready.extend(chunks_of(self._kept))
-            self._over = True
-            self._let_go()
+        if self._cached is not None:
+            self._take(chunks_of(self._cached))
+            self._release()
             return
-        answer, incoming = self._answer, self._incoming
-        if answer is None or incoming is None:
-            raise closed()
+        if self._steps is None:
+            self._check()
+            return
         try:
-            if not answer.ended:
-                piece = incoming.next(self._task)
-                self._check()
-                if piece is not None:
-                    self._ready.extend(answer.feed(piece))
-                    return
-            else:
-                incoming.linger(self._task)
-            self._ready.extend(answer.finish())
-            self._over = True
+            self._take(self._http.advance(self._steps))
         except BaseException as error:
-            if isinstance(error, BotticelliError):
-                answer.failed(error)
-            if (told := self._failed(error)) is not error:
-                raise told from None
+            self._fail(error)
             raise
-        self._let_go()
+        if self._over:
+            self._release()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the stream, and raise what the reader gets if that is another error."""
+        shown = self._error_for_reader(error)
+        self._release()
+        if shown is not error:
+            raise shown from None
 
 
-def closed() -> ConfigurationError:
-    """The error for a stream that is read after it was closed; not raised."""
-    return ConfigurationError("the stream is closed", setting="stream", hint="ask again")
+class AsyncChatStream(_StreamState):
+    """An answer that arrives in chunks: iterate it, inside ``async with`` unless you read it to its end.
+
+    Leaving the block, or cancelling the task, closes the connection at once. One task at a time reads it;
+    any may close it.
+    """
+
+    def __init__(self, client: AsyncHttpClient, call: Call) -> None:
+        """Prepare a stream; `AsyncChatDriver.generate_stream` does."""
+        super().__init__(call)
+        self._client = client
+        self._http = AsyncHttpCall(client, call)
+        self._beginning: anyio.CancelScope | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamChunk:
+        ready = self._ready
+        while not ready:
+            if self._over:
+                raise StopAsyncIteration
+            await self._advance()
+        return ready.popleft()
+
+    async def __aenter__(self) -> Self:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection; harmless when repeated.
+
+        A task that waits for the answer meanwhile wakes, with a `ClosedError` that says so.
+        """
+        self._closed = self._call.abandoned = True
+        if self._beginning is not None:
+            self._beginning.cancel()
+        try:
+            await self._http.close()
+        finally:
+            self._call.count()
+
+    def __del__(self) -> None:
+        http = getattr(self, "_http", None)
+        if http is not None and http.is_open:
+            self._warn("async with")
+
+    async def _begin(self) -> None:
+        """Send the request and wait for the head of a good answer, or take the answer from the cache."""
+        if self._problem is not None:
+            raise self._problem
+        self._check()
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            self._cached = self._call.cached()
+            if self._cached is None:
+                self._client.check_open()
+                self._steps = self._call.stream()
+                with anyio.CancelScope() as self._beginning:
+                    await self._http.advance(self._steps)
+            self._check()
+        except BaseException as error:
+            await self._fail(error)
+            raise
+
+    async def _advance(self) -> None:
+        """Read until something is ready or all is over."""
+        await self._begin()
+        if self._cached is not None:
+            self._take(chunks_of(self._cached))
+            await self._release()
+            return
+        if self._steps is None:
+            self._check()
+            return
+        try:
+            self._take(await self._http.advance(self._steps))
+        except BaseException as error:
+            await self._fail(error)
+            raise
+        if self._over:
+            await self._release()
+
+    async def _release(self) -> None:
+        self._steps = None
+        await self.aclose()
+
+    async def _fail(self, error: BaseException) -> None:
+        """End the stream, and raise what the reader gets if that is another error."""
+        shown = self._error_for_reader(error)
+        await self._release()
+        if shown is not error:
+            raise shown from None

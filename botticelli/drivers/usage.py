@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model
     from botticelli.core.response import RateLimits, Usage
 
-__all__ = ["Ledger"]
+__all__ = ["UsageTracker"]
 
 
-class Ledger:
+class UsageTracker:
     """The totals of one driver.
 
     Attributes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botticelli.core.errors import ModelsError
     from botticelli.protocol.retry import RetryPolicy
 
-__all__ = ["Call", "Timeouts"]
+__all__ = ["Deadlines", "Timeouts"]
 
 _TICK = 0.002
 """Timers round to a scheduler's tick: a wait cut off this little before a deadline was cut off by it."""
@@ -81,7 +81,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         return cls(pool=timeout, first_byte=timeout, idle=timeout)
 
 
-class Call:
+class Deadlines:
     """What one call has done, and what it may still do.
 
     Attributes:
@@ -91,7 +91,7 @@ class Call:
         delivered: Whether the caller has been given any of the answer; from then on nothing is repeated.
         reused: Whether the running attempt went out on a connection that had served before.
         connecting: Whether the running attempt is talking to a proxy about a connection.
-        heard: Whether the running attempt has had a byte of an answer.
+        bytes_received: Whether the running attempt has had a byte of an answer.
     """
 
     __slots__ = (
@@ -105,9 +105,9 @@ class Call:
         "_timeouts",
         "answered",
         "attempts",
+        "bytes_received",
         "connecting",
         "delivered",
-        "heard",
         "idle",
         "reused",
     )
@@ -128,14 +128,14 @@ class Call:
         self._moved = True
         self._renewed = False
         self.attempts = 0
-        self.answered = self.delivered = self.reused = self.connecting = self.heard = False
+        self.answered = self.delivered = self.reused = self.connecting = self.bytes_received = False
 
     def start(self, now: float) -> None:
         """The clock of the whole call begins to run."""
         total = self._timeouts.total
         self._deadline = inf if total is None else now + total
 
-    def left(self, now: float) -> float | None:
+    def remaining(self, now: float) -> float | None:
         """Seconds until the whole call is over, at least 0; None without such a limit."""
         return None if self._deadline == inf else max(self._deadline - now, 0.0)
 
@@ -149,9 +149,9 @@ class Call:
             CallTimeoutError: The call's time is over.
         """
         if now >= self._deadline:
-            raise self.late("total", now)
+            raise self.timeout_error("total", now)
         self.attempts += 1
-        self.answered = self.reused = self.connecting = self.heard = False
+        self.answered = self.reused = self.connecting = self.bytes_received = False
         self._phase_until = inf
         left = self._deadline - now
         limits = self._timeouts
@@ -163,34 +163,34 @@ class Call:
             "read": answer,
         }
 
-    def tunnel(self, now: float) -> None:
+    def on_connect_proxy(self, now: float) -> None:
         """A proxy is asked for a connection, which is a part of connecting."""
         self.connecting = True
         self._limit(self._timeouts.connect, now)
 
-    def send(self) -> None:
+    def on_connected(self) -> None:
         """The connection stands, the request goes out."""
         self.connecting = False
         self._phase_until = inf
 
-    def asked(self, now: float) -> None:
+    def on_request_sent(self, now: float) -> None:
         """The request is sent."""
         self._limit(self._timeouts.first_byte, now)
 
     def _limit(self, seconds: float | None, now: float) -> None:
         self._phase_until = inf if seconds is None else now + seconds
 
-    def hear(self) -> None:
+    def on_bytes(self) -> None:
         """Bytes have come."""
-        self.heard = not self.connecting
+        self.bytes_received = not self.connecting
 
-    def head(self) -> None:
+    def on_head(self) -> None:
         """The answer's head has come."""
         self.answered = True
         self._phase_until = inf
         self._moved = True
 
-    def room(self, now: float) -> float:
+    def io_limit(self, now: float) -> float:
         """A read or write of the connection itself begins; several may make up what `wait` is asked for.
 
         Returns:
@@ -200,7 +200,7 @@ class Call:
         self._idle_until = now + self.idle
         return min(self._deadline, self._phase_until) - now
 
-    def wait(self, now: float) -> float:
+    def read_limit(self, now: float) -> float:
         """A read of the body begins.
 
         Returns:
@@ -215,14 +215,14 @@ class Call:
             self._moved = False
         until = min(self._deadline, self._phase_until)
         if now >= until:
-            raise self.late("idle", now)
+            raise self.timeout_error("idle", now)
         return self.idle if self._idle_until <= until else until - now
 
-    def moved(self) -> None:
+    def on_progress(self) -> None:
         """The read brought an event, or a part of a whole answer."""
         self._moved = True
 
-    def late(self, phase: str, now: float) -> CallTimeoutError:
+    def timeout_error(self, phase: str, now: float) -> CallTimeoutError:
         """The error for a wait that was cut off.
 
         Args:
@@ -239,7 +239,7 @@ class Call:
         seconds = getattr(self._timeouts, phase)
         return CallTimeoutError(phase, seconds or 0.0, hint=_HINTS.get(phase))
 
-    def failed(self, error: ModelsError, now: float, chance: float) -> float | None:
+    def retry_delay(self, error: ModelsError, now: float, chance: float) -> float | None:
         """The running attempt has failed.
 
         Returns:

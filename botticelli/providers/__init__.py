@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botticelli.drivers.aio import AsyncChatDriver
-    from botticelli.drivers.driver import ChatDriver
+    from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
 
 __all__ = ["DEFAULT", "PROVIDERS", "async_driver", "sync_driver"]
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from botticelli.dialects.openai.dialect import OpenAIDialect
-from botticelli.drivers.aio import AsyncChatDriver
-from botticelli.drivers.driver import ChatDriver
+from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
 from botticelli.drivers.provider import Provider
 from botticelli.protocol.error_rules import ErrorRule
 

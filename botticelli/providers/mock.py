@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from botticelli.core.driver import Capabilities
-from botticelli.core.errors import BotticelliError, ConfigurationError, ModelsError
+from botticelli.core.errors import BotticelliError, ClosedError, ConfigurationError, ModelsError
 from botticelli.core.message import Text, ToolCall
 from botticelli.core.models import UsageTotals
 from botticelli.core.response import (
@@ -91,10 +91,10 @@ class MockScript:
         """Refuse what is asked of a closed driver.
 
         Raises:
-            ConfigurationError: It is closed.
+            ClosedError: It is closed.
         """
         if self._closed:
-            raise ConfigurationError("the driver is closed", setting="driver", hint="make a new one")
+            raise ClosedError("the driver is closed", hint="make a new one")
 
     def take(self, request: GenerateRequest, *, stream: bool) -> GenerateRequest:
         """The request as it is now, for `play`.
@@ -109,7 +109,8 @@ class MockScript:
         """The answer to the next call.
 
         Raises:
-            ConfigurationError: The script is at its end, or closed.
+            ConfigurationError: The script is at its end.
+            ClosedError: The driver is closed.
         """
         with self._lock:
             self.check_open()
@@ -368,7 +369,7 @@ class MockDriver(_Mock):
         """The models it was given.
 
         Raises:
-            ConfigurationError: The driver is closed.
+            ClosedError: The driver is closed.
         """
         return self._listed()
 
@@ -409,7 +410,7 @@ class AsyncMockDriver(_Mock):
         """The models it was given.
 
         Raises:
-            ConfigurationError: The driver is closed.
+            ClosedError: The driver is closed.
         """
         return self._listed()
 
@@ -451,7 +452,7 @@ class _MockStream:
         if self._problem is not None:
             raise self._problem
         if self._closed:
-            raise ConfigurationError("the stream is closed", setting="stream", hint="ask again")
+            raise ClosedError("the stream is closed", hint="ask again")
         if self._played is not None:
             return
         try:

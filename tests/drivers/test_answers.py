@@ -14,6 +14,7 @@ import pytest
 from botticelli import (
     ApiError,
     AuthenticationError,
+    ClosedError,
     ConfigurationError,
     ConnectError,
     ConnectionLostError,
@@ -31,7 +32,7 @@ from botticelli import (
     Timeouts,
     UsageTotals,
 )
-from botticelli.drivers import task
+from botticelli.protocol import exchange
 
 from .conftest import (
     END,
@@ -298,7 +299,7 @@ def test_a_long_error_is_cut_and_its_connection_dropped(rim: Rim, serve: Serve, 
 def test_a_long_answer_is_cut_and_its_connection_dropped(
     rim: Rim, serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(exchange, "MAX_ANSWER", 1000)
     server = serve((http(b"x" * 2000, length=10**9), "hold"))
     with pytest.raises(MalformedResponseError, match="longer than 1000 bytes") as caught:
         rim.generate(rim.driver(server, timeout=20), ask)
@@ -504,11 +505,11 @@ def test_a_closed_client_and_a_closed_driver_say_so(rim: Rim, serve: Serve, ask:
     rim.close(driver)
     for call in (rim.generate, rim.stream):
         if call == rim.stream:
-            assert isinstance(rim.stream(driver, ask).error, ConfigurationError)
+            assert isinstance(rim.stream(driver, ask).error, ClosedError)
         else:
-            with pytest.raises(ConfigurationError, match="the driver is closed"):
+            with pytest.raises(ClosedError, match="the driver is closed"):
                 call(driver, ask)
-    with pytest.raises(ConfigurationError, match="the driver is closed"):
+    with pytest.raises(ClosedError, match="the driver is closed"):
         rim.models(driver)
     assert server.connections == 0
     assert driver.usage == UsageTotals()

@@ -135,7 +135,7 @@ def test_none_of_them_is_seen(
         vars(caught.value),
         driver,
         vars(driver),
-        vars(driver._endpoint),
+        vars(driver._config),
         cache,
     ]
     for thing in things:

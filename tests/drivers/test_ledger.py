@@ -20,7 +20,7 @@ from botticelli import (
     Usage,
     UsageTotals,
 )
-from botticelli.drivers.usage import Ledger
+from botticelli.drivers.usage import UsageTracker
 
 from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, completion, error, event, framed, http
 
@@ -134,8 +134,8 @@ def test_an_error_inside_a_200_carries_the_requests_id(
 # Money.
 
 
-def priced(*offers: ModelProvider) -> Ledger:
-    return Ledger([Model(id="m", providers=offers), Model(id="m:free", providers=(CHEAP,))])
+def priced(*offers: ModelProvider) -> UsageTracker:
+    return UsageTracker([Model(id="m", providers=offers), Model(id="m:free", providers=(CHEAP,))])
 
 
 DEAR = ModelProvider(provider="dear", input_price=1e6, output_price=1e6)

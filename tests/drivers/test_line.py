@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from botticelli import Timeouts
-from botticelli.drivers.connection import Line, Trace
-from botticelli.protocol.deadlines import Call
+from botticelli.drivers.connection import ConnectionMonitor, Trace
+from botticelli.protocol.deadlines import Deadlines
 from botticelli.protocol.retry import RetryPolicy
 
 
@@ -78,16 +78,16 @@ class Wired(Stream):
         return self._wire if info == "socket" else None
 
 
-def line(total: float | None = 30.0) -> Line:
-    call = Call(
+def line(total: float | None = 30.0) -> ConnectionMonitor:
+    call = Deadlines(
         Timeouts(first_byte=None, idle=None, progress=None, total=total), RetryPolicy(), streaming=False
     )
     call.start(time.monotonic())
     call.begin(time.monotonic())
-    return Line(call, httpx.URL("http://h/v1"))
+    return ConnectionMonitor(call, httpx.URL("http://h/v1"))
 
 
-def connected(made: Line, stream: Any) -> Any:
+def connected(made: ConnectionMonitor, stream: Any) -> Any:
     Trace(made)("connection.connect_tcp.complete", {"return_value": stream})
     return stream
 
@@ -104,7 +104,7 @@ def test_a_tapped_connection_keeps_the_limits_of_the_request_that_is_written_to_
     assert stream.read(1, 5.0) == b"x"
     assert all(timeout is not None and timeout <= 30 for timeout in stream.timeouts[2:])
     assert stream.timeouts[-1] == 5.0
-    assert made.call.heard
+    assert made.deadlines.bytes_received
     stream.write(b"somebody else's again", 99.0)
     stream.read(1, 99.0)
     assert stream.timeouts[-2:] == [99.0, 99.0]
@@ -125,7 +125,7 @@ def test_a_connection_that_serves_several_requests_at_once_is_let_be() -> None:
         stream.write(b"frames", 99.0)
     stream.read(1, 99.0)
     assert stream.timeouts == [99.0, 99.0, 99.0]
-    assert not made.call.heard
+    assert not made.deadlines.bytes_received
 
 
 @pytest.mark.parametrize("kind", [Slotted, Delegating, Frozen, Unreferable])

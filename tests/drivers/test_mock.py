@@ -18,6 +18,7 @@ from botticelli import (
     BotticelliDriver,
     BotticelliError,
     Choice,
+    ClosedError,
     ConfigurationError,
     FinishReason,
     GenerateRequest,
@@ -119,11 +120,11 @@ def test_the_end_of_the_script_is_an_error() -> None:
 def test_a_closed_mock_refuses() -> None:
     driver = MockDriver(["a"])
     driver.close()
-    with pytest.raises(ConfigurationError, match="the driver is closed"):
+    with pytest.raises(ClosedError, match="the driver is closed"):
         driver.generate(asking())
-    with pytest.raises(ConfigurationError, match="the driver is closed"):
+    with pytest.raises(ClosedError, match="the driver is closed"):
         driver.models()
-    with pytest.raises(ConfigurationError, match="the driver is closed"), driver.generate_stream(asking()):
+    with pytest.raises(ClosedError, match="the driver is closed"), driver.generate_stream(asking()):
         pass
     assert driver.calls == []
 
@@ -217,7 +218,7 @@ async def test_the_async_mock() -> None:
             await anext(broken)
         assert await driver.models() == [Model(id="m")]
         assert len(driver.calls) == 3
-    with pytest.raises(ConfigurationError, match="closed"):
+    with pytest.raises(ClosedError, match="closed"):
         await driver.generate(asking())
 
 
@@ -445,7 +446,7 @@ async def test_an_async_stream_is_left_and_closed_like_a_real_one() -> None:
         async with stream:
             assert (await anext(stream)).text == "a"
         await stream.aclose()
-        with pytest.raises(ConfigurationError, match="the stream is closed"):
+        with pytest.raises(ClosedError, match="the stream is closed"):
             await anext(stream)
         assert stream.response.text == "a"
         with pytest.raises(RateLimitError):
@@ -456,7 +457,7 @@ async def test_an_async_stream_is_left_and_closed_like_a_real_one() -> None:
         with pytest.raises(StopAsyncIteration):
             await anext(whole)
         assert driver.usage == UsageTotals(calls=3, unknown=2)
-    with pytest.raises(ConfigurationError, match="the driver is closed"):
+    with pytest.raises(ClosedError, match="the driver is closed"):
         await driver.models()
 
 

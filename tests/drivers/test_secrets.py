@@ -186,7 +186,7 @@ def test_nothing_else_shows_the_key(
     for thing in (driver, response, got.response, got.chunks, driver.usage, cache):
         assert CANARY not in repr(thing)
         assert CANARY not in str(thing)
-    for holder in (driver, driver._endpoint, driver._courier):
+    for holder in (driver, driver._config, driver._http):
         assert CANARY not in str(holder.__dict__)
     assert "attempt 2" in caplog.text
     assert CANARY not in caplog.text

@@ -20,14 +20,14 @@ import pytest
 
 from botticelli import (
     AsyncHuggingFaceDriver,
-    ConfigurationError,
+    ClosedError,
     ConnectionLostError,
     GenerateRequest,
     HuggingFaceDriver,
     Message,
     UsageTotals,
 )
-from botticelli.drivers.streaming import StreamAnswer
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 
 from .conftest import (
     END,
@@ -48,7 +48,7 @@ from .conftest import (
 
 if TYPE_CHECKING:
     from botticelli import StreamChunk
-    from botticelli.drivers.achatstream import AsyncChatStream
+    from botticelli.drivers.stream import AsyncChatStream
 
 Serve = Callable[..., Server]
 
@@ -331,7 +331,7 @@ async def test_closing_in_another_task_wakes_who_reads(
         reading = driver.generate_stream(ask)
 
         async def read() -> None:
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 await read_on(reading, got)
 
         async with anyio.create_task_group() as group:
@@ -344,7 +344,7 @@ async def test_closing_in_another_task_wakes_who_reads(
         assert reading.response.text == "".join(texts)
         if "hold" in play:
             assert await anyio.to_thread.run_sync(server.left.wait, 5)
-        with pytest.raises(ConfigurationError, match="the stream is closed"):
+        with pytest.raises(ClosedError, match="the stream is closed"):
             await anext(reading)
         assert driver.usage.calls == 1 + kept
     assert len(server.requests) == 1 + kept
@@ -365,7 +365,7 @@ def test_closing_in_another_thread_wakes_who_reads(
         reading = driver.generate_stream(ask)
 
         def read() -> None:
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 got.extend(chunk.text for chunk in reading)
 
         with ThreadPoolExecutor(1) as pool:
@@ -379,7 +379,7 @@ def test_closing_in_another_thread_wakes_who_reads(
         assert reading.response.text == "".join(texts)
         if "hold" in play:
             assert server.left.wait(5)
-        with pytest.raises(ConfigurationError, match="the stream is closed"):
+        with pytest.raises(ClosedError, match="the stream is closed"):
             next(reading)
         assert driver.usage.calls == 1 + kept
     assert len(server.requests) == 1 + kept
@@ -392,14 +392,14 @@ def test_closing_as_a_read_ends_closes_all_the_same(
     server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
     with HuggingFaceDriver.with_api_token(None, "m", base_url=server.url) as driver:
         reading = driver.generate_stream(ask)
-        feed = StreamAnswer.feed
+        feed = OpenAIStreamReader.feed
 
-        def closed_meanwhile(answer: StreamAnswer, piece: bytes) -> list[StreamChunk]:
+        def closed_meanwhile(reader: OpenAIStreamReader, piece: bytes) -> list[StreamChunk]:
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(reading.close).result(GUARD)
-            return feed(answer, piece)
+            return feed(reader, piece)
 
-        monkeypatch.setattr(StreamAnswer, "feed", closed_meanwhile)
+        monkeypatch.setattr(OpenAIStreamReader, "feed", closed_meanwhile)
         assert next(reading).text == "Hi"
         assert driver.usage.calls == 1
         assert server.left.wait(5)
@@ -418,7 +418,7 @@ def test_closing_the_driver_wakes_who_waits_for_an_answer(serve: Serve, ask: Gen
         threading.Event().wait(0.05)
         driver.close()
         kinds = [type(call.exception(GUARD)) for call in calls]
-    assert kinds == [ConnectionLostError, ConfigurationError]
+    assert kinds == [ConnectionLostError, ClosedError]
     assert reading.response.text == "Hi"
     assert len(server.requests) == 2
     server.stop()
@@ -436,7 +436,7 @@ def test_closing_in_a_signal_handler_wakes_the_interrupted_reader(serve: Serve, 
         try:
             assert next(reading).text == "Hi"
             signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 next(reading)
         finally:
             signal.signal(signal.SIGALRM, before)

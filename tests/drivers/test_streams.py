@@ -19,7 +19,7 @@ import pytest
 
 from botticelli import (
     AsyncHuggingFaceDriver,
-    ConfigurationError,
+    ClosedError,
     ConnectionLostError,
     EmptyResponseError,
     FinishReason,
@@ -305,7 +305,7 @@ def test_a_closed_stream_says_so(serve: Serve, ask: GenerateRequest) -> None:
     with HuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
         unopened = driver.generate_stream(ask)
         unopened.close()
-        with pytest.raises(ConfigurationError, match="the stream is closed"):
+        with pytest.raises(ClosedError, match="the stream is closed"):
             list(unopened)
         assert server.connections == 0
         for read in (0, 1):
@@ -314,9 +314,9 @@ def test_a_closed_stream_says_so(serve: Serve, ask: GenerateRequest) -> None:
                 for _ in range(read):
                     next(reading)
             reading.close()
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 next(reading)
-            with pytest.raises(ConfigurationError, match="the stream is closed"), reading:
+            with pytest.raises(ClosedError, match="the stream is closed"), reading:
                 pass
 
 
@@ -326,7 +326,7 @@ async def test_a_closed_async_stream_says_so(serve: Serve, ask: GenerateRequest)
     async with AsyncHuggingFaceDriver.with_api_token(TOKEN, "m", base_url=server.url) as driver:
         unopened = driver.generate_stream(ask)
         await unopened.aclose()
-        with pytest.raises(ConfigurationError, match="the stream is closed"):
+        with pytest.raises(ClosedError, match="the stream is closed"):
             await anext(unopened)
         assert server.connections == 0
         for read in (0, 1):
@@ -335,9 +335,9 @@ async def test_a_closed_async_stream_says_so(serve: Serve, ask: GenerateRequest)
                 for _ in range(read):
                     await anext(reading)
             await reading.aclose()
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 await anext(reading)
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 await reading.__aenter__()
 
 
@@ -481,7 +481,7 @@ async def test_closing_as_something_comes_leaves_no_generator_behind(ask: Genera
         reading = driver.generate_stream(ask)
 
         async def read() -> None:
-            with pytest.raises(ConfigurationError, match="closed"):
+            with pytest.raises(ClosedError, match="closed"):
                 await anext(reading)
 
         async with anyio.create_task_group() as group:
@@ -541,7 +541,7 @@ def test_closing_wakes_who_waits_for_a_retry(
     def call() -> None:
         try:
             driver.generate(ask)
-        except ConfigurationError as problem:
+        except ClosedError as problem:
             raised.append(problem)
 
     caplog.set_level(logging.DEBUG, logger="botticelli")
@@ -606,7 +606,7 @@ def test_an_interrupted_stream_is_closed(ask: GenerateRequest) -> None:
             next(reading)
         assert body.closed
         for _ in range(2):
-            with pytest.raises(ConfigurationError, match="the stream is closed"):
+            with pytest.raises(ClosedError, match="the stream is closed"):
                 next(reading)
         assert reading.response.text == "Hi"
 

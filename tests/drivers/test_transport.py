@@ -10,8 +10,8 @@ import pytest
 
 from botticelli import AsyncHuggingFaceDriver, ConfigurationError, HuggingFaceDriver, Timeouts
 from botticelli.drivers import httpx_errors
-from botticelli.drivers.connection import Line
-from botticelli.protocol.deadlines import Call
+from botticelli.drivers.connection import ConnectionMonitor
+from botticelli.protocol.deadlines import Deadlines
 from botticelli.protocol.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -101,17 +101,17 @@ def test_without_tls_no_authority_is_loaded_and_none_trusted(monkeypatch: pytest
 
 
 def fault(error: Exception, *, answered: bool = False, heard: bool = False, proxy: str | None = None) -> Any:
-    call = Call(Timeouts(), RetryPolicy(), streaming=True)
+    call = Deadlines(Timeouts(), RetryPolicy(), streaming=True)
     call.start(0.0)
     call.begin(0.0)
-    call.wait(0.0)
+    call.read_limit(0.0)
     if heard or answered:
-        call.hear()
+        call.on_bytes()
     if answered:
-        call.head()
-    line = Line(call, httpx.URL("http://h/v1"))
+        call.on_head()
+    line = ConnectionMonitor(call, httpx.URL("http://h/v1"))
     line.proxy = proxy
-    return httpx_errors.fault(error, line, 1.0, lambda text: text.replace("Canary", "***"))
+    return httpx_errors.error_of(error, line, 1.0, lambda text: text.replace("Canary", "***"))
 
 
 @pytest.mark.parametrize(

@@ -177,24 +177,24 @@ ABSTRACT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({}, None),
-        ({"traits": ["xml"]}, "/traits/0"),
-        ({"exchanges": [exchange(body=[{"join": [{"delta": {}}]}])]}, "piece delta: of one format"),
-        (
-            {"exchanges": [exchange(body=[{"repeat": 2, "of": [{"event": "x"}]}])]},
-            "piece event: of one format",
-        ),
-        ({"exchanges": [{"raw": [{"half": [{"message": {}}]}]}]}, "piece message: of one format"),
-        ({"exchanges": [exchange(body=[{"text": "data: [DONE]\n\n"}])]}, "[DONE]: of one format"),
-        ({"requests": {"all": {"path": "/v1/chat/completions"}}}, "chat/completions: of one format"),
-        ({"calls": [call(request={"temperature": 1})]}, "/calls/0/request"),
-        ({"calls": [call(expect=[{"response": {"deviations": ["no-such"]}}])]}, "deviation no-such"),
-        ({"exchanges": [exchange(body=[{"text": "{{wrod}}"}])]}, "as openai: sse-plain: unknown variable"),
-    ],
-)
+CHANGES: list[tuple[dict[str, Any], str | None]] = [
+    ({}, None),
+    ({"traits": ["xml"]}, "/traits/0"),
+    ({"exchanges": [exchange(body=[{"join": [{"delta": {}}]}])]}, "piece delta: of one format"),
+    (
+        {"exchanges": [exchange(body=[{"repeat": 2, "of": [{"event": "x"}]}])]},
+        "piece event: of one format",
+    ),
+    ({"exchanges": [{"raw": [{"half": [{"message": {}}]}]}]}, "piece message: of one format"),
+    ({"exchanges": [exchange(body=[{"text": "data: [DONE]\n\n"}])]}, "[DONE]: of one format"),
+    ({"requests": {"all": {"path": "/v1/chat/completions"}}}, "chat/completions: of one format"),
+    ({"calls": [call(request={"temperature": 1})]}, "/calls/0/request"),
+    ({"calls": [call(expect=[{"response": {"deviations": ["no-such"]}}])]}, "deviation no-such"),
+    ({"exchanges": [exchange(body=[{"text": "{{wrod}}"}])]}, "as openai: sse-plain: unknown variable"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), CHANGES)
 def test_an_abstract_case_is_of_no_format(tmp_path: Path, changes: dict[str, Any], told: str | None) -> None:
     path = write(tmp_path, {**ABSTRACT, **changes}, "any/sse/sse-plain")
     complaints = list(check_folder(tmp_path))

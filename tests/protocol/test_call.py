@@ -13,15 +13,15 @@ from botticelli.core.errors import (
     RateLimitError,
     ServerError,
 )
-from botticelli.protocol.deadlines import Call, Timeouts
+from botticelli.protocol.deadlines import Deadlines, Timeouts
 from botticelli.protocol.retry import LONGEST, RetryPolicy
 
 LIMITS = Timeouts(pool=1, connect=2, first_byte=3, idle=4, progress=10, total=100)
 EXACT = RetryPolicy(jitter=0)
 
 
-def call(timeouts: Timeouts = LIMITS, policy: RetryPolicy = EXACT, *, streaming: bool = True) -> Call:
-    made = Call(timeouts, policy, streaming=streaming)
+def call(timeouts: Timeouts = LIMITS, policy: RetryPolicy = EXACT, *, streaming: bool = True) -> Deadlines:
+    made = Deadlines(timeouts, policy, streaming=streaming)
     made.start(1000)
     return made
 
@@ -72,8 +72,8 @@ def test_no_phase_is_longer_than_what_is_left_of_the_whole() -> None:
 def test_without_limits_there_are_none() -> None:
     endless = call(Timeouts(pool=None, connect=None, first_byte=None, idle=None, progress=None, total=None))
     assert endless.begin(1e9) == {"pool": None, "connect": None, "write": None, "read": None}
-    assert endless.left(1e9) is None
-    assert endless.wait(1e9) == math.inf
+    assert endless.remaining(1e9) is None
+    assert endless.read_limit(1e9) == math.inf
 
 
 def test_an_attempt_after_the_end_is_a_timeout() -> None:
@@ -87,7 +87,7 @@ def test_an_attempt_after_the_end_is_a_timeout() -> None:
 def test_attempts_are_counted_and_begin_anew() -> None:
     running = call()
     running.begin(1000)
-    running.head()
+    running.on_head()
     running.reused = True
     assert running.answered
     running.begin(1001)
@@ -95,18 +95,18 @@ def test_attempts_are_counted_and_begin_anew() -> None:
 
 
 def test_left_never_falls_below_nothing() -> None:
-    assert call().left(1040) == 60
-    assert call().left(1200) == 0
+    assert call().remaining(1040) == 60
+    assert call().remaining(1200) == 0
 
 
 @pytest.mark.parametrize(("phase", "seconds"), [("pool", 1), ("connect", 2), ("first_byte", 3)])
 def test_a_phase_names_itself(phase: str, seconds: float) -> None:
-    error = call().late(phase, 1050)
+    error = call().timeout_error(phase, 1050)
     assert (error.phase, error.seconds) == (phase, seconds)
 
 
 def test_a_phase_that_the_whole_cut_short_names_the_whole() -> None:
-    assert call().late("connect", 1099.999).phase == "total"
+    assert call().timeout_error("connect", 1099.999).phase == "total"
 
 
 # The body.
@@ -114,68 +114,68 @@ def test_a_phase_that_the_whole_cut_short_names_the_whole() -> None:
 
 def test_the_idle_limit_is_the_first_to_pass() -> None:
     running = call()
-    assert running.wait(1000) == running.idle == 4
-    assert running.late("idle", 1004).phase == "idle"
+    assert running.read_limit(1000) == running.idle == 4
+    assert running.timeout_error("idle", 1004).phase == "idle"
 
 
 def test_every_read_has_the_idle_limit_anew() -> None:
     running = call()
     for now in (1000, 1003, 1006):
-        assert running.wait(now) == 4
+        assert running.read_limit(now) == 4
 
 
 def test_comments_are_no_progress() -> None:
     running = call()
-    running.wait(1000)
-    assert running.wait(1003) == 4
-    assert running.wait(1007) == 3  # 10 seconds of progress, 7 gone
+    running.read_limit(1000)
+    assert running.read_limit(1003) == 4
+    assert running.read_limit(1007) == 3  # 10 seconds of progress, 7 gone
     with pytest.raises(CallTimeoutError) as caught:
-        running.wait(1010)
+        running.read_limit(1010)
     assert (caught.value.phase, caught.value.seconds) == ("progress", 10)
 
 
 def test_an_event_is_progress() -> None:
     running = call()
-    running.wait(1000)
-    running.moved()
-    assert running.wait(1009) == 4
-    assert running.wait(1012) == 4
+    running.read_limit(1000)
+    running.on_progress()
+    assert running.read_limit(1009) == 4
+    assert running.read_limit(1012) == 4
 
 
 def test_the_time_in_which_the_caller_is_busy_is_no_lack_of_progress() -> None:
     running = call()
-    running.wait(1000)
-    running.moved()
-    assert running.wait(1090) == 4
+    running.read_limit(1000)
+    running.on_progress()
+    assert running.read_limit(1090) == 4
 
 
 def test_a_whole_answer_has_no_progress_to_make() -> None:
     running = call(streaming=False)
     for now in (1000, 1003, 1006, 1009, 1012):
-        assert running.wait(now) == 4
+        assert running.read_limit(now) == 4
 
 
 def test_the_whole_passes_before_the_others() -> None:
     running = call()
-    assert running.wait(1098) == 2
-    assert running.late("idle", 1100).phase == "total"
+    assert running.read_limit(1098) == 2
+    assert running.timeout_error("idle", 1100).phase == "total"
     with pytest.raises(CallTimeoutError) as caught:
-        running.wait(1100)
+        running.read_limit(1100)
     assert caught.value.phase == "total"
 
 
 def test_of_two_limits_that_passed_the_earlier_is_named() -> None:
     running = call(Timeouts(idle=5, progress=7, total=100))
-    running.wait(1000)
-    running.wait(1004)
-    assert running.late("idle", 1009).phase == "progress"
+    running.read_limit(1000)
+    running.read_limit(1004)
+    assert running.timeout_error("idle", 1009).phase == "progress"
 
 
 @pytest.mark.parametrize("phase", ["pool", "connect", "first_byte", "idle"])
 def test_a_timeout_says_what_to_change(phase: str) -> None:
     running = call()
-    running.wait(1000)
-    assert f"Timeouts({phase}=...)" in str(running.late(phase, 1004))
+    running.read_limit(1000)
+    assert f"Timeouts({phase}=...)" in str(running.timeout_error(phase, 1004))
 
 
 # What the connection itself is told, below the HTTP client.
@@ -184,54 +184,54 @@ def test_a_timeout_says_what_to_change(phase: str) -> None:
 def test_a_read_has_no_more_room_than_its_phase() -> None:
     running = call()
     running.begin(1000)
-    assert running.room(1000) == 100
-    running.tunnel(1001)
-    assert running.room(1002) == 1  # connect
-    running.send()
-    assert running.room(1003) == 97  # writing has no limit of its own
-    running.asked(1004)
-    assert running.room(1006) == 1  # first_byte
-    assert running.room(1008) == -1
-    running.head()
-    assert running.room(1008) == 92
-    running.wait(1009)
-    assert running.room(1010) == 9  # progress
-    assert running.room(1099.5) == -80.5
+    assert running.io_limit(1000) == 100
+    running.on_connect_proxy(1001)
+    assert running.io_limit(1002) == 1  # connect
+    running.on_connected()
+    assert running.io_limit(1003) == 97  # writing has no limit of its own
+    running.on_request_sent(1004)
+    assert running.io_limit(1006) == 1  # first_byte
+    assert running.io_limit(1008) == -1
+    running.on_head()
+    assert running.io_limit(1008) == 92
+    running.read_limit(1009)
+    assert running.io_limit(1010) == 9  # progress
+    assert running.io_limit(1099.5) == -80.5
 
 
 def test_without_a_limit_there_is_room_for_ever() -> None:
     running = call(Timeouts(connect=None, first_byte=None, idle=None, progress=None, total=None))
     running.begin(1000)
-    running.tunnel(1000)
-    running.send()
-    running.asked(1000)
-    running.head()
-    running.wait(1000)
-    assert running.room(9999) == math.inf
+    running.on_connect_proxy(1000)
+    running.on_connected()
+    running.on_request_sent(1000)
+    running.on_head()
+    running.read_limit(1000)
+    assert running.io_limit(9999) == math.inf
 
 
 def test_reads_that_bring_nothing_whole_renew_the_idle_limit() -> None:
     running = call()
     running.begin(1000)
-    running.head()
-    running.wait(1000)
+    running.on_head()
+    running.read_limit(1000)
     for now in (1003, 1006, 1009):
-        running.room(now)
-    assert running.late("idle", 1010).phase == "progress"
+        running.io_limit(now)
+    assert running.timeout_error("idle", 1010).phase == "progress"
 
 
 def test_what_a_proxy_says_is_no_answer() -> None:
     running = call()
     running.begin(1000)
-    running.tunnel(1000)
-    running.hear()
-    assert (running.connecting, running.heard) == (True, False)
-    running.send()
-    running.hear()
-    assert (running.connecting, running.heard) == (False, True)
+    running.on_connect_proxy(1000)
+    running.on_bytes()
+    assert (running.connecting, running.bytes_received) == (True, False)
+    running.on_connected()
+    running.on_bytes()
+    assert (running.connecting, running.bytes_received) == (False, True)
     running.begin(1001)
-    assert (running.connecting, running.heard) == (False, False)
-    assert running.room(1001) == 99
+    assert (running.connecting, running.bytes_received) == (False, False)
+    assert running.io_limit(1001) == 99
 
 
 # Failures.
@@ -244,32 +244,32 @@ def overloaded(**more: Any) -> ServerError:
 def test_the_policy_decides() -> None:
     running = call()
     running.begin(1000)
-    assert running.failed(overloaded(), 1001, 0.0) == 0.5
+    assert running.retry_delay(overloaded(), 1001, 0.0) == 0.5
     running.begin(1002)
-    assert running.failed(overloaded(), 1003, 0.0) == 1.0
+    assert running.retry_delay(overloaded(), 1003, 0.0) == 1.0
     running.begin(1004)
-    assert running.failed(overloaded(), 1005, 0.0) is None
+    assert running.retry_delay(overloaded(), 1005, 0.0) is None
 
 
 def test_nothing_is_repeated_once_it_is_delivered() -> None:
     running = call()
     running.begin(1000)
     running.delivered = True
-    assert running.failed(overloaded(), 1001, 0.0) is None
+    assert running.retry_delay(overloaded(), 1001, 0.0) is None
 
 
 def test_there_is_no_waiting_beyond_the_end() -> None:
     running = call()
     running.begin(1000)
     patient = RateLimitError("slowly", status=429, retry_after=50)
-    assert running.failed(patient, 1049.9, 0.0) == 50
-    assert running.failed(patient, 1050, 0.0) is None
+    assert running.retry_delay(patient, 1049.9, 0.0) == 50
+    assert running.retry_delay(patient, 1050, 0.0) is None
 
 
 def test_chance_takes_something_off() -> None:
     running = call(policy=RetryPolicy(jitter=0.25))
     running.begin(1000)
-    assert running.failed(overloaded(), 1001, 0.5) == pytest.approx(0.4375)
+    assert running.retry_delay(overloaded(), 1001, 0.5) == pytest.approx(0.4375)
 
 
 def lost(*, answered: bool = False) -> ConnectionLostError:
@@ -280,34 +280,34 @@ def test_a_kept_connection_that_went_away_is_replaced_at_once_but_once() -> None
     running = call()
     running.begin(1000)
     running.reused = True
-    assert running.failed(lost(), 1001, 0.0) == 0.0
+    assert running.retry_delay(lost(), 1001, 0.0) == 0.0
     running.begin(1001)
     running.reused = True
-    assert running.failed(lost(), 1002, 0.0) == 1.0
+    assert running.retry_delay(lost(), 1002, 0.0) == 1.0
 
 
 def test_a_new_connection_that_went_away_is_waited_for() -> None:
     running = call()
     running.begin(1000)
-    assert running.failed(lost(), 1001, 0.0) == 0.5
+    assert running.retry_delay(lost(), 1001, 0.0) == 0.5
 
 
 def test_a_kept_connection_that_went_away_in_the_answer_is_not_replaced() -> None:
     running = call()
     running.begin(1000)
     running.reused = True
-    assert running.failed(lost(answered=True), 1001, 0.0) is None
+    assert running.retry_delay(lost(answered=True), 1001, 0.0) is None
 
 
 def test_a_failed_connection_on_a_kept_one_is_waited_for() -> None:
     running = call()
     running.begin(1000)
     running.reused = True
-    assert running.failed(ConnectError("no"), 1001, 0.0) == 0.5
+    assert running.retry_delay(ConnectError("no"), 1001, 0.0) == 0.5
 
 
 def test_no_retries_means_none_for_a_kept_connection_either() -> None:
     running = call(policy=RetryPolicy(max_retries=0))
     running.begin(1000)
     running.reused = True
-    assert running.failed(lost(), 1001, 0.0) is None
+    assert running.retry_delay(lost(), 1001, 0.0) is None
