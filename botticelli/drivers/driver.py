@@ -53,7 +53,7 @@ class _Driver:
     @property
     def capabilities(self) -> Capabilities:
         """What the format can carry; whether a given model can do it is another question."""
-        return self._config.dialect.capabilities
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:
