@@ -177,10 +177,10 @@ _MODULES = (
     "core.models",
     "core.driver",
     "protocol.deadlines",
+    "providers.mock",
     "drivers.provider",
     "drivers.settings",
     "drivers.driver",
-    "providers.mock",
 )
 """Where the names are, the cheapest modules first. The providers' drivers are in the registry."""
 

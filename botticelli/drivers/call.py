@@ -150,8 +150,12 @@ class Call:
             usage=(answer and answer.usage) or self._billed,
             answered=self._response is not None or self.deadlines.delivered,
             model=self.model,
-            provider=response_headers.read_inference_provider(self._head.headers),
+            provider=self._inference_provider(),
         )
+
+    def _inference_provider(self) -> str | None:
+        header = self._config.provider.inference_provider_header
+        return response_headers.read_inference_provider(self._head.headers, header and header.lower())
 
     def redact(self, text: str) -> str:
         """Return a text without anything secret."""
@@ -198,7 +202,7 @@ class Call:
         """Add what the headers say to an answer."""
         headers = self._head.headers
         response.request_id = response_headers.read_request_id(headers)
-        response.inference_provider = response_headers.read_inference_provider(headers)
+        response.inference_provider = self._inference_provider()
         response.rate_limits = self._rate_limits
         return response
 

@@ -203,6 +203,24 @@ def test_groq_base_url_with_or_without_its_path(value: str, url: str) -> None:
     assert read_base_url(value) == url
 
 
+def test_groqs_driver_reads_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_BASE_URL", "http://h:1")
+    assert "base_url='http://h:1/openai/v1'" in repr(sync_driver("groq")("m", api_key="k"))
+
+
+@pytest.mark.parametrize(("name", "chosen"), [("huggingface", "acme"), ("openai", None)])
+def test_only_a_router_says_which_provider_it_chose(name: str, chosen: str | None) -> None:
+    import httpx
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
+        return httpx.Response(200, json={"choices": [choice]}, headers={"X-Inference-Provider": "acme"})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        driver = sync_driver(name)("m", api_key="k", http_client=client)
+        assert driver.generate(GenerateRequest([Message.user("hi")])).inference_provider == chosen
+
+
 def test_openais_organization_and_project_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
 
