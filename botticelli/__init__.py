@@ -192,9 +192,8 @@ if not TYPE_CHECKING:  # else every misspelt name would pass the type checkers
             raise AttributeError(f"module 'botticelli' has no attribute {name!r}")
         from importlib import import_module
 
-        from botticelli.providers import PROVIDERS
-
-        own = [f"providers.{key}" for key, driver in PROVIDERS.items() if name in (driver, f"Async{driver}")]
+        registry = import_module(f"{__name__}.providers").PROVIDERS
+        own = [f"providers.{key}" for key, driver in registry.items() if name in (driver, f"Async{driver}")]
         for module in own or _MODULES:
             value = getattr(import_module(f"{__name__}.{module}"), name, None)
             if value is not None:
