@@ -83,8 +83,8 @@ if TYPE_CHECKING:
     from botticelli.providers.mock import AsyncMockDriver, MockDriver
     from botticelli.providers.ollama import AsyncOllamaDriver, OllamaDriver
     from botticelli.providers.openai import AsyncOpenAIDriver, OpenAIDriver
+    from botticelli.version import __version__
 
-__version__ = "0.1.0"
 
 __all__ = [
     "ApiError",
@@ -170,6 +170,7 @@ __all__ = [
 ]
 
 _MODULES = (
+    "version",
     "core.errors",
     "core.message",
     "core.request",

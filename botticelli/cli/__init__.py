@@ -126,6 +126,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from botticelli import __version__
+    from botticelli.version import __version__
 
     return __version__

@@ -52,7 +52,7 @@ class _Driver:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the format can carry; whether a given model can do it is another question."""
+        """What the provider can carry; whether a given model can do it is another question."""
         return self.provider.capabilities
 
     @property

@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.adapters.adapter import close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
+from botticelli.kit.adapters.load import close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine

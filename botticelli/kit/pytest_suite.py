@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from botticelli.kit.adapters.adapter import Adapter, AsyncAdapter, as_adapter, close_adapter
 from botticelli.kit.adapters.limits import bypass_proxies
+from botticelli.kit.adapters.load import as_adapter, close_adapter
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import Status, read_baseline, run_cases
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from botticelli.kit.adapters.adapter import Adapter, AsyncAdapter
     from botticelli.kit.cases.case import Case
 
 __all__ = ["DriverSuite"]

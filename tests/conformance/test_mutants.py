@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botticelli.kit.adapters.adapter import close_adapter
+from botticelli.kit.adapters.load import close_adapter
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.runner import Status, run_cases
 from botticelli.kit.selftest import mutants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.adapters.adapter import close_adapter, load_adapter
+from botticelli.kit.adapters.load import close_adapter, load_adapter
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import Status, run_cases

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.adapters.adapter import (
-    as_adapter,
-    close_adapter,
-    importable_working_directory,
-    load_adapter,
-)
 from botticelli.kit.adapters.aio import AsyncBridge
 from botticelli.kit.adapters.limits import CrashedError, HungError, bypass_proxies, no_proxy_variables
+from botticelli.kit.adapters.load import as_adapter, close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.errors import AdapterError
 from botticelli.kit.selftest.reference_client import ReferenceClient
 
@@ -203,7 +198,7 @@ def test_an_adapter_whose_capabilities_raise_is_told() -> None:
 
 def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr("botticelli.kit.adapters.adapter.OPENING", 0.1)
+    monkeypatch.setattr("botticelli.kit.adapters.load.OPENING", 0.1)
     monkeypatch.setattr("botticelli.kit.selftest.reference_client.ReferenceClient", released.wait)
     with pytest.raises(AdapterError, match=r"cannot open .*: nothing in 0\.1 s"):
         load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")

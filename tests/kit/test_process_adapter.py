@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from botticelli.kit.adapters import process
-from botticelli.kit.adapters.adapter import load_adapter
 from botticelli.kit.adapters.limits import CrashedError, HungError
+from botticelli.kit.adapters.load import load_adapter
 from botticelli.kit.adapters.process import ProcessAdapter
 from botticelli.kit.errors import AdapterError
 
