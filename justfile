@@ -41,10 +41,11 @@ format:
 test *arguments:
     pytest -n auto "$@"
 
-# Branch coverage of core, protocol and dialects by their own tests: 100 % or it fails
+# Branch coverage of core, protocol, dialects and contracts by their own tests: 100 % or it fails
 [group('test')]
 coverage:
     pytest -q -n auto tests/core tests/protocol tests/dialects --cov=botticelli/core --cov=botticelli/protocol --cov=botticelli/dialects --cov-branch --cov-report=term-missing --cov-fail-under=100
+    pytest -q -n auto tests/contracts --cov=botticelli/contracts --cov-branch --cov-report=term-missing --cov-fail-under=100
 
 # Check the contracts: built files, cases, metaschema, examples, invalid instances, breaking changes
 [group('contracts')]
@@ -93,7 +94,7 @@ bench *arguments:
 bench-framing *arguments:
     python -m tests.bench.bench_sse "$@"
 
-# The live suite: just test-api huggingface [--model NAME]; billed where the server bills
+# The live suite: just test-api openai|groq|ollama|huggingface [--model NAME]; billed where the server bills
 [group('live')]
 test-api provider *arguments:
     python -m tests.live "$@"

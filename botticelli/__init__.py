@@ -1,7 +1,7 @@
-"""Botticelli: a driver, a contract and a kit for the OpenAI chat format.
+"""Botticelli: drivers for LLM chat APIs, contracts of their formats, and a kit that judges drivers.
 
-The names of the driver's side, resolved on first use (PEP 562): ``import botticelli`` alone loads next
-to nothing, and the judge (`botticelli.kit`) never loads the driver.
+The names of the drivers' side are resolved on first use (PEP 562): ``import botticelli`` alone loads next to
+nothing, and the judge (`botticelli.kit`) never loads a driver.
 """
 
 TYPE_CHECKING = False  # typing's own would cost more than all the rest of this module
@@ -78,18 +78,24 @@ if TYPE_CHECKING:
     from botticelli.drivers.provider import Provider
     from botticelli.drivers.settings import Secret
     from botticelli.protocol.deadlines import Timeouts
+    from botticelli.providers.groq import AsyncGroqDriver, GroqDriver
     from botticelli.providers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
     from botticelli.providers.mock import AsyncMockDriver, MockDriver
+    from botticelli.providers.ollama import AsyncOllamaDriver, OllamaDriver
+    from botticelli.providers.openai import AsyncOpenAIDriver, OpenAIDriver
+    from botticelli.version import __version__
 
-__version__ = "0.1.0"
 
 __all__ = [
     "ApiError",
     "AsyncBotticelliDriver",
     "AsyncChatDriver",
     "AsyncGenerateStream",
+    "AsyncGroqDriver",
     "AsyncHuggingFaceDriver",
     "AsyncMockDriver",
+    "AsyncOllamaDriver",
+    "AsyncOpenAIDriver",
     "Audio",
     "AudioOutput",
     "AuthenticationError",
@@ -113,6 +119,7 @@ __all__ = [
     "GenerateRequest",
     "GenerateResponse",
     "GenerateStream",
+    "GroqDriver",
     "HuggingFaceDriver",
     "Image",
     "Input",
@@ -128,6 +135,8 @@ __all__ = [
     "NamedTool",
     "NotChatModelError",
     "NotFoundError",
+    "OllamaDriver",
+    "OpenAIDriver",
     "Output",
     "PermissionDeniedError",
     "PromptTokens",
@@ -160,55 +169,21 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {
-    "core.models": ("Model", "ModelProvider", "UsageTotals"),
-    "core.driver": (
-        "AsyncBotticelliDriver",
-        "AsyncGenerateStream",
-        "BotticelliDriver",
-        "Capabilities",
-        "GenerateStream",
-    ),
-    "core.message": (
-        "Audio",
-        "Document",
-        "Image",
-        "Input",
-        "MediaSource",
-        "Message",
-        "Role",
-        "Text",
-        "ToolCall",
-        "Video",
-    ),
-    "core.request": ("GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"),
-    "core.response": (
-        "AudioOutput",
-        "Choice",
-        "CompletionTokens",
-        "Deviation",
-        "FinishReason",
-        "GenerateResponse",
-        "Output",
-        "PromptTokens",
-        "RateLimit",
-        "RateLimits",
-        "Reasoning",
-        "Refusal",
-        "StreamChunk",
-        "ToolCallDelta",
-        "ToolCalls",
-        "Usage",
-    ),
-    "providers.huggingface": ("AsyncHuggingFaceDriver", "HuggingFaceDriver"),
-    "providers.mock": ("AsyncMockDriver", "MockDriver"),
-    "drivers.provider": ("Provider",),
-    "drivers.settings": ("Secret",),
-    "drivers.driver": ("AsyncChatDriver", "ChatDriver"),
-    "protocol.deadlines": ("Timeouts",),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
+_MODULES = (
+    "version",
+    "core.errors",
+    "core.message",
+    "core.request",
+    "core.response",
+    "core.models",
+    "core.driver",
+    "protocol.deadlines",
+    "drivers.provider",
+    "drivers.settings",
+    "drivers.driver",
+    "providers.mock",
+)
+"""Where the names are, the cheapest modules first. The providers' drivers are in the registry."""
 
 if not TYPE_CHECKING:  # else every misspelt name would pass the type checkers
 
@@ -217,10 +192,14 @@ if not TYPE_CHECKING:  # else every misspelt name would pass the type checkers
             raise AttributeError(f"module 'botticelli' has no attribute {name!r}")
         from importlib import import_module
 
-        # what has no home of its own is an error
-        value = getattr(import_module(f".{_HOME.get(name, 'core.errors')}", __name__), name)
-        globals()[name] = value
-        return value
+        registry = import_module(f"{__name__}.providers").PROVIDERS
+        own = [f"providers.{key}" for key, driver in registry.items() if name in (driver, f"Async{driver}")]
+        for module in own or _MODULES:
+            value = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'botticelli' lists {name!r}, and none of its modules has it")
 
     def __dir__():
         return sorted({*globals(), *__all__})

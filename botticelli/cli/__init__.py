@@ -1,11 +1,11 @@
-"""The command line: words to calls, results to text, errors to one line and an exit code. No judgement.
+"""The command line: parse the arguments, run one command, report errors in one line with an exit code.
 
-Exit codes: 0 all is well; 1 something was found or a call failed; 2 the command can't be carried out as
-given (usage, configuration, a file that can't be read); 130 interrupted; 141 the reader of the output
-has gone, as for any program in a pipe: what wasn't told to the end is no success.
+Exit codes: 0 success; 1 something was found or a call failed; 2 the command can't be carried out as given
+(usage, configuration, a file that can't be read); 130 interrupted; 141 the reader of the output has closed
+it, as for any program in a pipe: output that wasn't read to the end is no success.
 
-Each command imports what it needs when it runs, so that the driver's commands never load the kit and the
-kit's never load the driver.
+Each command imports what it needs when it runs, so that the driver's commands never import the kit, and the
+kit's never the driver.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 INTERRUPTED = 130
 UNREAD = 141  # 128 + SIGPIPE
-_PATIENCE = 2.0  # seconds that what still runs has to end by itself
+_PATIENCE = 2.0  # seconds that running threads have to end by themselves
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,18 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        # An answer that was paid for isn't lost over a terminal that can't show all of it.
+        # A terminal that can't show every character must not lose an answer that was paid for.
         reconfigure(errors="backslashreplace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has gone: `| head`
-        _let_go_of_stdout()
+    except BrokenPipeError:  # the reader has closed the pipe: `| head`
+        _detach_stdout()
         return UNREAD
     except OSError as error:
-        _let_go_of_stdout()
+        _detach_stdout()
         return _complain(f"the output can't be written: {error.strerror or error}", 2)
     except UsageError as error:
         return _complain(str(error), 2)
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _end_soon(code: int) -> None:
-    """See to it that the process ends: the interpreter would wait for threads that a judged driver left."""
+    """End the process soon: the interpreter would wait for non-daemon threads that a judged driver left."""
 
     def end() -> None:
         time.sleep(0 if code == INTERRUPTED else _PATIENCE)
@@ -86,8 +86,8 @@ def _end_soon(code: int) -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _let_go_of_stdout() -> None:
-    """Let what is left unwritten go nowhere, lest the interpreter complain of it at its end."""
+def _detach_stdout() -> None:
+    """Discard unwritten output; otherwise the interpreter would report an error when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -97,7 +97,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _expected(error: Exception) -> tuple[str, int] | None:
-    """The line and the exit code for an error of one of our trees; only trees already loaded can be meant."""
+    """Return the message and exit code for one of our own errors, whose module must already be imported."""
     for module, root, code in (
         ("botticelli.core.errors", "ConfigurationError", 2),
         ("botticelli.core.errors", "BotticelliError", 1),
@@ -126,6 +126,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from botticelli import __version__
+    from botticelli.version import __version__
 
     return __version__

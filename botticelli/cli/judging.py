@@ -1,37 +1,33 @@
-"""The judge's commands: `check`, `validate`, `serve`, `list`. They never load the driver."""
+"""The kit's commands: `check`, `validate`, `serve`, `list`. They don't import the driver."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botticelli.cli.terminal import bytes_of, print_table, whole_number
+from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
 
 __all__ = ["add_check", "add_list", "add_serve", "add_validate"]
 
-OWN_ADAPTERS = (
-    "botticelli.providers.adapters:huggingface",
-    "botticelli.providers.adapters:async_huggingface",
-)
-
 _PROTOCOL = """\
-A factory takes nothing and returns an object with `capabilities` (a frozenset of words),
-`exchange(call)`, which may be async, and, if it wants, `close()`.
+A factory takes no arguments and returns an adapter: an object with `capabilities` (a frozenset
+of words), `exchange(call)`, which may be async, and optionally `close()`.
 
-A program answers each line that it reads with one line, which repeats the id, before the
-next is sent; several are started, for calls at once; each ends when its input does:
+A program answers each line of its input with one line that repeats the id. It gets the next line
+after it has answered; several programs are started for calls at once; each must end with its input:
   {"id": 0, "hello": 1}      {"id": 0, "hello": {"capabilities": ["generate", ...]}}
   {"id": 1, "call": {...}}   {"id": 1, "outcome": {...}} or {"id": 1, "crash": "why"}
 `call` and `outcome` are described in contracts/kit/call.schema.json and outcome.schema.json;
 the capabilities are the three operations and the words in case.schema.json.
 
 Exit codes: 0 nothing failed, 1 something did or nothing was judged, 2 the command
-cannot be carried out as given, 130 interrupted, 141 nobody reads the output (`| head`).
+can't be carried out as given, 130 interrupted, 141 nobody reads the output (`| head`).
 """
 
 
@@ -47,21 +43,25 @@ def add_check(commands: Commands) -> None:
     driver.add_argument(
         "drivers",
         nargs="*",
-        default=OWN_ADAPTERS,
-        help="package.module:factory (the working directory is searched too), or 'command: PROGRAM ARGS' "
-        "for one that speaks JSON lines",
+        metavar="DRIVER",
+        default=("huggingface",),
+        help="a provider's name, such as huggingface (default), for our own sync and async drivers; "
+        "package.module:factory, importable from the working directory too; or 'command: PROGRAM ARGS' "
+        "for a program that speaks JSON lines",
     )
     driver.add_argument(
         "--case",
         action="append",
         default=[],
         metavar="WORD",
-        help="a case, an area, or a pattern (sse-*); again for more",
+        help="a case, an area, or a pattern (sse-*); repeatable",
     )
     driver.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
-    driver.add_argument("--baseline", type=Path, metavar="FILE", help="known failures: their reasons by case")
-    driver.add_argument("--seed", type=int, default=0, help="decides the texts and ids that are played")
+    driver.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="known failures: a JSON file with their reasons by case"
+    )
+    driver.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are played")
     driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
     driver.epilog = _PROTOCOL
     driver.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -73,7 +73,7 @@ def _check_driver(options: argparse.Namespace) -> int:
     from botticelli.kit.runner import JOBS
 
     return run_check(
-        options.drivers,
+        [adapter for name in options.drivers for adapter in _adapters(name)],
         out=sys.stdout,
         select=options.case,
         json_path=options.json,
@@ -84,9 +84,25 @@ def _check_driver(options: argparse.Namespace) -> int:
     )
 
 
+def _adapters(name: str) -> tuple[str, ...]:
+    """Return what the judge loads for an argument: for a provider's name both of its drivers.
+
+    Raises:
+        UsageError: There is no such provider.
+    """
+    if ":" in name or find_spec("botticelli.providers") is None:
+        return (name,)
+    from botticelli.providers import PROVIDERS
+
+    if name not in PROVIDERS:
+        wanted = f"{', '.join(PROVIDERS)}, package.module:factory or 'command: PROGRAM ARGS'"
+        raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
+    return tuple(f"botticelli.providers.adapters:{prefix}{name}" for prefix in ("", "async_"))
+
+
 def add_validate(commands: Commands) -> None:
     """Register `validate`."""
-    validate = commands.add_parser("validate", help="hold a JSON file to a contract")
+    validate = commands.add_parser("validate", help="check a JSON file against a contract")
     validate.add_argument("file", help="a file, or - for standard input")
     validate.add_argument("--contract", required=True, metavar="NAME", help="such as openai/response")
     validate.set_defaults(run=_validate)
@@ -101,32 +117,35 @@ def _validate(options: argparse.Namespace) -> int:
     for violation in violations:
         print(f"{violation.path:<{wide}}  {violation.message}")
     count = len(violations)
-    verdict = f"{count} violation{'s' * (count != 1)} of" if count else "keeps"
+    verdict = f"{count} violation{'s' * (count != 1)} of" if count else "valid by"
     print(f"{name}: {verdict} {options.contract}")
     return 1 if violations else 0
 
 
 def add_serve(commands: Commands) -> None:
     """Register `serve`."""
-    serve = commands.add_parser("serve", help="play cases to any client, on this machine")
+    serve = commands.add_parser("serve", help="play cases for any client, on this machine")
     serve.add_argument(
-        "--port", type=whole_number(0, 65535), default=8434, help="default: %(default)s; 0 for any free one"
+        "--port", type=whole_number(0, 65535), default=8434, help="default: %(default)s; 0 for any free port"
     )
     serve.add_argument(
-        "--host", type=_host, default="127.0.0.1", help="default: %(default)s, which only this machine sees"
+        "--host",
+        type=_host,
+        default="127.0.0.1",
+        help="default: %(default)s, which only this machine can reach",
     )
     serve.add_argument(
         "--case",
         action="append",
         default=[],
         metavar="WORD",
-        help="a case, an area, or a pattern (sse-*); again for more",
+        help="a case, an area, or a pattern (sse-*); repeatable",
     )
     serve.set_defaults(run=_serve)
 
 
 def _host(text: str) -> str:
-    if not text.strip():  # which would mean all the world
+    if not text.strip():  # asyncio would listen on every interface
         raise argparse.ArgumentTypeError("must be an address, such as 127.0.0.1")
     return text
 
@@ -148,7 +167,7 @@ def add_list(commands: Commands) -> None:
     cases = kinds.add_parser("cases", help="id, area, level and title of each")
     cases.add_argument("select", nargs="*", metavar="WORD", help="a case, an area, or a pattern (sse-*)")
     cases.set_defaults(run=_list_cases)
-    contracts = kinds.add_parser("contracts", help="the names that validate takes")
+    contracts = kinds.add_parser("contracts", help="the names that validate accepts")
     contracts.set_defaults(run=_list_contracts)
 
 

@@ -1,42 +1,47 @@
-"""The driver's commands: `chat` and `models`. They never load the judge."""
+"""The commands that talk to a provider, `chat` and `models`. They never load the judge."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from botticelli.cli.terminal import bytes_of, print_table
+from botticelli.cli.terminal import UsageError, bytes_of, print_table
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
     from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse
-    from botticelli.providers.huggingface import HuggingFaceDriver
+    from botticelli.drivers.driver import ChatDriver
 
 __all__ = ["add_chat", "add_models"]
 
-DEFAULT_MODEL = "meta-llama/Llama-3.2-1B-Instruct"
+_ANY_MODEL = "none"  # a driver needs the name of a model, and a list of models doesn't
 
 
 def add_chat(commands: Commands) -> None:
     """Register `chat`."""
     chat = commands.add_parser("chat", help="ask a model")
     chat.add_argument("prompt", help="what to say, or - for standard input")
-    chat.add_argument("--model", default=DEFAULT_MODEL, help=f"default: {DEFAULT_MODEL}")
-    chat.add_argument("--system", metavar="TEXT", help="what the model is told to be")
+    chat.add_argument("--model", metavar="NAME", help="default: depends on the provider")
+    chat.add_argument("--system", metavar="TEXT", help="the system message: who the model is to be")
     chat.add_argument("--max-tokens", type=int, metavar="N")
     chat.add_argument("--temperature", type=float, metavar="X")
     chat.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="print the answer as it comes (default), or at once",
+        help="print the answer piece by piece (default), or all of it at its end",
     )
     chat.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     chat.add_argument(
-        "--verbose", "-v", action="store_true", help="tell usage and departures from the format on stderr"
+        "--verbose",
+        "-v",
+        action="store_true",
+        help="also print the usage and the departures from the format, on stderr",
     )
     _add_connection(chat)
     chat.set_defaults(run=_chat)
@@ -44,37 +49,87 @@ def add_chat(commands: Commands) -> None:
 
 def _add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
+        "--provider",
+        metavar="NAME",
+        help=f"{_provider_names()}, or package.module:MyDriver; default: huggingface",
+    )
+    command.add_argument(
         "--base-url",
         metavar="URL",
-        help="another OpenAI-format server, such as http://127.0.0.1:8000/v1; needs no token then",
+        help="another server of the same format, such as http://127.0.0.1:8000/v1; it needs no key",
     )
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="for each phase of the call")
 
 
-def _driver(options: argparse.Namespace, model: str) -> HuggingFaceDriver:
-    from botticelli.core.errors import ConfigurationError
-    from botticelli.providers.huggingface import HuggingFaceDriver
+def _provider_names() -> str:
+    if find_spec("botticelli.providers") is None:  # the judge's commands work without the drivers' packages
+        return "none"
+    from botticelli.providers import PROVIDERS
 
+    return ", ".join(PROVIDERS)
+
+
+def _driver_class(name: str | None) -> type[ChatDriver]:
+    """Return the driver for ``--provider``.
+
+    Raises:
+        UsageError: There is no such provider, or what was named isn't a sync driver.
+    """
+    from botticelli.drivers.driver import ChatDriver
+    from botticelli.providers import DEFAULT, PROVIDERS, sync_driver
+
+    name = name or DEFAULT
+    if ":" in name:
+        sys.path.append(os.getcwd())  # noqa: PTH109 -- a path for sys.path, which holds texts
+    elif name not in PROVIDERS:
+        raise UsageError(f"there is no provider {name!r}; choose from {_provider_names()}")
     try:
-        return HuggingFaceDriver(model, base_url=options.base_url, timeout=options.timeout)
+        found: object = sync_driver(name)
+    except ImportError as error:
+        raise UsageError(f"the provider {name} can't be loaded: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, ChatDriver)):
+        raise UsageError(f"the provider {name} isn't a subclass of ChatDriver")
+    return found
+
+
+def _driver(options: argparse.Namespace, model: str) -> ChatDriver:
+    from botticelli.core.errors import ConfigurationError
+
+    driver = _driver_class(options.provider)
+    try:
+        return driver(model, base_url=options.base_url, timeout=options.timeout)
     except ConfigurationError as error:
         if options.base_url is None or not error.missing:
             raise
-        return HuggingFaceDriver.with_api_token(
-            None, model, base_url=options.base_url, timeout=options.timeout
-        )
+        return driver.with_api_token(None, model, base_url=options.base_url, timeout=options.timeout)
+
+
+def _model(options: argparse.Namespace) -> str:
+    """Return ``--model``, or else the provider's default model.
+
+    Raises:
+        UsageError: There is neither.
+    """
+    from botticelli.drivers.provider import provider_of
+
+    model: str | None = options.model
+    if model is None:
+        model = provider_of(_driver_class(options.provider)).default_model
+        if not model:
+            raise UsageError(f"the provider {options.provider} has no default model; name one with --model")
+    return model
 
 
 def _chat(options: argparse.Namespace) -> int:
     request = _request(options)
-    with _driver(options, options.model) as driver:
+    with _driver(options, _model(options)) as driver:
         if options.stream and not options.json:
             response = _print_stream(driver, request)
         else:
             response = driver.generate(request)
             print(_as_json(response) if options.json else _readable(response))
     if options.verbose:
-        _tell(response)
+        _print_details(response)
     elif response.finish_reason not in ("stop", "tool_use"):
         reason = response.finish_reason_raw or "no reason given"
         print(f"botticelli: the answer may not be whole: {reason}", file=sys.stderr)
@@ -101,8 +156,8 @@ def _request(options: argparse.Namespace) -> GenerateRequest:
     )
 
 
-def _print_stream(driver: HuggingFaceDriver, request: GenerateRequest) -> GenerateResponse:
-    """Print text as it comes; a line end follows whatever was printed, also before an error."""
+def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateResponse:
+    """Print the text piece by piece, with a line end after it, also before an error."""
     last = ""
     with driver.generate_stream(request) as stream:
         try:
@@ -129,11 +184,11 @@ def _as_json(response: GenerateResponse) -> str:
     return msgspec.json.format(msgspec.json.encode(known), indent=2).decode()
 
 
-def _tell(response: GenerateResponse) -> None:
-    """What a person who runs a server wants to know of an answer, on stderr."""
+def _print_details(response: GenerateResponse) -> None:
+    """Print the usage and the departures from the format on stderr, for people who run a server."""
     usage = response.usage
     counted = (
-        f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "the server told no usage"
+        f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "the server sent no usage"
     )
     print(f"{response.model or 'unnamed model'}: {response.finish_reason}, {counted}", file=sys.stderr)
     for deviation in response.deviations:
@@ -151,7 +206,7 @@ def add_models(commands: Commands) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    with _driver(options, DEFAULT_MODEL) as driver:
+    with _driver(options, _ANY_MODEL) as driver:
         found = [model for model in driver.models() if options.search.lower() in model.id.lower()]
     if options.json:
         import msgspec
@@ -167,7 +222,7 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _row(model: Model) -> tuple[str, ...]:
-    """One line: the cheapest live offer's prices, the longest context, whether anyone takes tools."""
+    """Return a row: the cheapest live offer's prices, the longest context, whether any offer takes tools."""
     live = [offer for offer in model.providers if offer.status in (None, "live")]
     contexts = [offer.context_length for offer in live if offer.context_length is not None]
     prices = sorted(

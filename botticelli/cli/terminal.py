@@ -1,4 +1,4 @@
-"""What the commands share: registering one, printing a table, reading a file. No command."""
+"""What the commands share: reading a file, printing a table, checking a number."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Commands", "UsageError", "bytes_of", "in_one_line", "print_table", "
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
-"""What a server's words could do to a terminal or to a line of a table."""
+"""Control characters: a server's words could steer the terminal or break a table with them."""
 
 
 class UsageError(Exception):
-    """What the user gave can't be used; the message is one line."""
+    """The user's input can't be used; the message is one line."""
 
 
 class Commands(Protocol):
-    """What `add_subparsers` gives; argparse has no public name for it."""
+    """The result of `add_subparsers`, for which argparse has no public name."""
 
     def add_parser(
         self,
@@ -32,12 +32,16 @@ class Commands(Protocol):
         help: str | None = None,  # noqa: A002 -- argparse's own word
         description: str | None = None,
     ) -> argparse.ArgumentParser:
-        """A parser for one command."""
+        """Add the parser of one command."""
         ...
 
 
 def bytes_of(file: str) -> bytes:
-    """The bytes of a file, or of standard input for ``-``; `UsageError` if it can't be read."""
+    """Return the bytes of a file, or of standard input for ``-``.
+
+    Raises:
+        UsageError: It can't be read.
+    """
     if file == "-":
         return sys.stdin.buffer.read()
     try:
@@ -47,12 +51,12 @@ def bytes_of(file: str) -> bytes:
 
 
 def in_one_line(text: str) -> str:
-    """The text without what could break the line or steer the terminal."""
+    """Return the text on one line, with its control characters replaced."""
     return _UNPRINTABLE.sub("\ufffd", " ".join(text.splitlines()))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns, aligned; those of numbers to the right."""
+    """Print aligned columns, those of numbers to the right; empty columns are left out."""
     lines = [head, *([_UNPRINTABLE.sub("\ufffd", cell) for cell in row] for row in rows)]
     columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
     wide = [max(map(len, column)) for column in columns]
@@ -66,7 +70,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """What argparse takes for a whole number in a range."""
+    """Return an argparse type for a whole number in a range."""
 
     def number(text: str) -> int:
         try:

@@ -1,8 +1,8 @@
-"""What a driver is: two protocols that a third party implements without inheriting. No wire, no I/O.
+"""Define what a driver is, as protocols that anyone can implement without inheriting from them.
 
-They hold what every driver must have and nothing more; ours have `usage` and are context managers besides.
-A type checker holds a class to them. ``isinstance`` refuses to: it would look for names only, and those of a
-sync driver and an async one are the same.
+They hold what every driver must have. Ours have more: `usage`, and they are context managers. Type checkers
+hold a class to them. ``isinstance`` raises TypeError on purpose: it would only compare names, and a sync
+driver has the same names as an async one.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ __all__ = [
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a driver can carry; what a given model makes of it is the model's affair.
+    """The features that a driver supports. Whether a given model supports them too is another question.
 
     Attributes:
-        streaming: Answers in pieces as they are made, not only whole ones cut up.
-        tools: `GenerateRequest.tools`, and the model's calls of them.
+        streaming: Answers that arrive while they are made.
+        tools: `GenerateRequest.tools` and tool calls.
         structured_output: `ResponseFormat.json_schema`.
         logprobs: Log probabilities of tokens.
-        multiple_choices: More than one answer (`GenerateRequest.n`).
+        multiple_choices: Several answers to one request (`GenerateRequest.n`).
         images: `Image` in messages.
         audio: `Audio` in messages.
         documents: `Document` in messages.
-        video: `Video` in messages; the OpenAI format has no part for it.
-        reasoning: The model's thinking, apart from its answer.
-        models: A list of what the server serves.
+        video: `Video` in messages.
+        reasoning: The model's reasoning, apart from its answer.
+        models: A list of the models that the server offers.
     """
 
     streaming: bool = True
@@ -59,15 +59,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerateStream(Protocol):
-    """An answer that arrives in pieces: iterate it inside ``with``; leaving closes the connection.
+    """A streamed answer. Iterate it inside ``with``; leaving the block closes the connection.
 
-    Entering and iterating raise errors of the tree in `botticelli.core.errors`, with what had come as their
-    `partial`. Exactly one chunk, the last, is final.
+    Entering and iterating raise the errors of `botticelli.core.errors`, whose `partial` holds what arrived.
+    Exactly one chunk, the last, has `StreamChunk.is_final`.
     """
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after the final chunk."""
+        """The answer as far as it has arrived; complete after the final chunk."""
         ...
 
     def __iter__(self) -> Iterator[StreamChunk]: ...
@@ -77,16 +77,16 @@ class GenerateStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def close(self) -> None:
-        """Close the connection; harmless when repeated."""
+        """Close the connection; closing again does nothing."""
         ...
 
 
 class AsyncGenerateStream(Protocol):
-    """The same, for ``async with`` and ``async for``."""
+    """A streamed answer, for ``async with`` and ``async for``; else like `GenerateStream`."""
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after the final chunk."""
+        """The answer as far as it has arrived; complete after the final chunk."""
         ...
 
     def __aiter__(self) -> AsyncIterator[StreamChunk]: ...
@@ -96,12 +96,12 @@ class AsyncGenerateStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     async def aclose(self) -> None:
-        """Close the connection; harmless when repeated."""
+        """Close the connection; closing again does nothing."""
         ...
 
 
 class BotticelliDriver(Protocol):
-    """A way to talk to a model. Safe to share between threads.
+    """Talks to the models of one provider. Safe to share between threads.
 
     Example:
         >>> from botticelli import BotticelliDriver, GenerateRequest, Message, MockDriver
@@ -113,100 +113,100 @@ class BotticelliDriver(Protocol):
 
     @property
     def provider_name(self) -> str:
-        """The provider, such as ``huggingface``."""
+        """The name of the provider, such as ``huggingface``."""
         ...
 
     @property
     def model_name(self) -> str:
-        """The model that a request without one of its own goes to."""
+        """The model for requests that name none."""
         ...
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can carry."""
+        """The features that the driver supports."""
         ...
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the newest answer's headers said; None before the first, or where they said nothing."""
+        """The rate limits that the latest response stated; None before the first, or where it stated none."""
         ...
 
     def generate(self, request: GenerateRequest) -> GenerateResponse:
-        """Ask, and wait for the whole answer.
+        """Send a request and return the complete answer.
 
         Raises:
-            BotticelliError: One of the tree in `botticelli.core.errors`, and nothing else.
+            BotticelliError: Something went wrong; see the classes in `botticelli.core.errors`.
         """
         ...
 
     def generate_stream(self, request: GenerateRequest) -> GenerateStream:
-        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+        """Return the answer as a stream. Nothing is sent before the stream is entered or iterated.
 
         Raises:
-            RequestError: The request can't be expressed; whatever else goes wrong, the stream raises.
+            RequestError: The format can't carry the request. All other errors come from the stream.
         """
         ...
 
     def models(self) -> list[Model]:
-        """What the server serves, in its own order.
+        """Return the models that the server offers, in its order.
 
         Raises:
-            BotticelliError: As above.
+            BotticelliError: As for `generate`.
         """
         ...
 
     def close(self) -> None:
-        """Let the connections go; harmless when repeated."""
+        """Close the connections; closing again does nothing."""
         ...
 
 
 class AsyncBotticelliDriver(Protocol):
-    """The same for asyncio and trio. Safe to share between the tasks of one event loop."""
+    """A `BotticelliDriver` for asyncio and trio. Safe to share between the tasks of one event loop."""
 
     @property
     def provider_name(self) -> str:
-        """The provider, such as ``huggingface``."""
+        """The name of the provider, such as ``huggingface``."""
         ...
 
     @property
     def model_name(self) -> str:
-        """The model that a request without one of its own goes to."""
+        """The model for requests that name none."""
         ...
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can carry."""
+        """The features that the driver supports."""
         ...
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the newest answer's headers said; None before the first, or where they said nothing."""
+        """The rate limits that the latest response stated; None before the first, or where it stated none."""
         ...
 
     async def generate(self, request: GenerateRequest) -> GenerateResponse:
-        """Ask, and wait for the whole answer.
+        """Send a request and return the complete answer.
 
         Raises:
-            BotticelliError: One of the tree in `botticelli.core.errors`, and nothing else.
+            BotticelliError: Something went wrong; see the classes in `botticelli.core.errors`.
         """
         ...
 
     def generate_stream(self, request: GenerateRequest) -> AsyncGenerateStream:
-        """Ask, and take the answer as it comes. Nothing is sent before the stream is entered or iterated.
+        """Return the answer as a stream. Nothing is sent before the stream is entered or iterated.
 
         Raises:
-            RequestError: The request can't be expressed; whatever else goes wrong, the stream raises.
+            RequestError: The format can't carry the request. All other errors come from the stream.
         """
         ...
 
     async def models(self) -> list[Model]:
-        """What the server serves, in its own order.
+        """Return the models that the server offers, in its order.
 
         Raises:
-            BotticelliError: As above.
+            BotticelliError: As for `generate`.
         """
         ...
 
     async def close(self) -> None:
-        """Let the connections go; harmless when repeated."""
+        """Close the connections; closing again does nothing."""
         ...

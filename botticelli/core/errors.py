@@ -1,17 +1,17 @@
-"""Every error Botticelli raises, and nothing else: no wire, no I/O, no other module of the package.
+"""Hold every error that Botticelli raises, and nothing else.
 
-The tree (the word in brackets is `kind`, the stable name that cases, reports and other languages use)::
+The tree; the word in brackets is `kind`, the stable name that cases, reports and other languages use::
 
     BotticelliError
-    ├── ConfigurationError [configuration]      key missing or malformed, bad base URL: before any network
-    ├── RequestError [request]                  the request can't be expressed: before any network
-    ├── ClosedError [closed]                    the driver or stream was closed before it was used
+    ├── ConfigurationError [configuration]      a setting is missing or malformed: before any network
+    ├── RequestError [request]                  the format can't carry the request: before any network
+    ├── ClosedError [closed]                    the driver or the stream is closed: before any network
     └── ModelsError                             something went wrong between us and a model
-        ├── TransportError
+        ├── TransportError                      the connection failed
         │   ├── ConnectError [connect]          no connection was made
-        │   ├── CallTimeoutError [timeout]      a phase ran out: phase, seconds
+        │   ├── CallTimeoutError [timeout]      a limit was passed: phase, seconds
         │   └── ConnectionLostError [connection_lost]
-        ├── ApiError [api]                      an answer whose status isn't 2xx
+        ├── ApiError [api]                      the status isn't 2xx
         │   ├── AuthenticationError [authentication]
         │   ├── PermissionDeniedError [permission_denied]
         │   ├── ModelNotFoundError [model_not_found]
@@ -23,14 +23,16 @@ The tree (the word in brackets is `kind`, the stable name that cases, reports an
         │   ├── InvalidRequestError [invalid_request]
         │   ├── RequestTooLargeError [request_too_large]
         │   └── ServerError [server]
-        ├── ResponseError                       a 2xx that breaks the format
+        ├── ResponseError                       a 2xx whose body breaks the format
         │   ├── MalformedResponseError [malformed_response]
         │   └── EmptyResponseError [empty_response]
-        └── StreamError [stream_error]          an error that came inside a 200
+        └── StreamError [stream_error]          an error inside a 2xx
             └── StreamTruncatedError [stream_truncated]
 
-Every error pickles, copies, prints one line and carries its data as attributes. `status`, `retry_after`
-and `partial` can be asked of all of them and are None where they have no meaning.
+Classes without a word in brackets group others for ``except`` and aren't raised themselves.
+
+Every error pickles, copies, prints as one line and carries its data as attributes. All of them have `status`,
+`retry_after` and `partial`, which are None where they have no meaning.
 """
 
 from __future__ import annotations
@@ -71,19 +73,21 @@ __all__ = [
 ]
 
 
-_QUOTED = (type(None), bool, int, float)
+_SAFE_TO_QUOTE = (type(None), bool, int, float)
 
 
-def _shown(value: object) -> str:
-    if type(value) not in _QUOTED:
+def _describe(value: object) -> str:
+    """Return a value's text if it can be neither secret nor long, else what it is."""
+    if type(value) not in _SAFE_TO_QUOTE:
         return f"a {type(value).__name__}"
     if isinstance(value, int) and value.bit_length() > 64:
-        # Python itself refuses to write out some thousand digits
+        # Python refuses to write out an integer of more than 4,300 digits
         return f"a number of {value.bit_length()} bits"
     return repr(value)
 
 
 def _restore(cls: type[BotticelliError], message: str, state: dict[str, Any]) -> BotticelliError:
+    """Make an error again from its pickle, without calling a constructor that takes other arguments."""
     error = cls.__new__(cls, message)
     error.args = (message,)
     error.__dict__.update(state)
@@ -91,15 +95,15 @@ def _restore(cls: type[BotticelliError], message: str, state: dict[str, Any]) ->
 
 
 class BotticelliError(Exception):
-    """The root: ``except BotticelliError`` catches whatever this package raises, and only that.
+    """The root of the tree: ``except BotticelliError`` catches whatever this package raises.
 
     Attributes:
         kind: The stable word for this sort of error; a class attribute.
-        message: What went wrong, in prose. For an answer of the server: the server's own words.
+        message: What went wrong, in prose. For an error that the server sent: the server's own words.
         hint: What to do about it, or None.
         status: The HTTP status, or None where there was none.
-        retry_after: Seconds the server asked us to wait, or None.
-        partial: What had been delivered when it happened, or None.
+        retry_after: How many seconds the server asks us to wait, or None.
+        partial: The part of the answer that had arrived before the error, or None.
     """
 
     kind: ClassVar[str] = "error"
@@ -117,7 +121,7 @@ class BotticelliError(Exception):
             self.hint = hint
 
     def _context(self) -> list[str]:
-        """The facts that stand in brackets behind the message."""
+        """Return the facts that `__str__` puts in brackets behind the message."""
         return []
 
     def __str__(self) -> str:
@@ -127,7 +131,7 @@ class BotticelliError(Exception):
             line = f"{line} ({context})"
         if self.hint:
             line = f"{line.removesuffix('.')}; {self.hint}"
-        return " ".join(line.split())  # a path or an id may hold a line break too
+        return " ".join(line.split())  # the context may contain line breaks too: a path, an id
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -140,8 +144,8 @@ class ConfigurationError(BotticelliError):
     """A setting is missing or malformed; raised before any network.
 
     Attributes:
-        setting: Which one: a parameter's or an environment variable's name.
-        missing: Whether it isn't set at all.
+        setting: The name of the parameter or the environment variable, or None.
+        missing: Whether the setting is missing; False means that its value is wrong.
     """
 
     kind = "configuration"
@@ -155,26 +159,26 @@ class ConfigurationError(BotticelliError):
 
     @classmethod
     def wrong(cls, setting: str, wanted: str, given: object, *, hint: str | None = None) -> Self:
-        """The error for a value that a setting can't have.
+        """Return the error for a value that a setting can't have.
 
         Args:
-            setting: The setting, as the user writes it: ``max_retries``, ``timeout.pool``.
+            setting: The setting as the user writes it, such as ``max_retries`` or ``timeout.pool``.
             wanted: What it takes, such as ``a whole number, 0 or more``.
-            given: What it was given. Numbers are quoted, of anything else the type is named: it may be
-                somebody's secret, or the size of a film.
+            given: The value. The message quotes numbers; of anything else it names only the type, since the
+                value may be secret or very large.
             hint: What to do about it.
         """
-        return cls(f"{setting} must be {wanted}, not {_shown(given)}", setting=setting, hint=hint)
+        return cls(f"{setting} must be {wanted}, not {_describe(given)}", setting=setting, hint=hint)
 
 
 class RequestError(BotticelliError):
-    """A request that the format can't carry, by a closed list of rules; raised before any network.
+    """The format can't carry the request; raised before any network.
 
-    The rules are listed in `botticelli.dialects.openai.rules`.
+    Each format has a closed list of rules: the module ``rules`` of its folder in `botticelli.dialects`.
 
     Attributes:
-        path: Where in the request, such as ``$.messages[0].content[1]``.
-        rule: The rule's name, such as ``number-range``.
+        path: The JSON path of the offending part, such as ``$.messages[0].content[1]``.
+        rule: The name of the rule that it breaks, such as ``number-range``.
     """
 
     kind = "request"
@@ -189,21 +193,21 @@ class RequestError(BotticelliError):
 
 
 class ClosedError(BotticelliError):
-    """The driver or stream is closed; raised before any network."""
+    """The driver or the stream was closed before this call; raised before any network."""
 
     kind = "closed"
 
 
 class ModelsError(BotticelliError):
-    """Anything that goes wrong between us and a model.
+    """Something went wrong between us and a model. Drivers raise only its subclasses.
 
     Attributes:
-        provider: The driver's provider, such as ``huggingface``; None until a driver has filled it in.
-        model: The model that was asked for.
-        request_id: The server's id of the request, for its support desk.
-        attempts: How many requests were begun for this call, the first one included and whether or not they
-            reached the server; 0 if the call's time was over before.
-        partial: The answer as far as it was delivered, or None.
+        provider: The name of the driver's provider, such as ``huggingface``; None until `during` sets it.
+        model: The model that was asked for; None until `during` sets it.
+        request_id: The server's id of the request, which its support will ask for, or None.
+        attempts: How many requests this call began, including the first and those that never reached the
+            server; 0 if the time for the whole call was over before the first.
+        partial: The part of the answer that had arrived before the error, or None.
     """
 
     kind = "models"
@@ -225,7 +229,7 @@ class ModelsError(BotticelliError):
             self.partial = partial
 
     def during(self, *, provider: str, model: str, attempts: int) -> Self:
-        """Fill in which call this happened in, and return the error itself."""
+        """Record the call in which the error happened, and return the error itself."""
         self.provider, self.model, self.attempts = provider, model, attempts
         return self
 
@@ -243,7 +247,7 @@ class ModelsError(BotticelliError):
 
 
 class TransportError(ModelsError):
-    """The connection failed, not the server's answer. Only its subclasses are raised."""
+    """The connection failed. Only the subclasses are raised."""
 
     kind = "transport"
 
@@ -255,11 +259,12 @@ class ConnectError(TransportError):
 
 
 class CallTimeoutError(TransportError):
-    """A phase of the call took longer than it may.
+    """A phase of the call took longer than its limit.
 
     Attributes:
-        phase: ``pool``, ``connect``, ``first_byte``, ``idle``, ``progress`` or ``total``.
-        seconds: The limit that was passed.
+        phase: ``pool``, ``connect``, ``first_byte``, ``idle``, ``progress`` or ``total``, as in
+            `botticelli.Timeouts`.
+        seconds: The limit that was passed, in seconds.
     """
 
     kind = "timeout"
@@ -280,10 +285,10 @@ class CallTimeoutError(TransportError):
 
 
 class ConnectionLostError(TransportError):
-    """The connection was lost before a whole answer had come.
+    """The connection was lost before the answer was complete.
 
     Attributes:
-        answered: Whether a byte of the answer had arrived; if not, the request may be sent again.
+        answered: Whether any byte of the answer had arrived; if none had, the request may be sent again.
     """
 
     kind = "connection_lost"
@@ -301,17 +306,20 @@ class ConnectionLostError(TransportError):
 
 
 class ApiError(ModelsError):
-    """An answer whose status isn't 2xx. The status decides the class; see the table in DESIGN.
+    """The server answered with a status that isn't 2xx; this class itself: a status without a class below.
+
+    The status decides the class, as the docstring of each class says. Declared rules of the format and of
+    the provider may refine it by an exact code or a message pattern (see `botticelli.protocol.error_rules`).
 
     Attributes:
         status: The HTTP status.
-        code: The server's own code (an int or a str, as sent), or None.
-        type: The server's own type, or None.
-        param: The request member that the server blames, or None.
-        body: The answer's body (at most the first MiB), the token blanked out.
-        retry_after: Seconds, or None.
-        should_retry: What ``x-should-retry`` says, or None.
-        rate_limits: What the headers say about the limits, or None.
+        code: The code in the error body (an int or a str, as sent), or None.
+        type: The type in the error body, or None.
+        param: The request member that the error body names, or None.
+        body: The first MiB of the answer's body, with the API key masked.
+        retry_after: How many seconds the server asks us to wait, or None.
+        should_retry: Whether the server says that a retry makes sense (``x-should-retry``), or None.
+        rate_limits: The limits that the headers state, or None.
     """
 
     kind = "api"
@@ -322,7 +330,7 @@ class ApiError(ModelsError):
         *,
         status: int,
         code: str | int | None = None,
-        type: str | None = None,  # noqa: A002 -- the format's own word
+        type: str | None = None,  # noqa: A002 -- the name of the member in error bodies
         param: str | None = None,
         body: bytes = b"",
         retry_after: float | None = None,
@@ -349,77 +357,77 @@ class ApiError(ModelsError):
 
 
 class AuthenticationError(ApiError):
-    """401: no token, or one the server doesn't know."""
+    """401: the request has no API key, or one that the server doesn't accept."""
 
     kind = "authentication"
 
 
 class PermissionDeniedError(ApiError):
-    """403: the token is known but may not do this."""
+    """403: the server knows the API key but doesn't allow this request."""
 
     kind = "permission_denied"
 
 
 class ModelNotFoundError(ApiError):
-    """The server doesn't serve this model: a 404 that names it, or what the provider's table says."""
+    """The server doesn't serve this model: a 404 that names it, or by a rule of the provider."""
 
     kind = "model_not_found"
 
 
 class NotChatModelError(ApiError):
-    """The model exists but doesn't chat: a base model, an embedding model."""
+    """The model exists but can't chat, such as a base model or an embedding model; by rule."""
 
     kind = "not_chat_model"
 
 
 class NotFoundError(ApiError):
-    """Any other 404: usually a base URL that lacks its ``/v1``."""
+    """404 that doesn't name the model: often a base URL that lacks its version, such as ``/v1``."""
 
     kind = "not_found"
 
 
 class RateLimitError(ApiError):
-    """429: too many requests or tokens; `retry_after` says when to come back, if the server said."""
+    """429: too many requests or tokens; `retry_after` is when to try again, if the server says."""
 
     kind = "rate_limit"
 
 
 class CreditsExhaustedError(ApiError):
-    """402, or a 429 with a terminal quota code: waiting doesn't help, paying does."""
+    """402, or 429 with the code of a used-up quota: waiting doesn't help, paying does."""
 
     kind = "credits_exhausted"
 
 
 class ContextLengthError(ApiError):
-    """The messages and the answer together are longer than the model can hold."""
+    """The messages and the answer together don't fit into the model's context; 400 or 413, by rule."""
 
     kind = "context_length"
 
 
 class InvalidRequestError(ApiError):
-    """400, 405, 409 (after retries) or 422: the server refuses the request as it is."""
+    """400, 405, 409 (after retries) or 422: the server rejects the request as it is."""
 
     kind = "invalid_request"
 
 
 class RequestTooLargeError(ApiError):
-    """413: the request's body has too many bytes for the server or for a gateway before it."""
+    """413: the request body is too large for the server or for a gateway in front of it."""
 
     kind = "request_too_large"
 
 
 class ServerError(ApiError):
-    """5xx, 529, or 408 (after retries): the server's fault; trying later may help."""
+    """5xx or 408 (after retries): the server failed; trying again later may help."""
 
     kind = "server"
 
 
 class ResponseError(ModelsError):
-    """A 2xx that breaks the format beyond what can be mended. Only its subclasses are raised.
+    """A 2xx answer breaks the format so far that it can't be read. Only the subclasses are raised.
 
     Attributes:
         status: The HTTP status of the answer.
-        body: The answer's body (at most the first MiB), or the offending event.
+        body: The first MiB of the answer's body, or of the offending event; with the API key masked.
     """
 
     kind = "response"
@@ -440,10 +448,10 @@ class ResponseError(ModelsError):
 
 
 class MalformedResponseError(ResponseError):
-    """A 2xx that can't be read as the format.
+    """A 2xx answer can't be read as the format.
 
     Attributes:
-        path: Where it stops being the format: a JSON path (``$.choices``), or ``byte 17``.
+        path: The first place that breaks the format: a JSON path (``$.choices``), or ``byte 17``.
     """
 
     kind = "malformed_response"
@@ -467,21 +475,21 @@ class MalformedResponseError(ResponseError):
 
 
 class EmptyResponseError(ResponseError):
-    """A 2xx without a single choice."""
+    """A 2xx answer has no body, or holds no choice."""
 
     kind = "empty_response"
 
 
 class StreamError(ModelsError):
-    """An error that came inside a 200: an error event in a stream, or an error member in a body.
+    """The server sent an error inside a 2xx answer: an error event in a stream, or an error member in a body.
 
     Attributes:
-        status: What the server says it would have been as a status, or None.
-        code: The server's own code, or None.
-        type: The server's own type, or None.
-        param: The request member that the server blames, or None.
-        cause_kind: The `kind` the error would have had as a status, or None where it says too little.
-        body: The offending event or body.
+        status: The HTTP status that the error names for itself, or None.
+        code: The code in the error, or None.
+        type: The type in the error, or None.
+        param: The request member that the error names, or None.
+        cause_kind: The `kind` that the error would have had as a status, or None where that is unclear.
+        body: The first MiB of the offending event or body, with the API key masked.
     """
 
     kind = "stream_error"
@@ -492,7 +500,7 @@ class StreamError(ModelsError):
         *,
         status: int | None = None,
         code: str | int | None = None,
-        type: str | None = None,  # noqa: A002 -- the format's own word
+        type: str | None = None,  # noqa: A002 -- the name of the member in error bodies
         param: str | None = None,
         cause_kind: str | None = None,
         body: bytes = b"",
@@ -516,18 +524,19 @@ class StreamError(ModelsError):
 
 
 class StreamTruncatedError(StreamError):
-    """A stream that ended with neither a finish reason nor ``[DONE]``; `partial` has what came."""
+    """A stream ended without the end that its format requires; `partial` holds what had arrived."""
 
     kind = "stream_truncated"
 
 
 def _tree(cls: type[BotticelliError]) -> list[type[BotticelliError]]:
+    """Return a class and everything below it, parents first."""
     return [cls, *(found for sub in cls.__subclasses__() for found in _tree(sub))]
 
 
-_ABSTRACT = (BotticelliError, ModelsError, TransportError, ResponseError)
+_GROUPS = (BotticelliError, ModelsError, TransportError, ResponseError)
 
 KINDS: dict[str, type[BotticelliError]] = {
-    cls.kind: cls for cls in _tree(BotticelliError) if cls not in _ABSTRACT
+    cls.kind: cls for cls in _tree(BotticelliError) if cls not in _GROUPS
 }
-"""Every kind that is raised, and its class."""
+"""The class of each kind that is raised."""

@@ -1,4 +1,7 @@
-"""What is said to a model, whoever the provider: no wire, no I/O (a path stays a path until it is sent)."""
+"""Describe a conversation: messages, their parts (text, images, sounds, files) and calls of tools.
+
+The same for every provider. Making them reads no file and checks nothing; a driver does both when it sends.
+"""
 
 from __future__ import annotations
 
@@ -27,29 +30,30 @@ __all__ = [
 
 
 class Role(StrEnum):
-    """Who speaks; the values are the format's own words."""
+    """Who a message is from."""
 
     SYSTEM = "system"
-    """Who the model is and what it must keep to; not every server knows `DEVELOPER`, every one knows this."""
+    """Instructions to the model. Every server knows this role."""
     DEVELOPER = "developer"
-    """The same, as OpenAI's reasoning models call it."""
+    """Instructions, under the name that some newer models use. Not every server knows it."""
     USER = "user"
     ASSISTANT = "assistant"
-    """The model, in an earlier turn."""
+    """The model."""
     TOOL = "tool"
-    """What came of a call that the model wanted made."""
+    """The result of a tool call that the model asked for."""
 
 
 class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bytes of an image, a sound or a document are; made by one of the four constructors.
+    """Say where the bytes of an image, a sound or a document are. Use one of the four constructors.
 
-    Nothing is read, decoded or checked here. What can't be sent is a `RequestError` when it is asked: a file
-    that can't be read (rule ``media-unreadable``), a type that the format can't name (``media-type``).
+    Nothing is read, decoded or checked here. A driver raises `RequestError` when it is asked to send a file
+    that it can't read (rule ``media-unreadable``) or a type that the format can't name (``media-type``).
 
     Attributes:
-        kind: Which of the four.
+        kind: Which of the four it is.
         value: The URL, the base64 text, the bytes, or the path.
-        media_type: Such as ``image/png``; may be None for a URL, and is guessed from the name for a path.
+        media_type: The media type, such as ``image/png``. None is allowed for a URL, and for a path, where
+            the type is guessed from the file's name.
 
     Example:
         >>> from botticelli import Image, MediaSource, Message
@@ -64,25 +68,26 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_url(cls, url: str, media_type: str | None = None) -> MediaSource:
-        """A URL (``https:``, or a ``data:`` URL) that the server fetches."""
+        """Return a source for a URL: ``https:``, which the server fetches, or ``data:``."""
         return cls(kind="url", value=url, media_type=media_type)
 
     @classmethod
     def from_base64(cls, data: str, media_type: str) -> MediaSource:
-        """Base64 text, sent as it is."""
+        """Return a source for base64 text, which is sent as it is."""
         return cls(kind="base64", value=data, media_type=media_type)
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str) -> MediaSource:
-        """Raw bytes, sent as base64: a third larger than they are."""
+        """Return a source for raw bytes, which are sent as base64 and so grow by a third."""
         return cls(kind="bytes", value=data, media_type=media_type)
 
     @classmethod
     def from_path(cls, path: str | Path, media_type: str | None = None) -> MediaSource:
-        """A file, read when the request is sent (by the driver, not here)."""
+        """Return a source for a file, which the driver reads when it sends the request."""
         return cls(kind="path", value=str(path), media_type=media_type)
 
     def __repr__(self) -> str:
+        # Media have megabytes: a log line that shows a message must stay readable.
         size = f"{len(self.value)} {'bytes' if isinstance(self.value, bytes) else 'characters'}"
         shown = repr(self.value) if len(self.value) <= 80 else f"<{size}>"
         return f"MediaSource(kind={self.kind!r}, value={shown}, media_type={self.media_type!r})"
@@ -104,12 +109,12 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
-    """A picture.
+    """An image.
 
     Attributes:
-        source: Where it is. `Image.of` also takes a URL as a str and a path as a `pathlib.Path`.
-        detail: How closely the model should look, which is what it costs in tokens; None leaves it to the
-            server.
+        source: Where its bytes are. `Image.of` also takes a URL as a str and a path as a `pathlib.Path`.
+        detail: The resolution at which the model looks at it; higher costs more tokens. None leaves the
+            choice to the server.
     """
 
     source: MediaSource
@@ -119,16 +124,16 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     def of(
         cls, source: MediaSource | str | Path, detail: Literal["auto", "low", "high"] | None = None
     ) -> Image:
-        """An image from a source, a URL (a str) or a path (a `pathlib.Path`)."""
+        """Return an image from a source, a URL (a str) or a path (a `pathlib.Path`)."""
         return cls(_source(source), detail)
 
 
 class Audio(msgspec.Struct, frozen=True, tag="audio"):
-    """A sound; its bytes are sent inside the request, so a URL can't be expressed.
+    """A sound, sent inside the request: its source can't be a URL.
 
     Attributes:
-        source: Where it is: base64, bytes or a path.
-        format: ``wav`` or ``mp3``; None takes it from the media type.
+        source: Where its bytes are: base64, bytes or a path.
+        format: The encoding, ``wav`` or ``mp3``; None takes it from the media type.
     """
 
     source: MediaSource
@@ -136,7 +141,7 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
 
 
 class Video(msgspec.Struct, frozen=True, tag="video"):
-    """A film. The OpenAI format has no part for it: a request with one is a `RequestError`."""
+    """A video. Not every format can carry one; one that can't raises `RequestError`."""
 
     source: MediaSource
 
@@ -145,8 +150,8 @@ class Document(msgspec.Struct, frozen=True, tag="document"):
     """A file such as a PDF.
 
     Attributes:
-        source: Where it is: base64, bytes or a path.
-        filename: What the model is told it is called.
+        source: Where its bytes are: base64, bytes or a path.
+        filename: The name under which the model knows it, or None.
     """
 
     source: MediaSource
@@ -158,24 +163,25 @@ Input = Text | Image | Audio | Video | Document
 
 
 _BLANK = " \t\r\n"
-"""What JSON takes for white space."""
+"""White space by JSON's definition; `str.strip` alone would remove more."""
 
 
-def _no_number(word: str) -> NoReturn:
-    """NaN and the infinities, which the standard library reads but JSON doesn't have."""
+def _reject_constant(word: str) -> NoReturn:
+    """Refuse NaN and the infinities, which the json module reads but JSON doesn't have."""
     raise ValueError(word)
 
 
 class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A call that a model wants made.
+    """A tool call that a model asks for.
 
     Attributes:
-        id: To be repeated in the tool's message (`Message.tool`); never empty in an answer (one is made up
-            where the server sent none).
+        id: The call's id, to be repeated in `Message.tool`. Never empty in an answer: where the server sends
+            none, the driver makes one up.
         name: The tool's name.
-        arguments_json: The arguments' text exactly as the model wrote it: usually, but not surely, JSON.
+        arguments_json: The text of the arguments exactly as the model wrote it. Usually JSON, but models make
+            mistakes.
         type: ``function``, or ``custom`` for a tool that takes free text.
-        extra: Members outside the format, such as a thought signature; sent back as they came.
+        extra: Members that aren't part of the format, such as a thought signature; sent back unchanged.
     """
 
     id: str
@@ -186,16 +192,16 @@ class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     @property
     def arguments(self) -> Any:
-        """The arguments, parsed; None when their text isn't JSON, ``{}`` when it is empty.
+        """Return the parsed arguments: None when their text isn't JSON, ``{}`` when it is empty.
 
-        Invalid JSON is never mended: compare `arguments_json` to see what the model wrote.
+        Invalid JSON is never repaired; `arguments_json` has what the model wrote. None for a custom tool.
         """
         if self.type != "function":
             return None
         if not self.arguments_json.strip(_BLANK):
             return {}
         try:
-            return json.loads(self.arguments_json, parse_constant=_no_number)
+            return json.loads(self.arguments_json, parse_constant=_reject_constant)
         except (ValueError, RecursionError):
             return None
 
@@ -212,18 +218,19 @@ def _inputs(content: str | Input | Sequence[Input] | None) -> list[Input]:
 
 
 class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
-    """One turn of a conversation. The short forms are `system`, `developer`, `user`, `assistant` and `tool`.
+    """One turn of a conversation; `system`, `user`, `assistant` and `tool` are the short way to make one.
 
-    Nothing is checked when it is made: what the format can't carry is a `RequestError` when it is asked.
+    Nothing is checked when it is made. A driver raises `RequestError` when it is asked to send a message that
+    the format can't carry.
 
     Attributes:
-        role: Who speaks.
-        content: What is said; a single `Text` is sent as a plain string, anything else as parts.
-        name: A name for the speaker, to tell several of one role apart, or None.
-        tool_call_id: In a tool's message: the call it answers.
-        tool_calls: In the assistant's message: the calls it made.
-        refusal: In the assistant's message: its refusal.
-        reasoning: In the assistant's message: its thinking, sent as ``reasoning_content`` if not None.
+        role: Who it is from.
+        content: Its parts, in order.
+        name: A name for the author, to tell several of one role apart, or None.
+        tool_call_id: For role tool: the id of the call that it answers.
+        tool_calls: For role assistant: the calls that the model asked for.
+        refusal: For role assistant: the model's refusal, or None.
+        reasoning: For role assistant: the model's reasoning, or None to send none.
     """
 
     role: Role
@@ -236,17 +243,17 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @classmethod
     def system(cls, content: str | Input | Sequence[Input], *, name: str | None = None) -> Message:
-        """What the model is told to be."""
+        """Return a message with instructions to the model."""
         return cls(role=Role.SYSTEM, content=_inputs(content), name=name)
 
     @classmethod
     def developer(cls, content: str | Input | Sequence[Input], *, name: str | None = None) -> Message:
-        """The same, in the word of OpenAI's newer models."""
+        """Return the same as `system`, with the role name that some newer models use."""
         return cls(role=Role.DEVELOPER, content=_inputs(content), name=name)
 
     @classmethod
     def user(cls, content: str | Input | Sequence[Input], *, name: str | None = None) -> Message:
-        """What the user says."""
+        """Return a message from the user."""
         return cls(role=Role.USER, content=_inputs(content), name=name)
 
     @classmethod
@@ -259,7 +266,7 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         refusal: str | None = None,
         reasoning: str | None = None,
     ) -> Message:
-        """What the model said; `GenerateResponse.to_message` makes it from an answer."""
+        """Return a message from the model; `GenerateResponse.to_message` makes one from an answer."""
         return cls(
             role=Role.ASSISTANT,
             content=_inputs(content),
@@ -271,11 +278,11 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @classmethod
     def tool(cls, call_id: str, content: str | Input | Sequence[Input]) -> Message:
-        """What a tool gave for the call with this id.
+        """Return a message with the result of a tool call.
 
         Args:
-            call_id: `ToolCall.id`.
-            content: The result, as the model should read it; JSON is customary, any text will do.
+            call_id: The `ToolCall.id` that it answers.
+            content: The result for the model to read: any text, JSON by custom.
 
         Example:
             >>> from botticelli import Message, ToolCall
@@ -289,5 +296,5 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @property
     def text(self) -> str:
-        """The message's text, without its other parts."""
+        """The joined text of the message, without its other parts."""
         return "".join(part.text for part in self.content if isinstance(part, Text))

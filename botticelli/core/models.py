@@ -1,4 +1,4 @@
-"""What a server serves (`driver.models()`) and what a driver has used (`driver.usage`): no wire, no I/O."""
+"""Describe the models that a server offers (`driver.models()`) and what a driver used (`driver.usage`)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Model", "ModelProvider", "UsageTotals"]
 
 
 class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the providers that serve a model behind the HuggingFace router; None where it didn't say.
+    """One of the services behind a router that serve a model; None where unknown.
 
     Attributes:
-        provider: Its name, such as ``together``; ``model:together`` asks for it.
-        status: ``live``, ``error`` or another word of the router's.
+        provider: The service's name, such as ``together``.
+        status: ``live``, ``error`` or another word of the router.
         context_length: How many tokens a prompt and its answer may have together.
-        input_price: USD per million prompt tokens.
-        output_price: USD per million answer tokens.
-        is_free: Whether it costs nothing.
-        supports_tools: Whether it takes tools.
-        supports_structured_output: Whether it takes a JSON schema.
+        input_price: USD per million input tokens.
+        output_price: USD per million output tokens.
+        is_free: Whether it costs nothing, whatever the prices are.
+        supports_tools: Whether it supports tools.
+        supports_structured_output: Whether it supports answers that match a JSON schema.
         first_token_latency: Seconds to the first token, as the router measured.
         throughput: Tokens per second, as the router measured.
-        is_model_author: Whether the provider made the model.
+        is_model_author: Whether the service is run by those who made the model.
     """
 
     provider: str
@@ -43,15 +43,15 @@ class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One model of a server's list; None where it didn't say.
+    """One model of a server's list; None or empty where unknown.
 
     Attributes:
-        id: What to ask for.
-        created: Unix seconds.
-        owned_by: Whose it is.
-        input_modalities: What it takes, such as ``("text", "image")``.
-        output_modalities: What it gives.
-        providers: Who serves it, behind the HuggingFace router.
+        id: The name to use in requests.
+        created: When it was made or added, in Unix seconds.
+        owned_by: Its owner, as the server names it.
+        input_modalities: The kinds of input that it takes, such as ``("text", "image")``.
+        output_modalities: The kinds of output that it produces.
+        providers: The services that serve it, where the server is a router.
     """
 
     id: str
@@ -62,10 +62,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     providers: tuple[ModelProvider, ...] = ()
 
     def price(self, provider: str | None = None) -> tuple[float, float] | None:
-        """USD per million tokens (of the prompt, of the answer), or None where it isn't known.
+        """Return the price in USD per million tokens (input, output), or None where unknown.
 
         Args:
-            provider: Whose price; None is known only if all the providers' prices are the same.
+            provider: The service that answers. Without it, the price is known only if all
+                services ask the same.
         """
         offers = {
             (0.0, 0.0) if offer.is_free else (offer.input_price, offer.output_price)
@@ -74,23 +75,23 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         }
         if len(offers) != 1:
             return None
-        prompt, answer = offers.pop()
-        return None if prompt is None or answer is None else (prompt, answer)
+        input_price, output_price = offers.pop()
+        return None if input_price is None or output_price is None else (input_price, output_price)
 
 
 class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a driver has used since it was made; adding gives a new value.
+    """The totals of what a driver has used since it was made; an immutable value.
 
     Attributes:
-        calls: Calls that began at least one request, whether or not it reached the server. Answers from the
-            cache begin none, nor do lists of models count.
+        calls: Calls that began at least one request, including requests that never reached the server.
+            Answers from the cache and model lists don't count.
         retries: Requests beyond the first of each call.
-        prompt_tokens: As the servers counted, in answers that were left or broken off too.
-        completion_tokens: Likewise.
-        unknown: Answers of which the server didn't tell the whole usage, so that the totals are too low by
-            them. A stream tells it only if it is asked to (`GenerateRequest.stream_usage`).
-        cost: USD, of the answers whose price is known (see `priced`), at the full price of every prompt
-            token: discounts for cached ones aren't published.
+        prompt_tokens: Input tokens as the servers counted them, including those of unfinished answers.
+        completion_tokens: Output tokens, counted the same way.
+        unknown: Answers whose usage the server didn't state in full; the totals are too low by these. Many
+            servers state a stream's usage only if they are asked to (`GenerateRequest.stream_usage`).
+        cost: USD for the answers with a known price. Every input token counts at full price, since discounts
+            for cached ones aren't published.
         priced: Answers whose usage and price were known.
     """
 
@@ -110,25 +111,25 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
         answered: bool = True,
         price: tuple[float, float] | None = None,
     ) -> UsageTotals:
-        """These totals and one call more.
+        """Return the totals with one more call.
 
         Args:
             attempts: How many requests the call began, at least one.
-            usage: What the server counted, or None.
-            answered: Whether an answer came (a failed call has no usage to miss).
-            price: USD per million tokens of the prompt and of the answer, if known.
+            usage: The usage that the server stated, or None.
+            answered: Whether an answer arrived; a failed call without usage isn't counted as `unknown`.
+            price: USD per million tokens (input, output), or None where unknown.
         """
         prompt = usage.prompt_tokens if usage else None
-        answer = usage.completion_tokens if usage else None
-        known = prompt is not None and answer is not None
+        completion = usage.completion_tokens if usage else None
+        known = prompt is not None and completion is not None
         priced = known and price is not None
         rates = price if priced and price else (0.0, 0.0)
         return UsageTotals(
             calls=self.calls + 1,
             retries=self.retries + attempts - 1,
             prompt_tokens=self.prompt_tokens + (prompt or 0),
-            completion_tokens=self.completion_tokens + (answer or 0),
+            completion_tokens=self.completion_tokens + (completion or 0),
             unknown=self.unknown + (answered and not known),
-            cost=self.cost + ((prompt or 0) * rates[0] + (answer or 0) * rates[1]) / 1e6,
+            cost=self.cost + ((prompt or 0) * rates[0] + (completion or 0) * rates[1]) / 1e6,
             priced=self.priced + priced,
         )

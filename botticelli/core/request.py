@@ -1,8 +1,8 @@
-"""What is asked of a model, whoever the provider: no wire, no I/O.
+"""Describe a request to a model: the messages, the sampling options, the tools and the form of the answer.
 
-UNSET and None are different things: a field left UNSET is not sent, a field set to None is sent as
-null. Zero, False and the empty string are values like any other. Nothing is checked when a request is made:
-it may still be filled in. It is checked when it is asked, before anything is sent.
+The same for every provider. UNSET and None differ: a field that is UNSET isn't sent, a field that is None is
+sent as null. Making a request checks nothing, since it may still be changed; a driver checks it before it
+sends anything.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"]
 
 
 class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """A function the model may call.
+    """A function that the model may call.
 
     Attributes:
-        name: Letters, digits, ``_`` and ``-``, at most 64.
-        description: When and how to call it; for the model.
-        parameters: A JSON Schema of the arguments (an object's); UNSET means a function without arguments.
-        strict: Whether the model must keep to the schema exactly. Servers that offer it want every property
-            in ``required`` and ``"additionalProperties": false``.
+        name: Letters, digits, ``_`` and ``-``, at most 64 of them.
+        description: When and how to call it, for the model to read.
+        parameters: A JSON Schema of the arguments object; UNSET for a function without arguments.
+        strict: Whether the arguments must match the schema exactly. Servers that offer this usually want
+            every property listed in ``required``, and ``"additionalProperties": false``.
 
     Example:
         >>> add = ToolDefinition(
@@ -46,20 +46,20 @@ class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaul
 
 
 class NamedTool(msgspec.Struct, frozen=True):
-    """As `tool_choice`: the model must call this function."""
+    """A value of `GenerateRequest.tool_choice`: the model must call this function."""
 
     name: str
 
 
 class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """What form the answer must have; made by `text`, `json_object` or `json_schema`.
+    """The form that the answer must have. Use `text`, `json_object` or `json_schema` to make one.
 
     Attributes:
-        type: Which of the three.
-        name: Of the schema.
-        description: What the answer is for; for the model.
+        type: Which of the three it is.
+        name: The schema's name.
+        description: What the answer is for, for the model to read.
         schema: The JSON Schema.
-        strict: Whether to keep to it exactly.
+        strict: Whether the answer must match the schema exactly.
     """
 
     type: Literal["text", "json_object", "json_schema"]
@@ -70,12 +70,12 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaul
 
     @classmethod
     def text(cls) -> ResponseFormat:
-        """Free text."""
+        """Return the format for free text."""
         return cls(type="text")
 
     @classmethod
     def json_object(cls) -> ResponseFormat:
-        """Some JSON object; the prompt must ask for JSON too."""
+        """Return the format for any JSON object; the prompt must ask for JSON too."""
         return cls(type="json_object")
 
     @classmethod
@@ -87,47 +87,49 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaul
         strict: bool | UnsetType | None = True,
         description: str | UnsetType = UNSET,
     ) -> ResponseFormat:
-        """JSON that keeps to a schema.
+        """Return the format for JSON that matches a schema.
 
         Args:
-            name: Letters, digits, ``_`` and ``-``, at most 64.
+            name: Letters, digits, ``_`` and ``-``, at most 64 of them.
             schema: The JSON Schema.
-            strict: Whether to keep to it exactly.
-            description: What the answer is for; for the model.
+            strict: Whether the answer must match it exactly.
+            description: What the answer is for, for the model to read.
         """
         return cls(type="json_schema", name=name, schema=schema, strict=strict, description=description)
 
 
 class GenerateRequest(msgspec.Struct, repr_omit_defaults=True):
-    """A request to a model. Only `messages` must be given; what is UNSET is not sent.
+    """A request to a model. Only `messages` is required; for whatever is UNSET, the server's default applies.
 
-    Ranges are the published ones (the OpenAI API's specification 2.3.0, ``CreateChatCompletionRequest``); a
-    value outside is refused with a `RequestError` before anything is sent. The defaults are the server's.
+    Each format has a list of rules on what it can carry, with the ranges of its numbers: the module ``rules``
+    of its folder in `botticelli.dialects`. A driver raises `RequestError` for a request that breaks one.
 
     Attributes:
         messages: The conversation, at least one message.
-        max_tokens: The most tokens the answer may have; one that is cut there ends with
-            `FinishReason.LENGTH`.
-        temperature: 0 to 2: how much is left to chance.
-        top_p: 0 to 1: among how much of the likeliest chance may choose.
-        stop: A text, or one to four, at which the answer ends.
-        seed: For answers that can be repeated, where the server can.
-        n: How many answers, 1 to 128.
-        presence_penalty: -2 to 2; above 0, tokens that were said at all are less likely.
-        frequency_penalty: -2 to 2; above 0, the more so the oftener they were.
-        logprobs: Whether to send the tokens' log probabilities.
-        top_logprobs: How many likely tokens to send at each position, 0 to 20; needs ``logprobs=True``.
-        tools: The functions the model may call.
-        tool_choice: ``auto``, ``none``, ``required`` or a `NamedTool`.
-        parallel_tool_calls: Whether the model may make several calls at once.
-        response_format: What form the answer must have.
-        reasoning_effort: How long the model should think; which of the words it knows, its maker says.
-        user: Your name for the end user.
-        metadata: At most 16 pairs; keys of at most 64, values of at most 512 characters.
-        stream_usage: Whether a stream should tell its usage; unasked, nothing extra is sent.
-        model: Another model than the driver's, for this request.
-        extra: Further members of the body, passed through as they are (JSON only). They may not repeat what
-            the request sets.
+        max_tokens: The most tokens that the answer may have. An answer that reaches it is cut off and has the
+            finish reason `FinishReason.LENGTH`.
+        temperature: Sampling temperature, 0 or more; higher is more random.
+        top_p: Nucleus sampling: keep the smallest set of tokens whose probabilities add up to this (0 to 1).
+        stop: One or more texts; the answer ends before the first of them that the model writes.
+        seed: Makes answers repeatable, on servers that support it.
+        n: How many answers to generate.
+        presence_penalty: Above 0, penalises tokens that have appeared at all.
+        frequency_penalty: Above 0, penalises tokens in proportion to how often they have appeared.
+        logprobs: Whether to return the log probabilities of the answer's tokens.
+        top_logprobs: How many of the most likely tokens to return at each position; needs ``logprobs=True``.
+        tools: The functions that the model may call.
+        tool_choice: ``auto``: the model decides; ``none``: no call; ``required``: at least one call; or the
+            `NamedTool` that it must call.
+        parallel_tool_calls: Whether the model may ask for several calls at once.
+        response_format: The form that the answer must have.
+        reasoning_effort: How much the model should reason before it answers. Which of the words a model knows
+            is in its documentation.
+        user: Your identifier for the end user.
+        metadata: Pairs of texts that the server stores with the request.
+        stream_usage: Whether to ask for the usage at the end of a stream; without, nothing extra is sent.
+        model: The model for this request, instead of the driver's.
+        extra: Further members of the request body (JSON only), sent as they are. They can't repeat a member
+            that the other fields set.
 
     Example:
         >>> from botticelli import GenerateRequest, Message

@@ -1,8 +1,7 @@
-"""What a model answers, whoever the provider: no wire, no I/O.
+"""Describe a model's answer: complete, as a `GenerateResponse`, or streamed, as many `StreamChunk`.
 
-A `GenerateResponse` holds one `Choice` per requested answer; the short forms (`text`, `outputs`,
-`tool_calls`, `finish_reason`, `logprobs`) speak of the first. A `StreamChunk` is one step of an
-answer that arrives in pieces.
+The same for every provider. A `GenerateResponse` holds one `Choice` per requested answer; its properties
+`text`, `outputs`, `tool_calls`, `finish_reason` and `logprobs` are those of the first.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from botticelli.core.message import Message, Text, ToolCall
 
@@ -34,28 +34,30 @@ __all__ = [
     "ToolCallDelta",
     "ToolCalls",
     "Usage",
+    "chunks_of",
+    "closing_chunks",
 ]
 
 
 class FinishReason(StrEnum):
-    """Why a model stopped. The server's own word is kept as `Choice.finish_reason_raw`."""
+    """Why a model stopped. The server's own word is in `Choice.finish_reason_raw`."""
 
     STOP = "stop"
-    """It had said what it wanted, or came to a text of `GenerateRequest.stop`."""
+    """The answer is complete, or reached a text of `GenerateRequest.stop`."""
     LENGTH = "length"
-    """It was cut: `GenerateRequest.max_tokens` or the model's own limit was reached."""
+    """The answer was cut off at `GenerateRequest.max_tokens` or at the model's own limit."""
     TOOL_USE = "tool_use"
-    """It wants calls made: the format's ``tool_calls`` and ``function_call``."""
+    """The model asks for tool calls."""
     CONTENT_FILTER = "content_filter"
-    """The server held something back."""
+    """The server withheld content."""
     OTHER = "other"
-    """A word outside the format, or none at all: the server never said that the answer is whole."""
+    """The server gave a reason that the format doesn't define, or none; the answer may be incomplete."""
 
 
 class ToolCalls(msgspec.Struct, frozen=True, tag="tool_calls"):
-    """The calls a model wants made, in the order in which it asked for them.
+    """The tool calls that a model asks for, in its order.
 
-    Answer each with a `Message.tool`, after the assistant's turn (`GenerateResponse.to_message`).
+    Answer each of them with a `Message.tool`, after the model's own message (`GenerateResponse.to_message`).
     """
 
     calls: list[ToolCall]
@@ -65,7 +67,7 @@ class ToolCalls(msgspec.Struct, frozen=True, tag="tool_calls"):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The model's words for why it won't answer."""
+    """The model's explanation of why it won't answer."""
 
     text: str
 
@@ -74,7 +76,7 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
-    """The model's thinking, where a server sends it beside the answer; outside the published format."""
+    """The model's reasoning, where the server sends it apart from the answer."""
 
     text: str
 
@@ -83,13 +85,13 @@ class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
 
 
 class AudioOutput(msgspec.Struct, frozen=True, tag="audio"):
-    """Spoken output.
+    """A spoken answer.
 
     Attributes:
-        id: To refer to it in a later turn.
-        data: Base64, in the format that was asked for (by way of `GenerateRequest.extra`).
-        transcript: What is said.
-        expires_at: When the server forgets it, in Unix seconds; None where it didn't say.
+        id: The server's id of it, to refer to in a later turn.
+        data: The sound as base64, in the encoding that was asked for with `GenerateRequest.extra`.
+        transcript: The spoken text.
+        expires_at: When the server deletes it, in Unix seconds; None where unknown.
     """
 
     id: str
@@ -102,16 +104,16 @@ class AudioOutput(msgspec.Struct, frozen=True, tag="audio"):
 
 
 Output = Text | ToolCalls | Refusal | Reasoning | AudioOutput
-"""One part of an answer. ``str(output)`` is what a person would read."""
+"""One part of an answer. ``str(output)`` is its readable text."""
 
 
 class Deviation(msgspec.Struct, frozen=True):
-    """A place where the server broke the format and the driver coped.
+    """A violation of the format that the driver recovered from.
 
     Attributes:
-        code: A name from `contracts/wire/openai/relaxations.json`, such as ``created-not-integer``.
-        path: Where it was first seen, as a JSON path; ``$`` for the body as a whole.
-        count: How often; repeats are counted, not listed.
+        code: The name of a relaxation in ``contracts/wire``, such as ``created-not-integer``.
+        path: The JSON path of the first occurrence; ``$`` is the whole body.
+        count: The number of occurrences.
     """
 
     code: str
@@ -120,14 +122,14 @@ class Deviation(msgspec.Struct, frozen=True):
 
 
 class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the prompt's tokens were; None where the server didn't say. Parts of `Usage.prompt_tokens`.
+    """The kinds of tokens in `Usage.prompt_tokens`; None where unknown.
 
     Attributes:
-        cached_tokens: Read from the server's cache; usually cheaper.
-        audio_tokens: Heard.
-        cache_write_tokens: Written to the server's cache.
-        text_tokens: Read as text.
-        image_tokens: Seen.
+        cached_tokens: Tokens read from the server's cache, which usually cost less.
+        audio_tokens: Audio input tokens.
+        cache_write_tokens: Tokens written to the server's cache.
+        text_tokens: Text input tokens.
+        image_tokens: Image input tokens.
     """
 
     cached_tokens: int | None = None
@@ -138,14 +140,14 @@ class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answer's tokens were; None where the server didn't say. Parts of `Usage.completion_tokens`.
+    """The kinds of tokens in `Usage.completion_tokens`; None where unknown.
 
     Attributes:
-        reasoning_tokens: Thought; billed like the rest, whether or not they are sent.
-        audio_tokens: Spoken.
-        accepted_prediction_tokens: Of a prediction that came true.
-        rejected_prediction_tokens: Of one that didn't; billed too.
-        text_tokens: Written.
+        reasoning_tokens: Reasoning tokens; billed as output, even where the reasoning isn't sent.
+        audio_tokens: Audio output tokens.
+        accepted_prediction_tokens: Predicted tokens that were accepted.
+        rejected_prediction_tokens: Predicted tokens that were rejected; billed too.
+        text_tokens: Text output tokens.
     """
 
     reasoning_tokens: int | None = None
@@ -156,16 +158,16 @@ class CompletionTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """How many tokens a call took, as the server counts them; None where it didn't say.
+    """The number of tokens that a call used, as the server counts them; None where unknown.
 
-    Nothing is derived: a missing `completion_tokens` stays None even where the total would give it.
+    Nothing is computed: a missing `completion_tokens` stays None even where the total would give it.
 
     Attributes:
-        prompt_tokens: What was read: all messages, tools and schemas of the request.
-        completion_tokens: What was written, thinking included, over all choices.
-        total_tokens: Both, as the server adds them.
-        prompt_details: What the first were.
-        completion_details: What the second were.
+        prompt_tokens: Input tokens: all messages, tools and schemas of the request.
+        completion_tokens: Output tokens of all choices, including reasoning.
+        total_tokens: The sum, as the server gives it.
+        prompt_details: The kinds of input tokens.
+        completion_details: The kinds of output tokens.
     """
 
     prompt_tokens: int | None = None
@@ -176,12 +178,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit as the headers tell it; None where unknown or unreadable.
+    """One rate limit, as response headers state it; None where absent or unreadable.
 
     Attributes:
-        limit: How many are allowed in a window.
-        remaining: How many are left in this window.
-        reset: Seconds until the window begins anew, counted from when the answer came.
+        limit: How many are allowed per window.
+        remaining: How many are left in the current window.
+        reset: Seconds from the arrival of the response to the next window.
     """
 
     limit: int | None = None
@@ -190,11 +192,11 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits an answer's headers tell.
+    """The rate limits that response headers state; None where they state none.
 
     Attributes:
-        requests: From ``x-ratelimit-*-requests``, plain ``x-ratelimit-*`` or ``RateLimit``.
-        tokens: From ``x-ratelimit-*-tokens``.
+        requests: The limit on requests.
+        tokens: The limit on tokens.
     """
 
     requests: RateLimit | None = None
@@ -205,11 +207,11 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """One answer of the model.
 
     Attributes:
-        index: Which of the n answers.
-        outputs: Its parts: reasoning, text, refusal, audio, tool calls, in this order.
-        finish_reason: Why it stopped.
+        index: Its number among the answers, from 0.
+        outputs: Its parts, in the order reasoning, text, refusal, audio, tool calls.
+        finish_reason: Why the model stopped.
         finish_reason_raw: The server's own word (any JSON, as sent), or None if it sent none.
-        logprobs: The published object (``content`` and ``refusal`` lists), or whatever else the server sent.
+        logprobs: The log probabilities of its tokens, as sent (any JSON), or None.
         annotations: Citations, as sent.
     """
 
@@ -222,49 +224,49 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @property
     def text(self) -> str:
-        """The answer's text; empty where there is none (`outputs` tells which)."""
+        """The joined text; empty where there is none."""
         return "".join(part.text for part in self.outputs if isinstance(part, Text))
 
     @property
     def reasoning(self) -> str | None:
-        """The model's thinking, or None."""
+        """The joined reasoning, or None where there is none."""
         return _joined(part.text for part in self.outputs if isinstance(part, Reasoning))
 
     @property
     def refusal(self) -> str | None:
-        """The model's refusal, or None."""
+        """The joined refusal, or None where there is none."""
         return _joined(part.text for part in self.outputs if isinstance(part, Refusal))
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """Every call the model wants made; the presence of calls decides, not the finish reason."""
+        """Every tool call that the model asks for, whatever the finish reason is."""
         return [call for part in self.outputs if isinstance(part, ToolCalls) for call in part.calls]
 
 
 def _joined(texts: Iterable[str]) -> str | None:
-    found = list(texts)
-    return "".join(found) if found else None
+    parts = list(texts)
+    return "".join(parts) if parts else None
 
 
 _NO_CHOICE = Choice()
 
 
 class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
-    """What a call to a model gave.
+    """The answer to a request.
 
     Attributes:
-        choices: The answers by index; empty only in the `partial` of an error.
+        choices: The answers, sorted by index; empty only in the `partial` of an error.
         id: The server's id of the answer; empty where it sent none.
-        model: The model that answered, in the provider's own spelling.
-        created: When, in Unix seconds; None where unknown.
-        usage: What it cost in tokens, or None.
-        request_id: The server's id of the request (a header), for its support desk.
-        inference_provider: The service that a router chose to answer, where the server names it.
-        rate_limits: What the headers say about the limits, or None.
-        service_tier: The tier that served it, or None.
+        model: The model that answered, in the provider's own spelling; empty where unknown.
+        created: The time of the answer in Unix seconds; None where unknown.
+        usage: The number of tokens used, or None where unknown.
+        request_id: The server's id of the request, which its support will ask for, or None.
+        inference_provider: The service that a router chose to answer, or None where the server names none.
+        rate_limits: The rate limits that the headers state, or None.
+        service_tier: The service tier that processed the request, or None.
         system_fingerprint: The server's name for its configuration, or None.
-        deviations: Where the server broke the format and the driver coped.
-        raw: The body as received; empty for a stream, whose pieces were delivered as they came.
+        deviations: Every violation of the format that the driver recovered from.
+        raw: The body as received; empty for a stream.
     """
 
     choices: list[Choice] = msgspec.field(default_factory=list[Choice])
@@ -286,55 +288,56 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
     @property
     def outputs(self) -> list[Output]:
-        """The parts of the first answer."""
+        """The parts of the first choice."""
         return self._first.outputs
 
     @property
     def text(self) -> str:
-        """The text of the first answer; empty where there is none."""
+        """The text of the first choice; empty where there is none."""
         return self._first.text
 
     @property
     def reasoning(self) -> str | None:
-        """The thinking of the first answer, or None."""
+        """The reasoning of the first choice, or None."""
         return self._first.reasoning
 
     @property
     def refusal(self) -> str | None:
-        """The refusal of the first answer, or None."""
+        """The refusal of the first choice, or None."""
         return self._first.refusal
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls of the first answer."""
+        """The tool calls of the first choice."""
         return self._first.tool_calls
 
     @property
     def finish_reason(self) -> FinishReason:
-        """Why the first answer stopped."""
+        """Why the first choice ended."""
         return self._first.finish_reason
 
     @property
     def finish_reason_raw(self) -> Any:
-        """The server's own word for it, or None if it sent none."""
+        """The server's own word for `finish_reason`, or None if it sent none."""
         return self._first.finish_reason_raw
 
     @property
     def logprobs(self) -> Any:
-        """The log probabilities of the first answer, or None."""
+        """The log probabilities of the first choice, or None."""
         return self._first.logprobs
 
     def to_message(self, *, reasoning: bool = False) -> Message:
-        """The first answer as the assistant's turn, to be sent back in a later request.
+        """Return the first choice as a message, to be sent back in the next request.
 
         Args:
-            reasoning: Whether to send the model's thinking back too. Off by default: some servers
-                refuse it, a few demand it.
+            reasoning: Whether to include the model's reasoning. Off by default, since some servers reject it;
+                a few require it.
         """
         first = self._first
-        says_more = first.tool_calls or first.refusal is not None
+        # Without text, calls and refusals go back with null content: some servers reject "" beside them.
+        needs_no_text = first.tool_calls or first.refusal is not None
         return Message.assistant(
-            None if says_more and not first.text else first.text,
+            None if needs_no_text and not first.text else first.text,
             tool_calls=first.tool_calls,
             refusal=first.refusal,
             reasoning=first.reasoning if reasoning else None,
@@ -342,13 +345,13 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a tool call.
+    """A piece of a tool call.
 
     Attributes:
-        index: Which of the answer's calls, counted from 0 in the order of their first pieces.
-        id: The call's id, once it is known; empty in a piece that doesn't tell.
-        name: The tool's name, likewise.
-        arguments: The next piece of the arguments' text.
+        index: The number of the call within its choice, from 0 in the order of their first pieces.
+        id: The call's id; empty in pieces without it.
+        name: The tool's name; empty in pieces without it.
+        arguments: The next piece of the arguments' text; may be empty.
     """
 
     index: int
@@ -362,14 +365,14 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
 
     Attributes:
         text: The next piece of text; may be empty.
-        choice: The index of the answer it belongs to.
-        is_final: True on exactly one chunk, the last, which comes when the stream has really ended.
-        reasoning: The next piece of thinking.
-        refusal: The next piece of a refusal.
+        choice: The index of the choice that it belongs to.
+        is_final: True on exactly one chunk, the last, which comes once the stream has ended properly.
+        reasoning: The next piece of reasoning; may be empty.
+        refusal: The next piece of a refusal; may be empty.
         tool_calls: The next pieces of tool calls.
-        logprobs: The log probabilities of this piece, as sent.
-        finish_reason: On the final chunk: why the first answer stopped.
-        usage: On the final chunk: what the call cost, if the server said.
+        logprobs: The log probabilities of this piece, as sent (any JSON), or None.
+        finish_reason: On the final chunk, why the first choice ended; else None.
+        usage: On the final chunk, the number of tokens used, or None where unknown; else None.
     """
 
     text: str = ""
@@ -381,3 +384,45 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
     logprobs: Any = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+
+
+def chunks_of(response: GenerateResponse) -> list[StreamChunk]:
+    """Turn a complete response, with at least one choice, into stream chunks.
+
+    Returns:
+        One chunk per choice. The first choice's chunk comes last, since it is the final one.
+    """
+    return closing_chunks(map(_chunk_of, response.choices), response)
+
+
+def closing_chunks(chunks: Iterable[StreamChunk], response: GenerateResponse) -> list[StreamChunk]:
+    """Order the last chunks of a stream and make one of them the final chunk.
+
+    Args:
+        chunks: The chunks that became known only at the end of the stream, none of them final.
+        response: The complete response, with at least one choice.
+
+    Returns:
+        All the chunks. The final one, at the end, is the last of them that belongs to the first choice; where
+        there is none, an empty one.
+    """
+    first = response.choices[0]
+    ordered = list(chunks)
+    positions = [position for position, chunk in enumerate(ordered) if chunk.choice == first.index]
+    last = ordered.pop(positions[-1]) if positions else StreamChunk(choice=first.index)
+    final = replace(last, is_final=True, finish_reason=first.finish_reason, usage=response.usage)
+    return [*ordered, final]
+
+
+def _chunk_of(choice: Choice) -> StreamChunk:
+    return StreamChunk(
+        choice.text,
+        choice.index,
+        reasoning=choice.reasoning or "",
+        refusal=choice.refusal or "",
+        tool_calls=tuple(
+            ToolCallDelta(index=position, id=call.id, name=call.name, arguments=call.arguments_json)
+            for position, call in enumerate(choice.tool_calls)
+        ),
+        logprobs=choice.logprobs,
+    )

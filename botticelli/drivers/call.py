@@ -150,7 +150,7 @@ class Call:
             usage=(answer and answer.usage) or self._billed,
             answered=self._response is not None or self.deadlines.delivered,
             model=self.model,
-            provider=response_headers.inference_provider(self._head.headers),
+            provider=response_headers.read_inference_provider(self._head.headers),
         )
 
     def redact(self, text: str) -> str:
@@ -197,8 +197,8 @@ class Call:
     def _stamp(self, response: GenerateResponse) -> GenerateResponse:
         """Add what the headers say to an answer."""
         headers = self._head.headers
-        response.request_id = response_headers.request_id(headers)
-        response.inference_provider = response_headers.inference_provider(headers)
+        response.request_id = response_headers.read_request_id(headers)
+        response.inference_provider = response_headers.read_inference_provider(headers)
         response.rate_limits = self._rate_limits
         return response
 
@@ -212,7 +212,7 @@ class Call:
     def received(self, head: ResponseHead) -> None:
         """Note the head of a new response."""
         self._head = head
-        self._rate_limits = response_headers.rate_limits(head.headers, head.received_at)
+        self._rate_limits = response_headers.read_rate_limits(head.headers, head.received_at)
         if self._rate_limits is not None:
             self._config.usage.rate_limits = self._rate_limits
 
@@ -242,7 +242,7 @@ class Call:
         _log.debug("attempt %d: %s; given up", self.deadlines.attempts, error.kind)
         config = self._config
         error.during(provider=config.provider.name, model=self.model, attempts=self.deadlines.attempts)
-        if error.request_id is None and (id_ := response_headers.request_id(self._head.headers)):
+        if error.request_id is None and (id_ := response_headers.read_request_id(self._head.headers)):
             error.request_id = self.redact(id_)
         if error.partial is not None:
             self._stamp(error.partial)

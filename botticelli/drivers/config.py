@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-import botticelli
 from botticelli.core.errors import ConfigurationError
 from botticelli.drivers import settings
 from botticelli.drivers.cache import cache_key
@@ -20,6 +19,7 @@ from botticelli.protocol.deadlines import Timeouts
 from botticelli.protocol.http import HttpRequest
 from botticelli.protocol.redaction import redact
 from botticelli.protocol.retry import RetryPolicy, check_number
+from botticelli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -90,13 +90,19 @@ class DriverConfig:
         self._urls: dict[str, httpx.URL] = {}
         self._client = http_client
         asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
+        from_env = {
+            header: value
+            for variable, header in provider.headers_env.items()
+            if (value := (variables.get(variable) or "").strip())
+        }
+        asked |= check_headers(from_env, provider, key, setting=", ".join(provider.headers_env))
         asked |= check_headers(headers, provider, key)
         self._unseen = tuple(
             (name, Secret(value)) for name, value in asked.items() if is_credential(name, value)
         )
         self._seen = {name: value for name, value in asked.items() if not is_credential(name, value)}
         self.credentials = (*self._unseen, *self._key_header())
-        agent = f"botticelli/{botticelli.__version__} (python {platform.python_version()})"
+        agent = f"botticelli/{__version__} (python {platform.python_version()})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
         self._common = common
 

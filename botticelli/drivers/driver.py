@@ -52,8 +52,8 @@ class _Driver:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the format can carry; whether a given model can do it is another question."""
-        return self._config.dialect.capabilities
+        """What the provider can carry; whether a given model can do it is another question."""
+        return self.provider.capabilities
 
     @property
     def rate_limits(self) -> RateLimits | None:

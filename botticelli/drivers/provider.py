@@ -1,26 +1,24 @@
 """What makes one provider differ from another, as one frozen value.
 
-A quirk enters here as a field; nowhere else in the package is a provider's name asked for.
+A quirk is a field of `Provider`. No code asks for a provider's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Final
 
 import msgspec
 
+from botticelli.core.driver import Capabilities
 from botticelli.core.errors import ConfigurationError
 from botticelli.dialects.dialect import Dialect
 from botticelli.protocol.error_rules import ErrorRule
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["Provider", "provider_of"]
 
-_NONE: Mapping[str, str] = MappingProxyType({})
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -28,70 +26,82 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
 
     Attributes:
         name: One word for errors, logs and `provider_name`.
-        base_url: Where the API begins, up to but without ``/chat/completions``.
-        key_env: Environment variables that may hold the key, the first one that isn't empty counts.
+        base_url: The root of the API, without ``/chat/completions``.
+        dialect: The chat format that it speaks, with what differs in its version of it.
+        default_model: The model that the command line and the live suite use if none is named.
+        key_env: Environment variables that may hold the key. The first one that isn't empty counts.
+        key_required: Whether a driver without a key is an error. If not, it sends no credentials.
         base_url_env: The environment variable that overrides `base_url`, or None.
+        base_url_reader: Turns the value of `base_url_env` into a base URL, where it has a grammar of its own.
         auth_header: The header that carries the key: ``Authorization``, Azure's ``api-key``.
         auth_scheme: The word before the key in that header; empty for none.
-        key_prefix: What its keys begin with. Never enforced; a 401 mentions it.
-        key_help: What to do for a key, as the beginning of a sentence, for the error about a missing one.
-        headers: Sent with every request; a driver's own headers come after them.
+        key_prefix: How its keys begin. Never enforced; the hint of a 401 mentions it.
+        key_help: How to get a key, as the beginning of a sentence, for the error about a missing one.
+        headers: Sent with every request. A driver's own headers override them.
+        headers_env: Headers whose values come from the environment, by the name of the variable.
         bill_to_header: The header that names who pays, or None where there is none.
-        dialect: The chat format that it speaks, with what differs in its version of it.
-        error_rules: Rows that make its errors more precise, tried before the format's.
+        inference_provider_header: The header that names the provider which a router chose, or None.
+        own_capabilities: What it can carry, if that differs from its dialect.
+        error_rules: Rows that make its errors more precise. They are tried before the format's.
         hints: What to do about its errors, by ``kind/status`` or ``kind``.
 
     Raises:
-        ConfigurationError: A field isn't of its type, or `name` or `auth_header` is empty. What the headers
-            hold is checked when a driver is made.
+        ConfigurationError: A field has the wrong type, or `name` or `auth_header` is empty. The headers are
+            checked when a driver is made.
     """
 
     name: str
     base_url: str
     dialect: Dialect
-    key_env: tuple[str, ...]
+    default_model: str = ""
+    key_env: tuple[str, ...] = ()
+    key_required: bool = True
     base_url_env: str | None = None
+    base_url_reader: Callable[[str], str] | None = None
     auth_header: str = "Authorization"
     auth_scheme: str = "Bearer"
     key_prefix: str = ""
     key_help: str = ""
     headers: Mapping[str, str] = _NONE
+    headers_env: Mapping[str, str] = _NONE
     bill_to_header: str | None = None
+    inference_provider_header: str | None = None
+    own_capabilities: Capabilities | None = None
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
 
     def __post_init__(self) -> None:
+        for name, (kinds, wanted) in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise ConfigurationError.wrong(f"provider.{name}", wanted, value)
         for name in ("name", "auth_header"):
-            self._hold(name, "a text that isn't empty", lambda value: isinstance(value, str) and bool(value))
-        for name in ("base_url", "auth_scheme", "key_prefix", "key_help"):
-            self._hold(name, "a str", lambda value: isinstance(value, str))
-        for name in ("base_url_env", "bill_to_header"):
-            self._hold(name, "a str or None", lambda value: value is None or isinstance(value, str))
-        self._hold("key_env", "a tuple of str", lambda value: _is_tuple(value, str))
-        self._hold("error_rules", "a tuple of ErrorRule", lambda value: _is_tuple(value, ErrorRule))
-        for name in ("headers", "hints"):
-            self._hold(name, "a mapping of str to str", _is_mapping)
+            if not getattr(self, name):
+                raise ConfigurationError.wrong(f"provider.{name}", "a text that isn't empty", "")
 
-    def _hold(self, name: str, wanted: str, holds: Callable[[Any], bool]) -> None:
-        value = getattr(self, name)
-        if not holds(value):
-            raise ConfigurationError.wrong(f"provider.{name}", wanted, value)
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can carry: its own capabilities, or else those of its dialect."""
+        return self.own_capabilities or self.dialect.capabilities
 
 
-def _is_tuple(value: Any, kind: type) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(item, kind) for item in cast("tuple[object, ...]", value)
-    )
+_TEXT = (str,), "a str"
+_TEXT_OR_NONE = (str, type(None)), "a str or None"
+_TUPLE = (tuple,), "a tuple"
+_MAPPING = (Mapping,), "a mapping"
 
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        isinstance(part, str) for pair in cast("Mapping[object, object]", value).items() for part in pair
-    )
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("name", "base_url", "default_model", "auth_header", "auth_scheme"), _TEXT),
+    **dict.fromkeys(("key_prefix", "key_help"), _TEXT),
+    **dict.fromkeys(("base_url_env", "bill_to_header", "inference_provider_header"), _TEXT_OR_NONE),
+    **dict.fromkeys(("key_env", "error_rules"), _TUPLE),
+    **dict.fromkeys(("headers", "headers_env", "hints"), _MAPPING),
+}
+"""What a mistake is most often about, such as ``key_env="KEY"``, which would be read letter by letter."""
 
 
 def provider_of(driver: type) -> Provider:
-    """The provider that a driver's class names.
+    """Return the provider that a driver's class names.
 
     Raises:
         ConfigurationError: It names none.

@@ -121,7 +121,8 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
         api_key: The key itself; None or empty to look in the environment and then in ``.env``.
 
     Returns:
-        The key, and the variables that may name the base URL. Those in ``.env`` may only for a key
+        The key (`ANONYMOUS` if there is none and none is required), and the variables that may name the
+        base URL. Those in ``.env`` may only for a key
         that stands there too: no file in a directory may send the environment's key elsewhere.
 
     Raises:
@@ -138,6 +139,8 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
     for name in provider.key_env:
         if found := read_key(written.get(name), name):
             return found, {**written, **{name: value for name, value in os.environ.items() if value}}
+    if not provider.key_required:
+        return ANONYMOUS, {**written, **{name: value for name, value in os.environ.items() if value}}
     name, *others = provider.key_env or ("api_key",)
     also = f" (nor is {', '.join(others)})" if others else ""
     raise ConfigurationError(
@@ -172,7 +175,9 @@ def base_url(given: Any, provider: Provider, variables: Mapping[str, str | None]
     setting = "base_url"
     if given is None and provider.base_url_env:
         given = variables.get(provider.base_url_env) or None
-        setting = provider.base_url_env if given else setting
+        if given:
+            setting = provider.base_url_env
+            given = provider.base_url_reader(given) if provider.base_url_reader else given
     url = provider.base_url if given is None else given
     if not isinstance(url, str):
         raise ConfigurationError.wrong(setting, "the base URL, a str", url)

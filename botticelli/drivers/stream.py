@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from botticelli.core.errors import BotticelliError, ClosedError
-from botticelli.core.pieces import chunks_of
+from botticelli.core.response import chunks_of
 from botticelli.drivers.http_async import AsyncHttpCall
 from botticelli.drivers.http_sync import HttpCall
 

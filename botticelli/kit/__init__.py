@@ -1,5 +1,5 @@
-"""The judge: plays cases for a driver and says where it departs from the format, and why.
+"""The conformance kit: plays cases for a driver, and reports where it departs from the format and why.
 
-Works on raw JSON and bytes. Imports nothing of core, protocol, dialects or drivers: a driver is
-met at the adapter (adapter.py), ours like everybody's.
+It works on raw JSON and bytes, and imports nothing of core, protocol, dialects, drivers or providers: every
+driver, ours too, is called through an adapter.
 """

@@ -1,7 +1,6 @@
-"""What the command line asks of the kit: judge drivers, serve, list cases.
+"""What the command line asks of the kit: choose cases, judge drivers, write the reports.
 
-May enter: the user's words, turned into cases and adapters; exit codes. Raises KitError for whatever
-the user can mend, with one line to read.
+Whatever the user can correct is raised as KitError, with a message of one line.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.adapters.adapter import close_adapter, load_adapter
-from botticelli.kit.adapters.limits import LIMIT
-from botticelli.kit.adapters.proxies import bypass_proxies
+from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
+from botticelli.kit.adapters.load import close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine
-from botticelli.kit.report import text as reports
-from botticelli.kit.report.terminal import watch
+from botticelli.kit.report.text import RunReport, watch, write_report, write_table
 from botticelli.kit.runner import JOBS, read_baseline, run_cases
 
 if TYPE_CHECKING:
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botticelli.kit.cases.case import Case
+
+__all__ = ["list_cases", "run_check", "select_cases"]
 
 _HURRY = 1.0  # seconds that a driver has to close when the run was interrupted
 
@@ -36,7 +35,7 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
 
     Args:
         cases: All of them.
-        words: Ids, areas, or patterns of ids (``sse-*``); none means all.
+        words: Ids, areas, or patterns of ids (``sse-*``, ``gemini/*``); none means all.
 
     Raises:
         KitError: A word chooses nothing.
@@ -45,13 +44,17 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
         return list(cases)
     chosen: set[str] = set()
     for word in words:
-        found = {case.id for case in cases if word == case.area or fnmatchcase(case.id, word)}
+        found = {
+            case.key
+            for case in cases
+            if word == case.area or fnmatchcase(case.id, word) or fnmatchcase(case.key, word)
+        }
         if not found:
             known = {name for case in cases for name in (case.id, case.area)}
             near = nearest(word, known) or "; see botticelli list cases"
             raise KitError(f"no case or area is called {word!r}{near}")
         chosen |= found
-    return [case for case in cases if case.id in chosen]
+    return [case for case in cases if case.key in chosen]
 
 
 def run_check(
@@ -68,9 +71,9 @@ def run_check(
     """Judge drivers one after the other and report.
 
     Args:
-        adapters: The drivers: ``package.module:factory`` or ``command: ...``.
-        out: Where the report is written; colour and a progress bar only if it is a terminal.
-        select: Ids, areas or patterns of the cases to run; none means all.
+        adapters: Their adapters: ``package.module:factory`` or ``command: ...``.
+        out: Where the report is written; with colour and a progress bar only if it is a terminal.
+        select: Ids, areas or patterns of the cases to play; none means all.
         json_path: Where to write the report as JSON, if anywhere.
         junit_path: Where to write it as JUnit XML, if anywhere.
         baseline: File of known failures, if there is one.
@@ -81,33 +84,33 @@ def run_check(
         0 when something was judged and nothing failed, else 1.
 
     Raises:
-        KeyboardInterrupt: The user ended the run; what there is of the report has been written.
+        KeyboardInterrupt: The user ended the run; the report of what was run has been written.
         KitError: A driver, a case, the baseline or a file to write cannot be used.
     """
     everything = load_cases()
     cases = select_cases(everything, select)
     known = read_baseline(baseline, everything) if baseline else {}
     for path in filter(None, (json_path, junit_path)):
-        # What cannot be written is told before the run, not after it.
+        # If the file can't be written, the user learns it before the run and not after it.
         _write(path, lambda path: path.open("ab").close())
-    told: list[reports.RunReport] = []
-    with bypass_proxies():
+    reports: list[RunReport] = []
+    with bypass_proxies(), importable_working_directory():
         for spec in adapters:
-            report = _judged(spec, cases, out, known=known, seed=seed, jobs=jobs)
-            out.write("\n" if told else "")
-            reports.write_terminal(report, out)
+            report = _judge(spec, cases, out, known=known, seed=seed, jobs=jobs)
+            out.write("\n" if reports else "")
+            write_report(report, out)
             out.flush()
-            told.append(report)
+            reports.append(report)
             if report.interrupted:
                 break
     if json_path:
-        document = machine.as_document(told, seed, version("botticelli"))
+        document = machine.as_document(reports, seed, version("botticelli"))
         _write(json_path, lambda path: machine.write_json(path, document))
     if junit_path:
-        _write(junit_path, lambda path: machine.write_junit(path, told))
-    if told and told[-1].interrupted:
+        _write(junit_path, lambda path: machine.write_junit(path, reports))
+    if reports and reports[-1].interrupted:
         raise KeyboardInterrupt
-    return 0 if all(report.passed for report in told) else 1
+    return 0 if all(report.passed for report in reports) else 1
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:
@@ -117,11 +120,12 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
         raise KitError(f"cannot write the report {path}: {error.strerror or error}") from error
 
 
-def _judged(
+def _judge(
     spec: str, cases: Sequence[Case], out: TextIO, *, known: Mapping[str, str], seed: int, jobs: int
-) -> reports.RunReport:
+) -> RunReport:
+    """Run the cases against one adapter; an interruption ends the run and is noted in its report."""
     adapter = load_adapter(spec)
-    report = reports.RunReport(spec, adapter.capabilities)
+    report = RunReport(spec, adapter.capabilities)
     start = time.perf_counter()
     results = run_cases(cases, adapter, seed=seed, known=known, jobs=jobs)
     patience = _HURRY
@@ -153,7 +157,5 @@ def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:
         KitError: A word of ``select`` chooses nothing.
     """
     cases = select_cases(load_cases(), select)
-    rows = [("case", "area", "level", "what a driver must do")]
-    rows += [(case.id, case.area, case.level, case.title) for case in cases]
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    out.writelines("  ".join(map(str.ljust, row, wide)).rstrip() + "\n" for row in rows)
+    rows = [(case.key, case.area, case.level, case.title) for case in cases]
+    write_table(out, ("case", "area", "level", "what a driver must do"), rows)

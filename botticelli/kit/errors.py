@@ -1,11 +1,11 @@
-"""The kit's own errors: what is wrong with a case, an adapter or a baseline, never with a driver.
+"""The kit's own errors: something is wrong with a case, an adapter or a baseline.
 
-What a driver does wrong is a verdict (judge.py), not an exception.
+What a driver does wrong isn't an exception but a verdict (judge/verdict.py).
 
     KitError
-    ├── CaseError      a case file cannot be read, breaks its schema, or cannot be played
-    ├── BaselineError  the list of known failures cannot be read or names what is not there
-    └── AdapterError      no driver behind the adapter: cannot be imported, started or greeted
+    ├── CaseError      a case file can't be read, breaks its schema or can't be played
+    ├── BaselineError  the list of known failures can't be read or names an unknown case
+    └── AdapterError   the adapter can't be imported, started or greeted, or isn't one
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+__all__ = ["AdapterError", "BaselineError", "CaseError", "KitError", "nearest"]
+
+
 class KitError(Exception):
-    """Anything the kit cannot go on with; the message is one line for the user."""
+    """The kit can't go on; the message is one line for the user."""
 
 
 class CaseError(KitError):
-    """A case, or a file of them, that cannot be used."""
+    """A case or case file can't be used."""
 
 
 class BaselineError(KitError):
-    """A baseline file that cannot be used."""
+    """The baseline file can't be used."""
 
 
 class AdapterError(KitError):
-    """A driver that cannot be reached through its adapter."""
+    """The driver can't be reached through its adapter."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return what to add to a complaint about an unknown word: the one that was probably meant, if any."""
+    """Return a suggestion to end a message about an unknown word with, or an empty text."""
     found = get_close_matches(word, sorted(known), 1)
     return f"; did you mean {found[0]}?" if found else ""

@@ -1,20 +1,23 @@
-"""Running cases through an adapter: many at once, results as they come.
+"""Run cases against an adapter: many at once, with results as they come.
 
-May enter: the order of things (open a listener, make the calls, close it, have it judged), the
-watchdog, and what is known to fail. What is right is not decided here.
+:func:`run` schedules any items and weighs their verdicts against the baseline; :func:`run_case` plays one
+case. What is right or wrong is decided by the judge alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import queue
+import threading
 import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from botticelli.kit.adapters.limits import (
     LIMIT,
@@ -24,53 +27,111 @@ from botticelli.kit.adapters.limits import (
     describe_exception,
 )
 from botticelli.kit.cases.script import ByteScript, compile_exchange
-from botticelli.kit.crew import DaemonPool
 from botticelli.kit.errors import BaselineError, KitError
 from botticelli.kit.judge.verdict import Crash, Hang, Outcome, Verdict, judge
 from botticelli.kit.schemas import schema_violations
-from botticelli.kit.server.server import MockServer, Responder
+from botticelli.kit.server.server import MockServer, Responder, exchange_for
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import Adapter
     from botticelli.kit.cases.case import Case, CaseRun
     from botticelli.kit.server.recording import Request
 
+__all__ = [
+    "JOBS",
+    "DaemonPool",
+    "Item",
+    "Result",
+    "Status",
+    "call_adapter",
+    "read_baseline",
+    "respond_with",
+    "run",
+    "run_case",
+    "run_cases",
+]
+
 JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
-_LEAVING = 5.0  # seconds that a client has to close a connection that it should close
-_GRACE = 1.2  # times as patient is the watchdog as an adapter that watches itself
+_CLOSING = 5.0  # seconds that a client has to close a connection that it should close
+_GRACE = 1.2  # the watchdog waits this many times longer than an adapter that keeps the limit itself
+
+
+# What is run, and what comes of it
+
+
+class Item(Protocol):
+    """What a run needs to know of a case, or of anything else that is judged."""
+
+    @property
+    def id(self) -> str:
+        """A slug."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The name in baselines and reports; different from the id where one item is run several times."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """The requirement, in a line."""
+        ...
+
+    @property
+    def area(self) -> str:
+        """The group that reports count it in."""
+        ...
+
+    @property
+    def level(self) -> str:
+        """``must``, ``should`` or ``may``."""
+        ...
+
+    @property
+    def spec(self) -> str:
+        """Where the requirement is written; empty when nowhere."""
+        ...
+
+    @property
+    def source(self) -> list[str]:
+        """Where the failure was met."""
+        ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Status(StrEnum):
-    """How a case went."""
+    """How an item went."""
 
     PASSED = "passed"
     FAILED = "failed"
     KNOWN = "known"
-    """Failed, as the baseline says that it does."""
+    """Failed, as the baseline says."""
     STALE = "stale"
     """Passed, though the baseline says that it fails: the entry must go. Fails the run."""
     NOT_CLAIMED = "not_claimed"
-    """The driver does not claim what the case needs; it was not run."""
+    """Not run: the adapter doesn't declare a capability that the case needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One case through one adapter.
+    """How one item went.
 
     Attributes:
-        case: The case.
+        case: The item, usually a case.
         status: How it went.
-        verdict: What the judge found; for a case that was not run, nothing.
+        verdict: What the judge found; without a fault when the item wasn't run.
         seconds: How long it took.
-        reason: Why it is known to fail, or what is not claimed; else empty.
+        reason: Why it is known to fail, or which capabilities are missing; else empty.
     """
 
-    case: Case
+    case: Item
     status: Status
     verdict: Verdict
     seconds: float
@@ -78,21 +139,19 @@ class Result:
 
     @property
     def fails_run(self) -> bool:
-        """True for what makes the whole run fail; a ``may`` is only told."""
-        if self.status is Status.STALE:
-            return True
-        return self.status is Status.FAILED and self.case.level != "may"
+        """True for a result that makes the whole run fail; a ``may`` never does when it fails."""
+        return self.status is Status.STALE or (self.status is Status.FAILED and self.case.level != "may")
 
 
-def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
-    """Read the known failures: ``{"known": {case id: reason}}``.
+def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
+    """Read the known failures: ``{"known": {id: reason}}``.
 
     Args:
         path: The file.
-        cases: All cases there are; an entry for another is an error.
+        items: All items there are; an entry for another one is an error.
 
     Raises:
-        BaselineError: It cannot be read, breaks its schema or names an unknown case.
+        BaselineError: The file cannot be read, breaks its schema or names an unknown item.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -100,14 +159,147 @@ def read_baseline(path: Path, cases: Sequence[Case]) -> dict[str, str]:
         raise BaselineError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path}: not JSON: {error}") from error
-    found = schema_violations("baseline", document)
-    if found:
-        raise BaselineError(f"{path}: {'; '.join(found)}")
+    violations = schema_violations("baseline", document)
+    if violations:
+        raise BaselineError(f"{path}: {'; '.join(violations)}")
     known: dict[str, str] = document["known"]
-    unknown = sorted(known.keys() - {case.key for case in cases})
+    unknown = sorted(known.keys() - {item.key for item in items})
     if unknown:
         raise BaselineError(f"{path}: no such case: {', '.join(unknown)}")
     return known
+
+
+# Scheduling
+
+
+def run(
+    items: Iterable[ItemT],
+    execute: Callable[[ItemT], Verdict],
+    *,
+    missing: Callable[[ItemT], Iterable[str]] = lambda _item: (),
+    known: Mapping[str, str] | None = None,
+    jobs: int = JOBS,
+    after: Callable[[], None] | None = None,
+) -> Generator[Result, None, None]:
+    """Execute items, several at once, and yield each result when it is there.
+
+    When closed early, it waits for no thread: what is still running ends with the process at the latest.
+
+    Args:
+        items: What to run, in any order.
+        execute: Returns the verdict on one item; called in several threads.
+        missing: Returns the capabilities that an item lacks; an item that lacks one isn't run.
+        known: Items known to fail, with reasons.
+        jobs: Items at once.
+        after: Called once no item is running any more, even if that is after the generator is closed.
+
+    Raises:
+        Exception: What ``execute`` raised.
+    """
+    reasons = known or {}
+
+    def timed(item: ItemT) -> tuple[Verdict, float]:
+        start = time.perf_counter()
+        verdict = execute(item)
+        return verdict, time.perf_counter() - start
+
+    pool = DaemonPool(timed, jobs)
+    try:
+        runnable: list[ItemT] = []
+        for item in items:
+            if words := ", ".join(sorted(missing(item))):
+                yield Result(item, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
+            else:
+                runnable.append(item)
+        for item, (verdict, seconds) in pool.map(runnable):
+            yield _weigh(item, verdict, seconds, reasons.get(item.key))
+    finally:
+        pool.abandon(after)
+
+
+def _weigh(item: Item, verdict: Verdict, seconds: float, reason: str | None) -> Result:
+    if reason is None:
+        status = Status.PASSED if verdict.passed else Status.FAILED
+    else:
+        status = Status.STALE if verdict.passed else Status.KNOWN
+    return Result(item, status, verdict, seconds, reason or "")
+
+
+TaskT = TypeVar("TaskT")
+DoneT = TypeVar("DoneT")
+
+
+class DaemonPool(Generic[TaskT, DoneT]):
+    """Daemon threads that call one function for many tasks.
+
+    The standard library's executors are joined when the process ends; a run that the user interrupts must
+    end at once, even if a driver still hangs.
+
+    Args:
+        work: Called for each task.
+        size: Threads at most.
+    """
+
+    def __init__(self, work: Callable[[TaskT], DoneT], size: int) -> None:
+        self._work = work
+        self._size = size
+        self._todo: queue.SimpleQueue[TaskT] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[TaskT, DoneT] | Exception] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def map(self, tasks: Iterable[TaskT]) -> Iterator[tuple[TaskT, DoneT]]:
+        """Start all tasks in order; yield each with its result when it is done.
+
+        Raises:
+            Exception: What ``work`` raised.
+        """
+        total = 0
+        for task in tasks:
+            self._todo.put(task)
+            total += 1
+        for _ in range(min(self._size, total)):
+            thread = threading.Thread(target=self._run, name="botticelli-case", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        for _ in range(total):
+            done = self._done.get()
+            if isinstance(done, Exception):
+                raise done
+            yield done
+        for thread in self._threads:
+            thread.join()
+
+    def abandon(self, after: Callable[[], None] | None = None) -> None:
+        """Start no further task and return at once; call ``after`` when the running ones have ended."""
+        for _ in self._remaining():
+            pass
+        busy = [thread for thread in self._threads if thread.is_alive()]
+
+        def finish() -> None:
+            for thread in busy:
+                thread.join()
+            if after is not None:
+                after()
+
+        if busy:
+            threading.Thread(target=finish, name="botticelli-abandoned", daemon=True).start()
+        else:
+            finish()
+
+    def _remaining(self) -> Iterator[TaskT]:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._todo.get_nowait()
+
+    def _run(self) -> None:
+        for task in self._remaining():
+            try:
+                self._done.put((task, self._work(task)))
+            except Exception as error:  # noqa: BLE001 -- raised again where the results are taken
+                self._done.put(error)
+
+
+# Playing cases
 
 
 def run_cases(
@@ -120,15 +312,13 @@ def run_cases(
     jobs: int = JOBS,
     limit: float = LIMIT,
 ) -> Generator[Result, None, None]:
-    """Run cases through an adapter and yield each result when it is there.
-
-    Closed early, it waits for no driver; what still plays ends with the process at the latest.
+    """Play cases for an adapter and yield each result when it is there; see :func:`run`.
 
     Args:
-        cases: What to run, in any order.
-        adapter: The driver.
-        server: Where to play; by default one on loopback that lives as long as the run.
-        seed: Decides texts, ids and keys.
+        cases: What to play, in any order.
+        adapter: The driver's adapter.
+        server: Where to play; by default a server on loopback that lives as long as the run.
+        seed: Decides the texts, ids and keys that are played.
         known: Cases known to fail, with reasons.
         jobs: Cases at once.
         limit: Seconds for one call.
@@ -137,44 +327,27 @@ def run_cases(
         KitError: A case cannot be played.
     """
     claims = adapter.capabilities
-    known = known or {}
-    own = server or MockServer()
-
-    def timed(case: Case) -> tuple[Verdict, float]:
-        start = time.perf_counter()
-        verdict = run_case(case, adapter, own, seed=seed, limit=limit)
-        return verdict, time.perf_counter() - start
-
-    crew = DaemonPool(timed, jobs)
-    try:
-        for case in cases:
-            if missing := case.needs - claims:
-                words = ", ".join(sorted(missing))
-                yield Result(case, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
-        for case, (verdict, seconds) in crew.do(case for case in cases if case.needs <= claims):
-            yield _weighed(case, verdict, seconds, known.get(case.key))
-    finally:
-        crew.leave(own.close if server is None else None)
-
-
-def _weighed(case: Case, verdict: Verdict, seconds: float, reason: str | None) -> Result:
-    if reason is None:
-        status = Status.PASSED if verdict.passed else Status.FAILED
-    else:
-        status = Status.STALE if verdict.passed else Status.KNOWN
-    return Result(case, status, verdict, seconds, reason or "")
+    playing = server or MockServer()
+    yield from run(
+        cases,
+        lambda case: run_case(case, adapter, playing, seed=seed, limit=limit),
+        missing=lambda case: case.needs - claims,
+        known=known,
+        jobs=jobs,
+        after=playing.close if server is None else None,
+    )
 
 
 def run_case(
     case: Case, adapter: Adapter, server: MockServer, *, seed: int = 0, limit: float = LIMIT
 ) -> Verdict:
-    """Play one case for a driver and judge what it made of it.
+    """Play one case for an adapter and judge what came of it.
 
     Args:
-        case: What to play.
-        adapter: The driver.
+        case: The case.
+        adapter: The driver's adapter.
         server: Where to play it.
-        seed: Decides texts, ids and keys.
+        seed: Decides the texts, ids and keys that are played.
         limit: Seconds for one call, after which the driver counts as hanging.
 
     Raises:
@@ -185,57 +358,42 @@ def run_case(
     except OSError as error:
         raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
     play = case.render(seed=seed, port=listener.port)
-    listener.direct(direct(play))
-    told: list[Outcome] = []
+    listener.respond(respond_with(play))
+    outcomes: list[Outcome] = []
     for call in play.calls:
         time.sleep(call.pause)
-        told.append(watched(adapter, call.neutral, limit))
-        if isinstance(told[-1], Crash | Hang):
+        outcomes.append(call_adapter(adapter, call.neutral, limit))
+        if isinstance(outcomes[-1], Crash | Hang):
             break
-    seen = listener.finish(
+    recording = listener.finish(
         linger=play.requests.get("linger", 0.0),
-        patience=_LEAVING if _must_leave(play.requests) else 0.0,
+        patience=_CLOSING if _must_close(play.requests) else 0.0,
     )
-    return judge(play, told, seen, adapter.capabilities)
+    return judge(play, outcomes, recording, adapter.capabilities)
 
 
-def _must_leave(requests: Document) -> bool:
+def _must_close(requests: Document) -> bool:
+    """Tell whether a case expects the client to close a connection before the answer's end."""
     rules = [requests.get("all", {}), *requests.get("each", [])]
     return any(rule.get("client_left") for rule in rules)
 
 
-def direct(play: CaseRun) -> Responder:
-    """Return what says which script answers which request."""
+def respond_with(play: CaseRun) -> Responder:
+    """Return the responder that plays a case's exchanges in order."""
 
     def script(index: int, _request: Request) -> ByteScript:
-        return compile_exchange(exchange_for(play, index), play.context, datetime.now(UTC))
+        exchange = exchange_for(play.exchanges, index)
+        return compile_exchange(exchange, play.context, datetime.now(UTC))
 
     return script
 
 
-def exchange_for(play: CaseRun, index: int) -> Document:
-    """Return the exchange that answers the request of this number: in order, the last for ever."""
-    for exchange in play.exchanges:
-        times = exchange.get("times", 1)
-        if index < times:
-            return exchange
-        index -= times
-    return play.exchanges[-1] if play.exchanges else _UNEXPECTED
-
-
-_UNEXPECTED: Document = {
-    "status": 500,
-    "headers": [["Content-Type", "application/json"], ["x-should-retry", "false"]],
-    "body": [{"json": {"error": {"message": "no request was expected", "type": "server_error"}}}],
-}
-
-
-def watched(adapter: Adapter, call: Document, limit: float) -> Outcome:
-    """Make a call that may raise anything or never come back."""
+def call_adapter(adapter: Adapter, call: Document, limit: float) -> Outcome:
+    """Make one call, which may raise anything or never return."""
 
     def make() -> Document:
-        # A copy: what a driver does to its call must not change what it is judged by.
-        return _plain(adapter.exchange(copy.deepcopy(call)))
+        # A copy, because the driver may change the call, and the original is needed to judge it.
+        return _detached(adapter.exchange(copy.deepcopy(call)))
 
     try:
         return call_with_timeout(make, limit * _GRACE, f"botticelli-{call['case']}")
@@ -243,15 +401,18 @@ def watched(adapter: Adapter, call: Document, limit: float) -> Outcome:
         return Hang(limit)
     except CrashedError as error:
         return Crash(str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the verdict
+    except Exception as error:  # noqa: BLE001 -- any exception of the driver's is part of the verdict
         last = traceback.extract_tb(error.__traceback__)[-1]
         return Crash(f"{describe_exception(error)} (at {Path(last.filename).name}:{last.lineno})")
 
 
-def _plain(outcome: Document) -> Document:
-    """Return an outcome that is nobody's any more: a driver's own dict could do anything when it is read."""
+def _detached(outcome: Document) -> Document:
+    """Return an outcome as plain JSON, read here, in the thread with the time limit.
+
+    A driver may return a dict of its own class, which could run any code when the judge reads it.
+    """
     try:
         plain: Document = json.loads(json.dumps(outcome))
     except (TypeError, ValueError, RecursionError):
-        return outcome  # no JSON: the judge says so
+        return outcome  # it isn't JSON, which the judge reports
     return plain

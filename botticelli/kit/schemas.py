@@ -1,4 +1,4 @@
-"""One question to the kit's own schemas: what is wrong with this instance?"""
+"""The kit's own schemas (contracts/kit): violations in words, and the capabilities that they define."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from botticelli.contracts.jsonvalue import encodable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+__all__ = ["capabilities", "data_root", "schema_violations"]
 
 
 def schema_violations(name: str, instance: object) -> list[str]:
@@ -24,7 +27,7 @@ def schema_violations(name: str, instance: object) -> list[str]:
 
 @functools.cache
 def capabilities() -> frozenset[str]:
-    """Return the words that an adapter may claim: the operations, the formats, and what else cases ask for.
+    """Return the words that an adapter may declare: the operations, the formats, and ``capability`` of cases.
 
     Raises:
         ContractError: The contracts cannot be read.

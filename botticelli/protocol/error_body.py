@@ -1,24 +1,25 @@
-"""What an error body says, whichever of the envelopes it came in: bytes to message, code, type and param.
+"""Read the body of an error, whatever its shape, into message, code, type and param.
 
-No status, no headers, no judgement. Every envelope that `fixtures/errors.json` lists is read, and any other
-bytes give a `Said` too: its message is then the text as it stands, an HTML page's title, or empty.
+Every shape that ``fixtures/errors.json`` lists is read. Any other bytes give an `ErrorBody` too: its message
+is the text as it stands, an HTML page's title, or empty.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import msgspec
 
 from botticelli.protocol import lenient_json
-from botticelli.protocol.response_headers import duration
+from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.response_headers import parse_duration
 
-__all__ = ["MAX_BODY", "MAX_MESSAGE", "Said", "clean", "read", "word"]
+__all__ = ["MAX_BODY", "MAX_MESSAGE", "ErrorBody", "clean", "clean_word", "read_error_body"]
 
 MAX_BODY: Final = 1 << 20
-"""Bytes of an error's body that are read and kept; a driver need not receive more."""
+"""Bytes of an error's body that are read and kept; no more need be received."""
 
 MAX_MESSAGE: Final = 2000
 """Characters of a server's message that are kept; the body has the rest."""
@@ -29,11 +30,11 @@ _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 20
 
 _OUTER: Final = ("error", "errors", "detail", "message", "msg", "title", "error_description", "reason")
-"""Where an envelope keeps its words, the first that has any deciding."""
+"""Members of a body that may hold the message; the first that has text decides."""
 _BESIDE: Final = ("message", "detail", "errors", "error_description")
-"""Where it says more when ``error`` is but a headline, as in Featherless's, Fastify's and OAuth's errors."""
+"""Members that say more when ``error`` is only a headline: Featherless's, Fastify's and OAuth's errors."""
 _INNER: Final = ("message", "msg", *_OUTER)
-"""The same within an error."""
+"""Members of an error object that may hold the message."""
 
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _MARKUP = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
@@ -42,11 +43,11 @@ _TITLES = tuple(
 )
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server said about an error; None where it said nothing.
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server reports about an error; None where it reports nothing.
 
     Attributes:
-        message: Its words, not yet bounded; empty where there are none.
+        message: Its message, not yet bounded; empty where there is none.
         code: Its code, a string or a whole number as sent.
         type: Its word for the sort of error.
         param: The request member that it blames.
@@ -62,8 +63,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     wait: float | None = None
 
 
-def read(body: bytes, content_type: str = "") -> Said:
-    """Read an error body.
+def read_error_body(body: bytes, content_type: str = "") -> ErrorBody:
+    """Read the body of an error.
 
     Args:
         body: Any bytes.
@@ -71,42 +72,34 @@ def read(body: bytes, content_type: str = "") -> Said:
     """
     value: object
     try:
-        value, _, rest = lenient_json.read(body)
+        value, _, rest = lenient_json.parse(body)
     except lenient_json.NotJsonError:
-        return Said(message=_plain(body, content_type))
+        return ErrorBody(message=_plain(body, content_type))
     # "404: Not Found" begins with a JSON number
-    if rest and not (_is_dict(value) or _is_list(value)):
-        return Said(message=_plain(body, content_type))
-    while _is_list(value) and len(value) == 1:
+    if rest and not (is_object(value) or is_array(value)):
+        return ErrorBody(message=_plain(body, content_type))
+    while is_array(value) and len(value) == 1:
         value = value[0]
-    if not _is_dict(value):
-        return Said(message=_words(value))
+    if not is_object(value):
+        return ErrorBody(message=_words(value))
     choices = value.get("choices")
     value = _failed_choice(choices) or value
-    parts = _parts(value)
-    return Said(
-        # an envelope nobody knows still says more than a status; an answer in pieces doesn't
+    parts = _error_objects(value)
+    return ErrorBody(
+        # a body of unknown shape still says more than a status; a piece of an answer doesn't
         message=_message(value) or ("" if choices or not value else body.decode(errors="replace").strip()),
         code=_first(parts, ("code",), _code),
-        type=_first(parts, ("type", "error_type", "status", "reason"), word),
-        param=_first(parts, ("param",), word),
+        type=_first(parts, ("type", "error_type", "status", "reason"), clean_word),
+        param=_first(parts, ("param",), clean_word),
         status=_first(parts, ("http_status_code", "status_code", "statusCode", "status", "code"), _status),
         wait=_first(parts, ("details",), _wait),
     )
 
 
 def clean(text: str, limit: int) -> str:
-    """Text that is safe to print, at most `limit` characters: no control characters, no half characters."""
+    """Return text that is safe to print, of at most `limit` characters, without control characters."""
     text = _UNSAFE.sub("\ufffd", text[: limit + 1]).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _message(envelope: dict[str, Any]) -> str:
@@ -123,36 +116,36 @@ def _message(envelope: dict[str, Any]) -> str:
 
 
 def _failed_choice(choices: object) -> dict[str, Any] | None:
-    """The choice that holds an error, where one does: OpenRouter's way."""
-    failed = (c for c in choices if _is_dict(c) and c.get("error")) if _is_list(choices) else iter(())
+    """Return the choice that holds an error, where one does: OpenRouter's way."""
+    failed = (c for c in choices if is_object(c) and c.get("error")) if is_array(choices) else iter(())
     return next(failed, None)
 
 
 def _words(value: object, depth: int = _MAX_DEPTH) -> str:
-    """The prose in a value: strings as they are, lists joined, ``loc`` put before ``msg``."""
+    """Return the prose in a value: strings as they are, lists joined, ``loc`` put before ``msg``."""
     if isinstance(value, str):
         return value.strip()
     if depth == 0:
         return ""
-    if _is_list(value):
+    if is_array(value):
         return "; ".join(filter(None, (_words(item, depth - 1) for item in value[:_MAX_ITEMS])))
-    if not _is_dict(value):
+    if not is_object(value):
         return ""
     words = next(filter(None, (_words(value.get(key), depth - 1) for key in _INNER)), "")
     place = value.get("loc")
-    if words and _is_list(place):
+    if words and is_array(place):
         return f"{'.'.join(str(step) for step in place if isinstance(step, str | int))}: {words}"
     return words
 
 
-def _parts(envelope: dict[str, Any]) -> list[dict[str, Any]]:
-    """The objects that may hold code, type and param, the innermost first."""
+def _error_objects(envelope: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects that may hold code, type and param, the innermost first."""
     nested = [envelope]
     while len(nested) < _MAX_DEPTH:
         inner: object = nested[-1].get("error") or nested[-1].get("errors")
-        if _is_list(inner):
+        if is_array(inner):
             inner = next(iter(inner), None)
-        if not _is_dict(inner):
+        if not is_object(inner):
             break
         nested.append(inner)
     return nested[::-1]
@@ -163,8 +156,8 @@ def _first(parts: list[dict[str, Any]], keys: tuple[str, ...], read_as: Any) -> 
     return next((value for value in found if value is not None), None)
 
 
-def word(value: object) -> str | None:
-    """A code, type or parameter, safe to print and bounded; None if it is no string or empty."""
+def clean_word(value: object) -> str | None:
+    """Return a code, type or parameter, safe to print and bounded; None unless it is a string with text."""
     return clean(value, _MAX_WORD) or None if isinstance(value, str) else None
 
 
@@ -173,7 +166,7 @@ def _code(value: object) -> str | int | None:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else None
-    return word(value)
+    return clean_word(value)
 
 
 def _status(value: object) -> int | None:
@@ -184,14 +177,14 @@ def _status(value: object) -> int | None:
 
 
 def _wait(details: object) -> float | None:
-    """Google's ``RetryInfo``: how long a client should at least wait.
+    """Return how long a client should at least wait, from Google's ``RetryInfo``.
 
     Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
     """
-    for detail in details if _is_list(details) else ():
-        if _is_dict(detail) and detail.get("@type") == "type.googleapis.com/google.rpc.RetryInfo":
+    for detail in details if is_array(details) else ():
+        if is_object(detail) and detail.get("@type") == "type.googleapis.com/google.rpc.RetryInfo":
             delay = detail.get("retryDelay")
-            return duration(delay) if isinstance(delay, str) else None
+            return parse_duration(delay) if isinstance(delay, str) else None
     return None
 
 

@@ -1,22 +1,40 @@
-"""Which exact codes, types and messages refine what a status means, and what to do about each kind: tables.
+"""Turn an answer that failed into an error, by the tables of its format and its provider.
 
-The status decides an error's class. A row of a table may refine it, and nothing else may: no free text is
-guessed at. A provider adds rows and hints of its own; its rows are tried before the format's.
+The status decides the error's class. A rule may find_kind it, and nothing else may: there is no guessing from
+free text. Whatever the bytes are, one error of the tree comes out and nothing is raised. The server's own
+message survives, without keys.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, overload
 
 import msgspec
 
-from botticelli.core.errors import KINDS, ApiError, ConfigurationError
+from botticelli.core.errors import KINDS, ApiError, ConfigurationError, StreamError
+from botticelli.protocol import error_body, response_headers
+from botticelli.protocol.error_body import MAX_BODY, ErrorBody
+from botticelli.protocol.redaction import redact, redact_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-__all__ = ["CLASSES", "DEFAULT_HINTS", "DEFAULT_RULES", "WORDS", "ErrorRule", "hint_for", "refine"]
+    from botticelli.core.response import GenerateResponse
+    from botticelli.protocol.http import ResponseHead
+
+__all__ = [
+    "CLASSES",
+    "ErrorRule",
+    "ErrorTable",
+    "build_error",
+    "build_stream_error",
+    "find_hint",
+    "find_kind",
+]
 
 CLASSES: Final[Mapping[str, type[ApiError]]] = {
     kind: cls for kind, cls in KINDS.items() if issubclass(cls, ApiError)
@@ -25,21 +43,21 @@ CLASSES: Final[Mapping[str, type[ApiError]]] = {
 
 
 class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: when every criterion that is given holds, the error is of this kind.
+    """One rule: when every criterion that is given holds, the error is of this kind.
 
-    Within a criterion any one value suffices. An error inside a 200 that names no status meets every
+    Within a criterion any one value is enough. An error inside a 200 that names no status meets any
     `statuses`.
 
     Attributes:
         kind: One of `CLASSES`.
         statuses: The statuses it may come with; empty for any.
-        codes: The server's code, exactly.
-        types: The server's type, exactly.
+        codes: The server's codes, matched exactly.
+        types: The server's types, matched exactly.
         patterns: Regular expressions, case ignored, searched for in the message.
 
     Raises:
-        ConfigurationError: If the kind is unknown, a pattern isn't one, or the row has nothing but
-            statuses to go by.
+        ConfigurationError: The kind is unknown, a pattern can't be compiled, or the rule has no other
+            criterion than statuses.
     """
 
     kind: str
@@ -50,10 +68,12 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.kind not in CLASSES:
-            raise ConfigurationError(f"no API error has the kind {self.kind!r}", setting="error_rules")
+            raise ConfigurationError(
+                f"an error rule names the unknown kind {self.kind!r}", setting="error_rules"
+            )
         if not (self.codes or self.types or self.patterns):
             raise ConfigurationError(
-                f"the refinement to {self.kind!r} names neither code nor type nor message",
+                f"the error rule for {self.kind!r} needs a code, a type or a pattern beside its statuses",
                 setting="error_rules",
             )
         for pattern in self.patterns:
@@ -61,11 +81,12 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
                 re.compile(pattern)
             except re.error as error:
                 raise ConfigurationError(
-                    f"the pattern {pattern!r} can't be read: {error}", setting="error_rules"
+                    f"the pattern {pattern!r} of an error rule for {self.kind!r} can't be compiled: {error}",
+                    setting="error_rules",
                 ) from None
 
     def matches(self, status: int | None, code: str | int | None, type_: str | None, message: str) -> bool:
-        """Whether this row speaks of such an error."""
+        """Return whether the rule applies to such an error."""
         return (
             (not self.statuses or status is None or status in self.statuses)
             and (not self.codes or code in self.codes)
@@ -74,15 +95,132 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def refine(
-    rows: Iterable[ErrorRule], status: int | None, code: str | int | None, type_: str | None, message: str
+class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What a format publishes about its errors; each format has one.
+
+    Attributes:
+        statuses: The kind of each status. Of the others a 5xx is ``server``, anything else ``api``.
+        rules: Tried in order before the status decides, but after the provider's rules.
+        words: What an error's code or type means when no status says so: in an error inside a 200.
+        hints: What to do about an error; see `find_hint` for the keys.
+    """
+
+    statuses: Mapping[int, str]
+    rules: tuple[ErrorRule, ...] = ()
+    words: Mapping[str, str] = MappingProxyType({})
+    hints: Mapping[str, str] = MappingProxyType({})
+
+
+_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def build_error(
+    head: ResponseHead,
+    body: bytes,
+    table: ErrorTable,
+    *,
+    model: str | None = None,
+    error_rules: tuple[ErrorRule, ...] = (),
+    hints: Mapping[str, str] = _NO_HINTS,
+    secrets: tuple[str, ...] = (),
+) -> ApiError:
+    """Build the error for an answer whose status isn't a 2xx.
+
+    Args:
+        head: The answer's status and headers.
+        body: What was received of the body; the first MiB is read.
+        table: The format's table.
+        model: The model that was asked for: a 404 that names it is about the model, not the path.
+        error_rules: The provider's rules, tried before the format's.
+        hints: The provider's hints, tried likewise.
+        secrets: The keys of the call, which are masked wherever the server repeats them.
+
+    Returns:
+        The error, not raised. Its message is the server's, of at most `error_body.MAX_MESSAGE` characters;
+        without one, the status's own phrase.
+    """
+    status, headers, body = head.status, head.headers, body[:MAX_BODY]
+    found = error_body.read_error_body(body, head.content_type)
+    message = (
+        _shown(found.message, secrets)
+        or _shown(headers.get("x-error-message", ""), secrets)
+        or _phrase(status)
+    )
+    code = found.code if found.code is not None else error_body.clean_word(headers.get("x-error-code"))
+    kind = _kind(status, code, found, message, table, model, error_rules) or "api"
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS
+    wait = response_headers.read_retry_after(headers, head.received_at, limited=limited)
+    error = CLASSES[kind](
+        message,
+        status=status,
+        code=_masked(code, secrets),
+        type=_masked(found.type, secrets),
+        param=_masked(found.param, secrets),
+        body=redact_bytes(body, secrets),
+        retry_after=found.wait if wait is None else wait,
+        should_retry=response_headers.read_should_retry(headers),
+        rate_limits=response_headers.read_rate_limits(headers, head.received_at),
+        request_id=_masked(response_headers.read_request_id(headers), secrets),
+        hint=find_hint(kind, status, hints, table.hints),
+    )
+    error.model = model
+    return error
+
+
+def build_stream_error(
+    body: bytes,
+    table: ErrorTable,
+    *,
+    model: str | None = None,
+    error_rules: tuple[ErrorRule, ...] = (),
+    hints: Mapping[str, str] = _NO_HINTS,
+    secrets: tuple[str, ...] = (),
+    partial: GenerateResponse | None = None,
+) -> StreamError:
+    """Build the error for an error that a server put inside a 200.
+
+    Args:
+        body: The whole body, or the data of one event, as received.
+        table: The format's table.
+        model: The model that was asked for.
+        error_rules: The provider's rules, tried before the format's.
+        hints: The provider's hints, tried likewise.
+        secrets: The keys of the call, to be masked.
+        partial: What had been delivered before.
+
+    Returns:
+        The error, not raised. `cause_kind` is what the same tables make of the status that the server
+        names inside, or else of its code and type; None where it gives neither.
+    """
+    body = body[:MAX_BODY]
+    found = error_body.read_error_body(body)
+    message = _shown(found.message, secrets) or "the server ended its answer with an error and no message"
+    kind = _kind(found.status, found.code, found, message, table, model, error_rules)
+    error = StreamError(
+        message,
+        status=found.status,
+        code=_masked(found.code, secrets),
+        type=_masked(found.type, secrets),
+        param=_masked(found.param, secrets),
+        cause_kind=kind,
+        body=redact_bytes(body, secrets),
+        partial=partial,
+        hint=find_hint(kind, found.status, hints, table.hints) if kind else None,
+    )
+    error.model = model
+    error.retry_after = found.wait
+    return error
+
+
+def find_kind(
+    rules: Iterable[ErrorRule], status: int | None, code: str | int | None, type_: str | None, message: str
 ) -> str | None:
-    """The kind that the first fitting row gives, or None."""
-    return next((row.kind for row in rows if row.matches(status, code, type_, message)), None)
+    """Return the kind that the first fitting rule gives, or None."""
+    return next((rule.kind for rule in rules if rule.matches(status, code, type_, message)), None)
 
 
-def hint_for(kind: str, status: int | None, *tables: Mapping[str, str]) -> str | None:
-    """What to do about an error, from the first table that knows.
+def find_hint(kind: str, status: int | None, *tables: Mapping[str, str]) -> str | None:
+    """Return what to do about an error, from the first table that knows.
 
     Args:
         kind: The error's kind.
@@ -96,120 +234,45 @@ def hint_for(kind: str, status: int | None, *tables: Mapping[str, str]) -> str |
     return None
 
 
-_REFUSED = frozenset({400, 404, 413, 422})
+def _kind(
+    status: int | None,
+    code: str | int | None,
+    found: ErrorBody,
+    message: str,
+    table: ErrorTable,
+    model: str | None,
+    error_rules: tuple[ErrorRule, ...],
+) -> str | None:
+    refined = find_kind((*error_rules, *table.rules), status, code, found.type, message)
+    if refined:
+        return refined
+    if status is None:
+        return table.words.get(str(code)) or table.words.get(str(found.type))
+    if status == HTTPStatus.NOT_FOUND and (found.param == "model" or (model and _names(message, model))):
+        return "model_not_found"
+    return table.statuses.get(status) or ("server" if 500 <= status <= 599 else "api")
 
-DEFAULT_RULES: Final[tuple[ErrorRule, ...]] = (
-    # quotas that no waiting refills, source: learn.microsoft.com, Dev Proxy "openai-insufficient-quota"
-    ErrorRule(
-        kind="credits_exhausted",
-        statuses=frozenset({429}),
-        codes=frozenset(
-            {
-                "insufficient_quota",
-                "credit_balance_exhausted",
-                "organization_spend_limit_exceeded",
-                "project_spend_limit_exceeded",
-                "organization_usage_limit_exceeded",
-            }
-        ),
-    ),
-    ErrorRule(kind="credits_exhausted", statuses=frozenset({429}), types=frozenset({"insufficient_quota"})),
-    ErrorRule(kind="context_length", statuses=_REFUSED, codes=frozenset({"context_length_exceeded"})),
-    # llama.cpp, source: oobabooga/textgen#7257
-    ErrorRule(kind="context_length", statuses=_REFUSED, types=frozenset({"exceed_context_size_error"})),
-    ErrorRule(
-        kind="context_length",
-        statuses=_REFUSED,
-        patterns=(
-            # vLLM and OpenAI, source: llm-d/llm-d-inference-sim#596
-            r"\bmaximum context length is \d+ tokens\b",
-            # TGI, source: its router's validation of inputs
-            r"\btokens \+ `max_new_tokens` must be <= \d+",
-        ),
-    ),
-    ErrorRule(
-        kind="not_chat_model",
-        statuses=_REFUSED,
-        patterns=(
-            # OpenAI, source: truefoundry/models#846
-            r"\bThis is not a chat model\b",
-            # Ollama, source: its server/routes.go
-            r'^"[^"]*" does not support chat$',
-        ),
-    ),
-    ErrorRule(
-        kind="model_not_found",
-        statuses=_REFUSED,
-        codes=frozenset({"model_not_found"}),
-    ),
-    # Novita, source: public client tests
-    ErrorRule(kind="model_not_found", statuses=_REFUSED, types=frozenset({"MODEL_NOT_FOUND"})),
-    # llama.cpp's router says so with a 400, source: ggml-org/llama.cpp#17968
-    ErrorRule(kind="model_not_found", statuses=_REFUSED, patterns=(r"^model not found\.?$",)),
-    # LM Studio answers unknown paths with a 200 and an error member, which has no status to go by
-    ErrorRule(kind="not_found", patterns=(r"^Unexpected endpoint or method\b",)),
-)
-"""The rows that hold for the format, whoever the provider."""
 
-DEFAULT_HINTS: Final[Mapping[str, str]] = {
-    "authentication": "check the API key",
-    "permission_denied": "the key is known but may not do this: check its permissions",
-    "model_not_found": "check the model's name; the server's model list tells what it serves",
-    "not_chat_model": "choose a model that chats: an instruct or chat variant",
-    "not_found": "check the base URL: most servers want it to end in /v1",
-    "rate_limit": "wait before the next call, or make fewer at a time",
-    "credits_exhausted": "add credits or raise the quota: waiting a little doesn't help",
-    "context_length": "shorten the messages or lower max_tokens",
-    "invalid_request/405": "check the base URL: most servers want it to end in /v1",
-    "request_too_large": "send less: fewer or shorter messages, smaller images",
-    "server": "the fault is the server's; trying again later may help",
-    "server/504": "a gateway gave up waiting; stream the answer, or lower max_tokens",
-    "api/301": "the server has moved: set the base URL to its new address",
-    "api/302": "the server has moved: set the base URL to its new address",
-    "api/307": "the server has moved: set the base URL to its new address",
-    "api/308": "the server has moved: set the base URL to its new address",
-}
-"""What to do about each kind, whoever the provider; see `hint_for` for the keys."""
+def _names(message: str, model: str) -> bool:
+    """Return whether a message names the model, with or without its ``:provider``, and not a path."""
+    names = {model, model.partition(":")[0]} - {""}
+    return any(re.search(rf"(?<![\w/.:-]){re.escape(name)}(?![\w/-]|\.\w)", message) for name in names)
 
-WORDS: Final[Mapping[str, str]] = {
-    "invalid_request_error": "invalid_request",
-    "BadRequestError": "invalid_request",
-    "INVALID_ARGUMENT": "invalid_request",
-    "validation": "invalid_request",
-    "template_error": "invalid_request",
-    "tool_error": "invalid_request",
-    "authentication_error": "authentication",
-    "invalid_api_key": "authentication",
-    "UNAUTHENTICATED": "authentication",
-    "permission_error": "permission_denied",
-    "PERMISSION_DENIED": "permission_denied",
-    "billing_error": "credits_exhausted",
-    "insufficient_quota": "credits_exhausted",
-    "not_found_error": "not_found",
-    "NotFoundError": "not_found",
-    "NOT_FOUND": "not_found",
-    "request_too_large": "request_too_large",
-    "rate_limit_error": "rate_limit",
-    "rate_limit_exceeded": "rate_limit",
-    "too_many_requests_error": "rate_limit",
-    "RESOURCE_EXHAUSTED": "rate_limit",
-    "overloaded": "rate_limit",
-    "server_error": "server",
-    "api_error": "server",
-    "internal_server_error": "server",
-    "InternalServerError": "server",
-    "INTERNAL": "server",
-    "UNAVAILABLE": "server",
-    "overloaded_error": "server",
-    "server_is_overloaded": "server",
-    "unavailable_error": "server",
-    "service_unavailable_error": "server",
-    "timeout_error": "server",
-    "generation": "server",
-    "incomplete_generation": "server",
-    "incomplete_generation_stream": "server",
-}
-"""What codes and types mean where no status says so: in an error inside a 200, the code before the type.
 
-OpenAI's, Anthropic's, vLLM's, llama.cpp's, TGI's and Google's own words. Source: `fixtures/errors.json`.
-"""
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"HTTP status {status}"
+
+
+def _shown(text: str, secrets: tuple[str, ...]) -> str:
+    return error_body.clean(redact(text, secrets), error_body.MAX_MESSAGE)
+
+
+@overload
+def _masked(value: str | None, secrets: tuple[str, ...]) -> str | None: ...
+@overload
+def _masked(value: str | int | None, secrets: tuple[str, ...]) -> str | int | None: ...
+def _masked(value: str | int | None, secrets: tuple[str, ...]) -> str | int | None:
+    return redact(value, secrets) if isinstance(value, str) else value

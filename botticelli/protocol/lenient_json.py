@@ -1,7 +1,7 @@
-"""Reading JSON that almost is: bytes to plain values, a name for each liberty taken. No format knowledge.
+"""Parse bytes that are JSON, or nearly, into plain values, and name every liberty that this took.
 
-msgspec reads what is JSON; what it refuses is read once more with the standard library, leniently, so
-that an answer isn't lost over a NaN, half a character or a raw tab.
+msgspec parses what is JSON. What it refuses is parsed once more by the standard library, leniently, so that
+an answer isn't lost over a NaN, half a surrogate pair or a raw tab.
 """
 
 from __future__ import annotations
@@ -17,27 +17,34 @@ import msgspec
 __all__ = [
     "NotJsonError",
     "Reading",
-    "attempt",
+    "as_id",
+    "as_text",
+    "as_whole_number",
+    "dump",
     "excerpt",
     "is_array",
+    "is_digits",
     "is_object",
-    "read",
-    "scrutinise",
-    "write",
+    "lint",
+    "parse",
+    "try_parse",
 ]
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = " \t\r\n"
-_HALF = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _INT_DIGITS = 640
 """CPython can be set to refuse longer integers, but not shorter ones (sys.set_int_max_str_digits)."""
 
 _DEPTH = 128
-"""Levels of nesting beyond which a value is out of the ordinary; many readers stop there."""
+"""Levels of nesting beyond which a value is out of the ordinary; many parsers stop there."""
+
+_MAX_DIGITS = 18
+"""Digits of a text that is taken for its number: what fits 64 bits whatever the digits are."""
 
 
 class NotJsonError(ValueError):
-    """No reading of the bytes is JSON.
+    """The bytes can't be parsed as JSON, not even leniently.
 
     Attributes:
         position: Where it stops being JSON: a character of the text, from 0.
@@ -49,12 +56,12 @@ class NotJsonError(ValueError):
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a plain value is a JSON object."""
+    """Return whether a plain value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Whether a plain value is a JSON array."""
+    """Return whether a plain value is a JSON array."""
     return isinstance(value, list)
 
 
@@ -63,8 +70,35 @@ Reading = tuple[Any, list[str], str]
 empty for JSON; and what follows the value, stripped, if anything does."""
 
 
-def read(data: bytes) -> Reading:
-    """Read one JSON value.
+def as_text(value: Any) -> str:
+    """Return a text as it is, nothing for null, and the JSON text of anything else."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else dump(value)
+
+
+def as_whole_number(value: Any) -> int | None:
+    """Return a whole number as JSON Schema defines it, which includes 1.0; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_id(value: Any) -> str:
+    """Return an id as a text, whole numbers included; empty for anything else."""
+    if isinstance(value, str):
+        return value
+    number = as_whole_number(value)
+    return "" if number is None else str(number)
+
+
+def is_digits(value: Any) -> bool:
+    """Return whether a value is a text that stands for a whole number."""
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+
+
+def parse(data: bytes) -> Reading:
+    """Parse one JSON value.
 
     Half a surrogate pair becomes U+FFFD, also where the other half begins the next event's text: each
     event is a JSON text of its own. A number beyond a double's range becomes the largest double.
@@ -73,16 +107,19 @@ def read(data: bytes) -> Reading:
         data: The bytes of a body or an event.
 
     Raises:
-        NotJsonError: If there is no reading.
+        NotJsonError: The bytes can't be parsed.
     """
-    found = attempt(data)
+    found = try_parse(data)
     if isinstance(found, NotJsonError):
         raise found
     return found
 
 
-def attempt(data: bytes) -> Reading | NotJsonError:
-    """The same without raising, so that no exception holding the body becomes the context of another."""
+def try_parse(data: bytes) -> Reading | NotJsonError:
+    """Parse one JSON value, and return the error instead of raising it.
+
+    So no exception that holds the body becomes the context of another.
+    """
     try:
         return msgspec.json.decode(data), [], ""
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -107,7 +144,7 @@ def attempt(data: bytes) -> Reading | NotJsonError:
 
 
 def _decode(text: str, codes: list[str]) -> tuple[Any, int] | NotJsonError:
-    """The first value in a text, well formed, and where it ends; or why there is none."""
+    """Return the first value in a text, well formed, and where it ends; or why there is none."""
 
     def constant(_word: str) -> None:
         codes.append("number-not-finite")
@@ -142,9 +179,9 @@ def _float(text: str) -> float:
 
 
 def _well_formed(value: Any) -> Any:
-    """The value with U+FFFD for each half of a surrogate pair."""
+    """Return the value with U+FFFD for each half of a surrogate pair."""
     if isinstance(value, str):
-        return value if value.isascii() else _HALF.sub("\ufffd", value)
+        return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
     if is_array(value):
         return [_well_formed(item) for item in value]
     if is_object(value):
@@ -153,7 +190,7 @@ def _well_formed(value: Any) -> Any:
 
 
 class _Repeated(dict[str, Any]):
-    """An object that had a key twice."""
+    """An object that has a key twice."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -161,21 +198,21 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else _Repeated(found)
 
 
-_SCRUTINY = json.JSONDecoder(strict=False, object_pairs_hook=_members, parse_int=_integer, parse_float=_float)
+_LINTER = json.JSONDecoder(strict=False, object_pairs_hook=_members, parse_int=_integer, parse_float=_float)
 
 
-def scrutinise(data: bytes) -> list[str]:
-    """What a reader needn't notice but a judge should; it takes its time.
+def lint(data: bytes) -> list[str]:
+    """Look for what a parser may ignore but an audit should not; this is slow.
 
     Args:
-        data: Bytes that `read` can read.
+        data: Bytes that `parse` accepts.
 
     Returns:
         The codes, of level ``bytes``: ``key-repeated``, ``nesting-too-deep``.
     """
     text = data.removeprefix(_BOM).decode(errors="replace").lstrip(_BLANK)
     try:
-        level = _containers([_SCRUTINY.raw_decode(text)[0]])
+        level = _containers([_LINTER.raw_decode(text)[0]])
     except RecursionError:
         return ["nesting-too-deep"]
     depth, repeated = 0, False
@@ -187,17 +224,17 @@ def scrutinise(data: bytes) -> list[str]:
 
 
 def _containers(value: Any) -> list[Any]:
-    """The objects and arrays among the items of one."""
+    """Return the objects and arrays among the items of one."""
     items: list[Any] = list(value.values()) if is_object(value) else value
     return [item for item in items if is_object(item) or is_array(item)]
 
 
-def write(value: Any) -> str:
-    """The JSON text of a plain value that `read` gave."""
+def dump(value: Any) -> str:
+    """Return the JSON text of a plain value that `parse` returned."""
     return msgspec.json.encode(value).decode()
 
 
 def excerpt(data: bytes, *, limit: int = 200) -> str:
-    """The beginning of some bytes as one line of text, for a message."""
+    """Return the beginning of some bytes as one line of text, for a message."""
     text = " ".join(data[: 4 * limit].decode(errors="replace").split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

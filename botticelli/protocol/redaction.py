@@ -1,8 +1,8 @@
-"""Blanking out keys in what a server says, however it spells them: text in, text out.
+"""Mask keys in what a server sends, however they are escaped.
 
-Servers quote the key they refuse, whole or in part, and gateways log and echo whole requests. Masked are
+Servers quote the key that they refuse, whole or in part, and gateways log and echo whole requests. Masked are
 the secrets of the call, from their first characters on, in any of the escapes of JSON, URLs and HTML, and
-whatever looks like a token of HuggingFace or OpenAI.
+whatever looks like a key of a provider in `KEY_PREFIXES`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,44 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["MASK", "redact", "redact_bytes"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KEY_PREFIXES", "MASK", "redact", "redact_bytes"]
 
 MASK: Final = "[redacted]"
+
+KEY_PREFIXES: Final[Mapping[str, tuple[str, int]]] = MappingProxyType(
+    {
+        # HuggingFace. Ten, because "hf_inference" is the name of a provider.
+        "hf_": ("letters", 10),
+        "sk-": ("all", 4),  # OpenAI (sk-proj-), Anthropic (sk-ant-), OpenRouter (sk-or-), DeepSeek and others
+        "gsk_": ("letters", 10),  # Groq
+        "AIza": ("all", 10),  # Google: Gemini
+        "ya29.": ("all", 10),  # Google: an OAuth access token
+        "xai-": ("letters", 16),  # xAI. Sixteen, because words may follow in a name, such as "xai-grok".
+        "pplx-": ("letters", 16),  # Perplexity
+        "nvapi-": ("all", 10),  # NVIDIA
+        "csk-": ("letters", 10),  # Cerebras
+        "r8_": ("letters", 16),  # Replicate
+        "fw_": ("letters", 16),  # Fireworks
+        "tgp_v1_": ("all", 10),  # Together
+        "sk_": ("letters", 16),  # Novita, ElevenLabs
+        "ghp_": ("letters", 16),  # GitHub Models
+        "github_pat_": ("all", 16),
+    }
+)
+"""What a provider's keys begin with, and what must follow for a text to be taken for one of them: so many
+letters and digits, or (``all``) letters, digits, ``-``, ``_`` and ``*``. Stars after a prefix show that
+something was left out, so fewer letters will do then."""
 
 _ENOUGH: Final = 8
 """So many of a secret's first characters give it away."""
 _SHORTEST: Final = 4
-"""A shorter secret keeps nobody out, and masking ``x`` or ``key`` would spoil every message."""
+"""A shorter secret protects nothing, and masking ``x`` or ``key`` would spoil every message."""
 
 _WORD = "[A-Za-z0-9]"
 # a letter before a token is part of a word ("task-specific"), unless an escape put it there ("\nsk-...")
@@ -28,7 +56,7 @@ _START = rf"(?:(?<!{_WORD})|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))"
 
 @functools.cache
 def _spellings(character: str) -> str:
-    r"""A pattern for a character as ``\u002d``, ``%2d``, ``&#45;``, ``&#x2d;``, ``\-`` and as it is.
+    r"""Return a pattern for a character as ``\u002d``, ``%2d``, ``&#45;``, ``&#x2d;``, ``\-`` and as it is.
 
     JSON in JSON doubles the backslashes, hence several.
     """
@@ -44,16 +72,28 @@ def _spelled(text: str) -> str:
 
 
 _INSIDE = rf"(?:{_WORD}|{_spellings('-')}|{_spellings('_')}|{_spellings('*')})"
+
+
+def _pattern(prefix: str, alphabet: str, least: int) -> str:
+    # "hf_" is found inside of words too, for it isn't the end of any word
+    start = "" if prefix == "hf_" else _START
+    if alphabet == "all":
+        return rf"{start}{_spelled(prefix)}{_INSIDE}{{{least},}}"
+    return rf"{start}{_spelled(prefix)}(?:{_WORD}{{{least},}}|{_WORD}{{0,{least - 1}}}\*+{_INSIDE}*)"
+
+
+_FIRST = "".join(sorted({prefix[0] for prefix in KEY_PREFIXES}))
 _TOKEN = re.compile(
-    # ten, for "hf_inference" is a name; fewer where stars show that something was left out
-    rf"{_spelled('hf_')}(?:{_WORD}{{10,}}|{_WORD}{{0,9}}\*+{_INSIDE}*)"
-    rf"|{_START}{_spelled('sk-')}{_INSIDE}{{4,}}"
+    # the look-ahead is true of nearly no character, which makes the search five times as fast
+    rf"(?=[\\%&{_FIRST}])(?:"
+    + "|".join(_pattern(prefix, *shape) for prefix, shape in KEY_PREFIXES.items())
+    + ")"
 )
 
 
 @functools.lru_cache(maxsize=64)
 def _opening(secret: str) -> re.Pattern[str]:
-    """What a quotation of the secret begins with; a short secret must stand alone and be whole."""
+    """Return a pattern for how a quoted secret begins; a short one must stand alone and be whole."""
     if len(secret) < _ENOUGH:
         return re.compile(rf"{_START}{_spelled(secret)}(?!{_WORD})")
     return re.compile(_spelled(secret[:_ENOUGH]))
@@ -80,7 +120,7 @@ def _blank_out(text: str, secret: str) -> str:
 
 
 def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """The text without keys.
+    """Return a text with `MASK` for every key in it.
 
     Args:
         text: Anything a server sent.
@@ -99,7 +139,7 @@ def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 def redact_bytes(data: bytes, secrets: tuple[str, ...] = ()) -> bytes:
-    """`redact` for a body in any encoding that extends ASCII; the same object when there was nothing."""
+    """Redact a body in any encoding that extends ASCII; the same object when there was nothing to mask."""
     text = data.decode("latin-1")
     masked = redact(text, secrets)
     return data if masked == text else masked.encode("latin-1")

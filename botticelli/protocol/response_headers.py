@@ -1,7 +1,7 @@
-"""What an answer's headers tell: ids, limits, waiting times. No header is trusted to be well-formed.
+"""Read an answer's headers: the request's id, rate limits, how long to wait.
 
-All functions take the headers with lower-case names, the values of a repeated header joined by ``, ``, and
-the time as Unix seconds. Whatever can't be read is None; nothing here raises.
+No header is trusted to be well formed. All functions take the headers with lower-case names, the values of a
+repeated header joined by ``, ``, and the time in Unix seconds. What can't be read is None; nothing raises.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from botticelli.core.response import RateLimit, RateLimits
@@ -16,10 +17,30 @@ from botticelli.core.response import RateLimit, RateLimits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["duration", "inference_provider", "rate_limits", "request_id", "retry_after", "should_retry"]
+__all__ = [
+    "parse_duration",
+    "read_inference_provider",
+    "read_rate_limits",
+    "read_request_id",
+    "read_retry_after",
+    "read_should_retry",
+]
 
-_REQUEST_IDS: Final = ("x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
-"""In the order in which HuggingFace's own client looks for them."""
+_REQUEST_IDS: Final = (
+    # HuggingFace's own client looks for these three, in this order; OpenAI and Groq send the first
+    "x-request-id",
+    "x-amzn-trace-id",
+    "x-amz-cf-id",
+    "request-id",  # Anthropic
+    "apim-request-id",  # Azure
+)
+
+_LIMIT_PREFIXES: Final = (
+    "x-ratelimit-",  # OpenAI, Groq and most others: figure first, "limit-requests"
+    "anthropic-ratelimit-",  # figure last, "input-tokens-remaining"
+    "ratelimit-",  # the three headers of early drafts of the IETF's standard
+)
+_FIGURES: Final = frozenset({"limit", "remaining", "reset"})
 
 _LONGEST: Final = 128
 """Characters of a value that can mean something; longer ones aren't read."""
@@ -31,42 +52,40 @@ _UNITS: Final[Mapping[str, float]] = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400,
 }  # fmt: skip
 
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# RFC 9110, 5.6.7: the one form to send and the two to understand
-_DATE = re.compile(
-    r"(?:[A-Za-z]{3,9}, *)?(?P<day>\d{1,2})[ -](?P<month>[A-Za-z]{3})[ -](?P<year>\d{4}|\d{2})"
-    r" +(?P<time>\d{2}:\d{2}:\d{2})(?: +(?:GMT|UTC|[+-]0000))?",
-    re.ASCII,
-)
-_ASCTIME = re.compile(
-    r"[A-Za-z]{3} +(?P<month>[A-Za-z]{3}) +(?P<day>\d{1,2}) +(?P<time>\d{2}:\d{2}:\d{2}) +(?P<year>\d{4})",
-    re.ASCII,
-)
+_LEAP_SECOND = re.compile(r":60(?!:)")
 _BETWEEN = re.compile(r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),")
-"""The commas between joined values, not the one behind the weekday of a date."""
+"""The commas between joined values, but not the one after the weekday of a date."""
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """The server's id of the request, or None."""
+def read_request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the server's id of the request, or None."""
     return next((value for name in _REQUEST_IDS if (value := headers.get(name, "").strip())), None)
 
 
-def inference_provider(headers: Mapping[str, str]) -> str | None:
-    """Return the service that a router chose to answer, or None where no header names it."""
-    return headers.get("x-inference-provider", "").strip() or None
+def read_inference_provider(
+    headers: Mapping[str, str], header: str | None = "x-inference-provider"
+) -> str | None:
+    """Return which provider a router chose, or None.
+
+    Args:
+        headers: The answer's headers.
+        header: The header in which the router names it, in lower case; the default is HuggingFace's. None if
+            the service isn't a router.
+    """
+    return (headers.get(header, "").strip() if header else "") or None
 
 
-def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """What ``x-should-retry`` says, or None where it says neither ``true`` nor ``false``."""
+def read_should_retry(headers: Mapping[str, str]) -> bool | None:
+    """Return what ``x-should-retry`` says, or None where it says neither ``true`` nor ``false``."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
-def retry_after(headers: Mapping[str, str], now: float, *, limited: bool = True) -> float | None:
-    """How long the server wants us to wait.
+def read_retry_after(headers: Mapping[str, str], now: float, *, limited: bool = True) -> float | None:
+    """Return how long the server asks us to wait, in seconds.
 
-    The first that can be read decides: ``retry-after-ms``, ``Retry-After`` (seconds, also with a fraction,
-    or a date; of several values the longest), then, if `limited`, the resets of the exhausted limits in
-    ``RateLimit`` (``"api";r=0;t=55``) and in ``x-ratelimit-*``.
+    The first that can be read decides: ``retry-after-ms``; ``Retry-After`` (seconds, also with a fraction,
+    or a date; of several values the longest); then, if `limited`, when the exhausted limits are reset, by
+    ``RateLimit`` (``"api";r=0;t=55``), then by ``x-ratelimit-*`` and its like (see `_LIMIT_PREFIXES`).
 
     Args:
         headers: The answer's headers.
@@ -74,9 +93,9 @@ def retry_after(headers: Mapping[str, str], now: float, *, limited: bool = True)
         limited: Whether an exhausted limit may be what the answer is about: true of a 429 only.
 
     Returns:
-        Seconds; 0.0 is an invitation to come back at once. None for no word of it, for a date that has
-        passed (one of the clocks is wrong), and for anything unreadable. A number beyond floating point is
-        the greatest float: too long for any policy, yet still a number to show.
+        0.0 invites to try again at once. None if the server doesn't ask, for a date that has passed (one of
+        the clocks is wrong), and for anything unreadable. A number beyond floating point is the greatest
+        float: too long for any policy, yet still a number to show.
     """
     milliseconds = _longest(map(_number, _values(headers.get("retry-after-ms", ""))))
     if milliseconds is not None:
@@ -91,8 +110,8 @@ def retry_after(headers: Mapping[str, str], now: float, *, limited: bool = True)
     return None
 
 
-def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits | None:
-    """The limits that the headers tell; where there are several on one thing, the one with least left.
+def read_rate_limits(headers: Mapping[str, str], now: float) -> RateLimits | None:
+    """Return the rate limits; where there are several on one thing, the one with least left.
 
     Args:
         headers: The answer's headers; a plain dict is read fastest.
@@ -109,8 +128,8 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits | None:
     return RateLimits(requests=requests, tokens=tokens) if requests or tokens else None
 
 
-def duration(text: str) -> float | None:
-    """Seconds from a Go duration such as ``6m0s``, ``2m59.56s`` or ``120ms``, or None."""
+def parse_duration(text: str) -> float | None:
+    """Return the seconds of a Go duration such as ``6m0s``, ``2m59.56s`` or ``120ms``, or None."""
     if len(text) > _LONGEST or not _DURATION.fullmatch(text):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
@@ -121,7 +140,7 @@ def _values(header: str) -> list[str]:
 
 
 def _longest(waits: Iterable[float | None]) -> float | None:
-    """To come back too early costs another refusal, so of several answers the longest holds."""
+    """Return the longest of several waits: to come back too early would only cost another error."""
     return max((wait for wait in waits if wait is not None and wait >= 0), default=None)
 
 
@@ -135,7 +154,7 @@ def _tightest(limits: Iterable[RateLimit]) -> RateLimit | None:
 
 
 def _standard(headers: Mapping[str, str]) -> Iterator[tuple[str, RateLimit]]:
-    """The limits in ``RateLimit`` and ``RateLimit-Policy``, as HuggingFace's Hub sends them.
+    """Yield the limits in ``RateLimit`` and ``RateLimit-Policy``, as HuggingFace's Hub sends them.
 
     Source: draft-ietf-httpapi-ratelimit-headers; hub-docs, docs/hub/rate-limits.md.
     """
@@ -158,33 +177,49 @@ def _standard(headers: Mapping[str, str]) -> Iterator[tuple[str, RateLimit]]:
 
 
 def _item(text: str) -> tuple[list[str], dict[str, str]]:
-    """An item of a structured field: its names, and its parameters."""
+    """Return the names and the parameters of an item of a structured field."""
     parts = [part.strip() for part in text.split(";")]
     members = [part.partition("=") for part in parts if "=" in part]
     return [part for part in parts if "=" not in part], {name: value for name, _, value in members}
 
 
 def _customary(headers: Mapping[str, str], now: float) -> Iterator[tuple[str, RateLimit]]:
-    """The limits in ``x-ratelimit-{limit,remaining,reset}[-{requests,tokens}[-{minute,day,...}]]``."""
-    figures: dict[str, dict[str, str]] = {}
+    """Yield the limits in headers with one of `_LIMIT_PREFIXES`.
+
+    The rest of such a name has a figure and what it is of, in either order: ``limit-requests``,
+    ``remaining-tokens-minute``, ``input-tokens-reset``.
+    """
+    figures: dict[tuple[str, str], dict[str, str]] = {}
     for name, value in headers.items():
-        if name.startswith("x-ratelimit-"):
-            figure, _, of = name[len("x-ratelimit-") :].partition("-")
-            figures.setdefault(of, {})[figure] = _values(value)[0]
-    for of, told in figures.items():
-        resource = "tokens" if of.startswith("tok") else "requests" if not of or of.startswith("req") else ""
+        prefix = next((prefix for prefix in _LIMIT_PREFIXES if name.startswith(prefix)), None)
+        if prefix is None:
+            continue
+        parts = name[len(prefix) :].split("-")
+        figure = next((part for part in parts if part in _FIGURES), None)
+        if figure is not None:
+            parts.remove(figure)
+            figures.setdefault((prefix, "-".join(parts)), {})[figure] = _values(value)[0]
+    for (_, of), found in figures.items():
         yield (
-            resource,
+            _resource(of),
             RateLimit(
-                limit=_count(told.get("limit")),
-                remaining=_count(told.get("remaining")),
-                reset=_reset(told.get("reset", ""), now),
+                limit=_count(found.get("limit")),
+                remaining=_count(found.get("remaining")),
+                reset=_reset(found.get("reset", ""), now),
             ),
         )
 
 
+def _resource(of: str) -> str:
+    """Return ``requests``, ``tokens``, or nothing for a limit on something else."""
+    parts = of.split("-")
+    if any(part.startswith("tok") for part in parts):
+        return "tokens"
+    return "requests" if not of or parts[0].startswith("req") else ""
+
+
 def _number(text: str) -> float | None:
-    """The number that stands there; neither ``nan`` nor ``inf`` is one, and ``1e400`` is the greatest."""
+    """Return a number, or None; ``nan`` and ``inf`` are none, and ``1e400`` becomes the greatest float."""
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
     return max(-sys.float_info.max, min(float(text), sys.float_info.max))
@@ -201,7 +236,7 @@ def _count(text: str | None) -> int | None:
 
 
 def _wait(text: str, now: float) -> float | None:
-    """Seconds from a value of ``Retry-After``."""
+    """Return the seconds of a value of ``Retry-After``, or None."""
     number = _number(text)
     if number is not None:
         return number
@@ -210,10 +245,10 @@ def _wait(text: str, now: float) -> float | None:
 
 
 def _reset(text: str, now: float) -> float | None:
-    """Seconds until a limit's window begins anew, from any of the spellings in use."""
+    """Return the seconds until a limit is reset, from any of the notations in use, or None."""
     number = _number(text)
     if number is None:
-        lasting = duration(text)
+        lasting = parse_duration(text)
         if lasting is not None:
             return lasting
         date = _iso_date(text)
@@ -228,21 +263,17 @@ def _reset(text: str, now: float) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
+    """Return an HTTP date in Unix seconds, or None; reads more than the three forms of RFC 9110, 5.6.7."""
     if len(text) > _LONGEST:
         return None
-    found = _DATE.fullmatch(text) or _ASCTIME.fullmatch(text)
-    if found is None or found["month"].lower() not in _MONTHS:
-        return None
-    year = int(found["year"])
-    if year < 100:
-        year += 2000 if year < 70 else 1900
-    hour, minute, second = map(int, found["time"].split(":"))
-    month = _MONTHS.index(found["month"].lower()) + 1
     try:
         # 60 is a leap second, which datetime doesn't know
-        return datetime(year, month, int(found["day"]), hour, minute, min(second, 59), tzinfo=UTC).timestamp()
-    except ValueError:
+        date = parsedate_to_datetime(_LEAP_SECOND.sub(":59", text))
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    if date.tzinfo is None and text[-1:].isalpha():
+        return None  # a time zone that nobody knows; HTTP dates are in GMT
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _iso_date(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Text that grows by small pieces, for little memory. Nothing else."""
+"""Collect text that comes in small pieces, without much more memory than the text takes."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class TextBuffer:
         return any(self._pieces) or any(self._blocks)
 
     def compact(self) -> None:
-        """Join what came since the last time."""
+        """Join the pieces that came since the last time."""
         if self._pieces:
             self._blocks.append("".join(self._pieces))
             self._pieces.clear()
 
     def value(self) -> str:
-        """The text so far."""
+        """Return the text so far."""
         return "".join(self._blocks) + "".join(self._pieces)
 
     def take(self) -> str:
-        """The text, leaving the buffer empty."""
+        """Return the text and leave the buffer empty."""
         self.compact()
         blocks, text = self._blocks[::-1], ""
         self._blocks.clear()

@@ -1,7 +1,7 @@
-"""The providers' drivers as the judge loads them: ``botticelli.providers.adapters:huggingface``.
+"""Our drivers as the judge loads them: ``botticelli.providers.adapters:groq``.
 
-For each provider of the registry there are two factories here, made when they are asked for:
-``NAME`` for the sync driver and ``async_NAME`` for the async one.
+For each provider of the registry there are two factories here, made on first use: ``NAME`` for the sync
+driver and ``async_NAME`` for the async one.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
+from botticelli.drivers.provider import Provider
 from botticelli.protocol.error_rules import ErrorRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from botticelli.drivers.provider import Provider
 
 __all__ = [
     "HUGGINGFACE",
@@ -76,19 +76,21 @@ HUGGINGFACE_HINTS: Final[Mapping[str, str]] = {
 }
 """Tried before the format's own hints."""
 
-HUGGINGFACE = Provider(
+HUGGINGFACE: Final = Provider(
     name="huggingface",
     base_url="https://router.huggingface.co/v1",
     dialect=OpenAIDialect(),
+    default_model="meta-llama/Llama-3.2-1B-Instruct",
     key_env=("HUGGINGFACE_API_KEY", "HF_TOKEN"),
     base_url_env="HUGGINGFACE_BASE_URL",
     key_prefix="hf_",
     key_help="create a token at https://huggingface.co/settings/tokens",
     bill_to_header="X-HF-Bill-To",
+    inference_provider_header="x-inference-provider",
     error_rules=HUGGINGFACE_RULES,
     hints=HUGGINGFACE_HINTS,
 )
-"""The router, and what is peculiar about it. Source: https://huggingface.co/docs/inference-providers."""
+"""HuggingFace's router."""
 
 
 class HuggingFaceDriver(ChatDriver):

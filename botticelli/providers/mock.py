@@ -17,7 +17,6 @@ from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ClosedError, ConfigurationError, ModelsError
 from botticelli.core.message import Text, ToolCall
 from botticelli.core.models import UsageTotals
-from botticelli.core.pieces import chunks_of
 from botticelli.core.response import (
     Choice,
     FinishReason,
@@ -27,6 +26,7 @@ from botticelli.core.response import (
     Refusal,
     StreamChunk,
     ToolCalls,
+    chunks_of,
 )
 from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.config import read_media

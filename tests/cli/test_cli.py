@@ -329,7 +329,7 @@ class TestValidate:
         good = json.dumps(GOOD).encode()
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(good)))
         assert run("validate", "-", "--contract", "openai/response") == 0
-        assert capsys.readouterr().out == "standard input: keeps openai/response\n"
+        assert capsys.readouterr().out == "standard input: valid by openai/response\n"
 
     def test_takes_bytes_that_are_no_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "answer.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from botticelli.kit.adapters.adapter import close_adapter, load_adapter
+from botticelli.kit.adapters.load import close_adapter, load_adapter
 from botticelli.kit.cases.case import load_cases
-from botticelli.kit.report.text import told
+from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import Status, run_cases
 
 # A blocking call cannot be cancelled from outside: that is the one thing the sync driver does not claim.
@@ -21,6 +21,6 @@ def test_every_case_passes(spec: str) -> None:
     adapter = load_adapter(spec)
     results = list(run_cases(load_cases(), adapter, seed=1))
     close_adapter(adapter)
-    failures = [told(result) for result in results if result.status is Status.FAILED]
+    failures = [describe_failure(result) for result in results if result.status is Status.FAILED]
     assert not failures, "\n\n".join(failures)
     assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == DOORS[spec]

@@ -27,7 +27,7 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "it is empty"),
         (b" \n\t", "there is only whitespace"),
@@ -39,11 +39,11 @@ def test_sound_bytes_have_no_faults(data: bytes) -> None:
         (b'"\xff', "not JSON: unterminated string starting at line 1 column 1"),
     ],
 )
-def test_what_holds_no_json_says_why(data: bytes, said: str) -> None:
+def test_what_holds_no_json_says_why(data: bytes, message: str) -> None:
     reading = read(data)
     assert not reading.readable
     assert reading.value is None
-    assert reading.faults[-1] == Violation("$", "", "", "json-invalid", said)
+    assert reading.faults[-1] == Violation("$", "", "", "json-invalid", message)
 
 
 @pytest.mark.parametrize(

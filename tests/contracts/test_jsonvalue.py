@@ -1,10 +1,24 @@
-"""JSON equality, and values made fit for a validator."""
+"""JSON values: equality, depth, encoding, and the ways to write a place."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from botticelli.contracts.jsonvalue import DEEPEST, as_object, as_objects, encodable, equal, too_deep
+from botticelli.contracts.jsonvalue import (
+    DEEPEST,
+    as_object,
+    as_objects,
+    encodable,
+    equal,
+    excerpt,
+    json_path,
+    json_pointer,
+    kind_of,
+    resolve,
+    too_deep,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +86,44 @@ def test_what_is_too_deep_is_told_however_deep_it_is() -> None:
     itself: list[object] = []
     itself.append(itself)
     assert all(map(too_deep, (nested(DEEPEST + 1), nested(DEEPEST + 2), nested(200_000), itself)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "path", "pointer"),
+    [
+        ((), "$", ""),
+        (("choices", 0, "message"), "$.choices[0].message", "/choices/0/message"),
+        (("a b", "it's", 'say "x"'), "$['a b']['it\\'s']['say \"x\"']", '/a b/it\'s/say "x"'),
+        (("", "a/b~c"), "$['']['a/b~c']", "//a~1b~0c"),
+        (("x-y", "1st", "é"), "$.x-y['1st']['\\u00e9']", "/x-y/1st/é"),
+        (("\ud800",), "$['\\ud800']", "/?"),
+    ],
+)
+def test_places_are_written_in_both_ways(tokens: tuple[str | int, ...], path: str, pointer: str) -> None:
+    assert json_path(tokens) == path
+    assert json_pointer(tokens) == pointer
+
+
+def test_a_pointer_leads_to_what_it_names() -> None:
+    value = {"a/b": [10, {"~": 1}], "": 2}
+    assert resolve(value, "") is value
+    assert resolve(value, "/a~1b/1/~0") == 1
+    assert resolve(value, "/") == 2
+    for nowhere in ("/x", "/a~1b/2", "/a~1b/x", "/a~1b/-1", "/a~1b/0/x"):
+        with pytest.raises(LookupError):
+            resolve(value, nowhere)
+
+
+def test_long_values_are_cut_short_in_words() -> None:
+    assert excerpt("x" * 100) == '"' + "x" * 58 + "…"
+    assert excerpt({"a": {1, 2}}).startswith('{"a": "{1, 2}"')
+    values: list[Any] = [None, True, 0, 0.5, "", [], {}]
+    assert [kind_of(value) for value in values] == [
+        "null",
+        "boolean",
+        "number",
+        "number",
+        "string",
+        "array",
+        "object",
+    ]

@@ -4,21 +4,25 @@ import copy
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from botticelli.contracts import ContractDataError, SchemaSet, data_root, read
+from botticelli.contracts import ContractDataError, SchemaSet, UnknownFormatError, data_root, read
 from botticelli.contracts.relaxations import (
     Relaxation,
     Relaxations,
     build_files,
+    formats,
+    layout,
     outdated_files,
     relax,
 )
 
 ROOT = data_root() / "contracts"
+ASKED = "urn:botticelli:contract:other:request"
 STRICT = SchemaSet.read(ROOT)
 RELAXATIONS = Relaxations.load("openai")
 ON_SCHEMAS = [relaxation for relaxation in RELAXATIONS.listed if relaxation.level == "schema"]
@@ -48,7 +52,7 @@ def test_the_schemas_are_built_from_the_relaxations() -> None:
     assert outdated_files(ROOT) == []
 
 
-def test_a_hand_in_a_built_schema_is_noticed(tmp_path: Path) -> None:
+def test_a_change_to_a_built_schema_by_hand_is_noticed(tmp_path: Path) -> None:
     for path in ROOT.rglob("*.json"):
         copied = tmp_path / path.relative_to(ROOT)
         copied.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +158,7 @@ def test_streams_in_examples_hold_chunks(relaxation: Relaxation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         ({"op": "optional", "at": "", "members": ["usage"]}, "not in list"),
         ({"op": "accept", "at": "/properties/id", "types": ["string"]}, "accepts those types already"),
@@ -167,9 +171,9 @@ def test_streams_in_examples_hold_chunks(relaxation: Relaxation) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else value["op"],
 )
-def test_an_edit_that_changes_nothing_is_refused(edit: dict[str, Any], said: str) -> None:
+def test_an_edit_that_changes_nothing_is_refused(edit: dict[str, Any], message: str) -> None:
     useless = dataclasses.replace(ON_SCHEMAS[0], edits=({"schema": "response", **edit},))
-    with pytest.raises(ContractDataError, match=said):
+    with pytest.raises(ContractDataError, match=message):
         relax(STRICT, RELAXATIONS, [useless])
 
 
@@ -182,10 +186,10 @@ def test_building_leaves_the_relaxations_as_they_were() -> None:
         {"op": "loosen", "rule": "type", "under": [at, "/properties/x"]},
         {"op": "accept", "at": at + "/allOf/0/then", "types": ["null"]},
     ]
-    kept = copy.deepcopy(edits)
+    original = copy.deepcopy(edits)
     one = dataclasses.replace(ON_SCHEMAS[0], edits=tuple({"schema": "response", **edit} for edit in edits))
     relax(STRICT, RELAXATIONS, [one])
-    assert edits == kept
+    assert edits == original
     before = copy.deepcopy(ON_SCHEMAS)
     relax(STRICT, RELAXATIONS, ON_SCHEMAS)
     assert before == ON_SCHEMAS
@@ -222,3 +226,74 @@ def test_a_list_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
 def test_a_missing_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractDataError, match="is not a list of relaxations"):
         Relaxations.read(tmp_path / "relaxations.json")
+
+
+def test_a_format_is_a_folder() -> None:
+    assert formats() == formats(ROOT) == ["openai"]
+    assert Relaxations.load("openai", ROOT) == RELAXATIONS
+    assert RELAXATIONS.format == "openai"
+
+
+def test_a_format_without_relaxations_lists_those_that_have_some(tmp_path: Path) -> None:
+    with pytest.raises(UnknownFormatError, match=r"format 'kit'; choose one of openai") as caught:
+        Relaxations.load("kit")
+    assert (caught.value.name, caught.value.known) == ("kit", ("openai",))
+    assert formats(tmp_path) == []
+
+
+def test_a_second_format_is_built_from_its_own_folders(tmp_path: Path) -> None:
+    shutil.copytree(ROOT, tmp_path / "contracts")
+    root = tmp_path / "contracts"
+    (root / "other").mkdir()
+    (root / "wire" / "other").mkdir()
+    strict = {
+        "$id": "urn:botticelli:contract:other:answer",
+        "title": "An answer",
+        "description": "A body.",
+        "required": ["id"],
+        "properties": {"again": {"$ref": "urn:botticelli:contract:other:answer"}, "request": {"$ref": ASKED}},
+    }
+    (root / "other" / "answer.schema.json").write_text(json.dumps(strict))
+    asked = {"$id": ASKED, "title": "A request", "description": "A body."}
+    (root / "other" / "request.schema.json").write_text(json.dumps(asked))
+    entry: dict[str, Any] = {
+        "code": "id-missing",
+        "level": "schema",
+        "says": "No id.",
+        "reading": "Unknown.",
+        "evidence": ["made up"],
+        "edits": [{"schema": "answer", "op": "optional", "at": "", "members": ["id"]}],
+        "inside": {},
+        "outside": {},
+    }
+    listed: dict[str, Any] = {"schemas": ["answer"], "bases": {}, "relaxations": [entry]}
+    (root / "wire" / "other" / "relaxations.json").write_text(json.dumps(listed))
+    assert formats(root) == ["openai", "other"]
+    (path,) = outdated_files(root)
+    assert path == root / "wire" / "other" / "answer.schema.json"
+    built = json.loads(build_files(root)[path])
+    assert built["$id"] == "urn:botticelli:contract:wire:other:answer"
+    assert built["x-relaxed"] == ["id-missing"]
+    assert "required" not in built
+    # A reference to a schema without a tolerant form stays a reference to the strict one.
+    references = {name: member["$ref"] for name, member in built["properties"].items()}
+    assert references == {"again": "urn:botticelli:contract:wire:other:answer", "request": ASKED}
+    path.write_text(build_files(root)[path])
+    assert SchemaSet.read(root).violations("wire/other/answer", {"again": {}}) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, [], {"a": [], "b": {}}, {"a": ["é", 1.5]}, {"description": "d", "type": ["x" * 60, "y" * 60]}],
+)
+def test_what_is_laid_out_reads_back_the_same(value: Any) -> None:
+    text = layout(value)
+    assert json.loads(text) == value
+    assert text.endswith("\n")
+    assert ("\n" in text[:-1]) == (isinstance(value, dict) and "description" in value)
+
+
+def test_the_readme_explains_every_edit() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^ +\| `([a-z-]+)` \|", readme, re.MULTILINE))
+    assert explained - {"op"} == {edit["op"] for relaxation in ON_SCHEMAS for edit in relaxation.edits}

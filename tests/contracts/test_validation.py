@@ -1,4 +1,4 @@
-"""Finding, compiling and asking: the public functions, their errors, and what they must not do."""
+"""Finding and compiling contracts and validating instances: the public functions and their errors."""
 
 import doctest
 import pickle
@@ -17,20 +17,11 @@ from botticelli.contracts import (
     MissingExtraError,
     SchemaSet,
     UnknownContractError,
-    Violation,
-    json_path,
-    json_pointer,
+    UnknownFormatError,
+    schemas,
 )
-from botticelli.contracts.jsonvalue import excerpt, kind_of, resolve
 
 ROOT = Path(__file__).parents[2]
-
-
-def one(schema: dict[str, Any], instance: Any) -> str:
-    """The only violation of a schema that stands alone."""
-    schemas = SchemaSet({"t/one": {"$id": "urn:test:one", **schema}})
-    (violation,) = schemas.violations("t/one", instance)
-    return f"{violation} [{violation.schema_pointer}]"
 
 
 def test_the_checkout_is_read() -> None:
@@ -54,6 +45,12 @@ def test_a_wheels_data_come_before_a_checkout(tmp_path: Path) -> None:
     )
 
 
+def test_an_installation_without_contracts_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "__file__", str(tmp_path / "botticelli" / "contracts" / "schemas.py"))
+    with pytest.raises(ContractDataError, match="the installation is incomplete; reinstall it"):
+        contracts.data_root()
+
+
 def run(command: list[str], folder: Path) -> str:
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
@@ -63,13 +60,13 @@ def test_listing_needs_no_validator_and_loads_none() -> None:
     assert run([sys.executable, "-c", f"{code}; print('jsonschema_rs' in sys.modules)"], ROOT) == "False\n"
 
 
-def test_the_judge_shares_no_code_with_the_accused() -> None:
+def test_contracts_and_kit_import_nothing_of_the_driver() -> None:
     code = "import sys, botticelli.contracts.relaxations, botticelli.kit.strategies"
-    accused = (
+    loaded = (
         "[m for m in sys.modules if m.split('.')[1:2] and m.startswith('botticelli') and m.split('.')[1] in "
     )
-    accused += "('core', 'protocol', 'dialects', 'drivers', 'cli')]"
-    assert run([sys.executable, "-c", f"{code}; print({accused})"], ROOT) == "[]\n"
+    loaded += "('core', 'protocol', 'dialects', 'drivers', 'providers', 'cli')]"
+    assert run([sys.executable, "-c", f"{code}; print({loaded})"], ROOT) == "[]\n"
 
 
 def test_without_the_validator_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,123 +177,10 @@ def test_values_that_json_cannot_hold_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "instance", "said"),
-    [
-        ({"type": "string"}, 5, "$: must be a string, not the number 5 [t/one#/type]"),
-        (
-            {"type": ["null", "integer"]},
-            1.5,
-            "$: must be an integer or null, not the number 1.5 [t/one#/type]",
-        ),
-        ({"type": "object"}, None, "$: must be an object, not null [t/one#/type]"),
-        ({"type": "array"}, {}, "$: must be an array, not an object [t/one#/type]"),
-        ({"type": "number"}, True, "$: must be a number, not a boolean [t/one#/type]"),
-        ({"type": "boolean"}, [], "$: must be a boolean, not an array [t/one#/type]"),
-        ({"enum": ["a", None]}, "b", '$: must be one of "a", null, not "b" [t/one#/enum]'),
-        ({"const": {"a": 1}}, [], '$: must be {"a": 1}, not [] [t/one#/const]'),
-        ({"minimum": 1}, 0, "$: must be at least 1, not 0 [t/one#/minimum]"),
-        ({"maximum": 1.5}, 2, "$: must be at most 1.5, not 2 [t/one#/maximum]"),
-        ({"minLength": 1}, "", "$: must not be empty [t/one#/minLength]"),
-        ({"minLength": 2}, "é", "$: must have at least 2 characters, not 1 [t/one#/minLength]"),
-        ({"maxLength": 1}, "ab", "$: must have at most 1 character, not 2 [t/one#/maxLength]"),
-        ({"minItems": 1}, [], "$: must not be empty [t/one#/minItems]"),
-        ({"maxItems": 1}, [1, 2], "$: must have at most 1 item, not 2 [t/one#/maxItems]"),
-        ({"maxProperties": 0}, {"a": 1}, "$: must have at most 0 members, not 1 [t/one#/maxProperties]"),
-        ({"pattern": "^a"}, "b", '$: must match ^a, but is "b" [t/one#/pattern]'),
-        ({"required": ["a/b"]}, {}, "$['a/b']: is missing [t/one#/required/0]"),
-        ({"required": ["x", "y"]}, {"x": 1}, "$.y: is missing [t/one#/required/1]"),
-        ({"dependentRequired": {"x": ["y"]}}, {"x": 1}, "$.y: is missing [t/one#/dependentRequired/0]"),
-        ({"properties": {"a": False}}, {"a": 1}, "$.a: is not allowed here, but is 1 [t/one#/properties/a]"),
-        (
-            {"properties": {"b": True}, "additionalProperties": False},
-            {"a": 1, "b": 1},
-            "$.a: is not allowed here [t/one#/additionalProperties]",
-        ),
-        (
-            {"propertyNames": {"maxLength": 1}},
-            {"ab": 1},
-            "$.ab: has a name that must have at most 1 character, not 2 [t/one#/propertyNames]",
-        ),
-        ({"multipleOf": 2}, 3, "$: 3 is not a multiple of 2 [t/one#/multipleOf]"),
-    ],
-)
-def test_a_breach_is_said_in_plain_words(schema: dict[str, Any], instance: Any, said: str) -> None:
-    assert one(schema, instance) == said
-
-
-def test_long_lists_of_words_are_cut_short() -> None:
-    said = '$: must be one of "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", … (13 in all), '
-    assert one({"enum": list("abcdefghijklm")}, "z") == said + 'not "z" [t/one#/enum]'
-
-
-def test_violations_are_sorted_by_place_with_numbers_as_numbers() -> None:
-    schemas = SchemaSet({"t/one": {"$id": "urn:test:one", "items": {"type": "null", "maximum": 0}}})
-    paths = [violation.path for violation in schemas.violations("t/one", [1] * 11)]
-    assert paths == [f"$[{index}]" for index in range(11) for _ in range(2)]
-    keywords = [violation.keyword for violation in schemas.violations("t/one", [1])]
-    assert keywords == ["maximum", "type"]
-
-
-def test_rules_of_other_schemas_are_named_by_their_contract() -> None:
-    (violation,) = contracts.violations(
-        "openai/chunk",
-        {
-            "id": "",
-            "object": "chat.completion.chunk",
-            "created": 0,
-            "model": "",
-            "choices": [],
-            "service_tier": "no",
-        },
-    )
-    assert violation.schema_pointer == "openai/response#/$defs/serviceTier/enum"
-
-
-@pytest.mark.parametrize(
-    ("tokens", "path", "pointer"),
-    [
-        ((), "$", ""),
-        (("choices", 0, "message"), "$.choices[0].message", "/choices/0/message"),
-        (("a b", "it's", 'say "x"'), "$['a b']['it\\'s']['say \"x\"']", '/a b/it\'s/say "x"'),
-        (("", "a/b~c"), "$['']['a/b~c']", "//a~1b~0c"),
-        (("x-y", "1st", "é"), "$.x-y['1st']['\\u00e9']", "/x-y/1st/é"),
-        (("\ud800",), "$['\\ud800']", "/?"),
-    ],
-)
-def test_places_are_written_in_both_ways(tokens: tuple[str | int, ...], path: str, pointer: str) -> None:
-    assert json_path(tokens) == path
-    assert json_pointer(tokens) == pointer
-
-
-def test_a_pointer_leads_to_what_it_names() -> None:
-    value = {"a/b": [10, {"~": 1}], "": 2}
-    assert resolve(value, "") is value
-    assert resolve(value, "/a~1b/1/~0") == 1
-    assert resolve(value, "/") == 2
-    for nowhere in ("/x", "/a~1b/2", "/a~1b/x", "/a~1b/-1", "/a~1b/0/x"):
-        with pytest.raises(LookupError):
-            resolve(value, nowhere)
-
-
-def test_long_values_are_cut_short_in_words() -> None:
-    assert excerpt("x" * 100) == '"' + "x" * 58 + "…"
-    assert excerpt({"a": {1, 2}}).startswith('{"a": "{1, 2}"')
-    values: list[Any] = [None, True, 0, 0.5, "", [], {}]
-    assert [kind_of(value) for value in values] == [
-        "null",
-        "boolean",
-        "number",
-        "number",
-        "string",
-        "array",
-        "object",
-    ]
-
-
-@pytest.mark.parametrize(
     "error",
     [
         UnknownContractError("x", ["a"]),
+        UnknownFormatError("x", ["a"]),
         MissingExtraError(),
         InstanceError("$", "set"),
         ContractDataError("no"),
@@ -307,8 +191,12 @@ def test_errors_survive_a_pickle(error: ContractError) -> None:
     assert (type(again), str(again)) == (type(error), str(error))
 
 
-def test_a_violation_is_a_value() -> None:
-    violation = Violation.at(("a", 0), "t/one#/type", "type", "must be a string")
-    assert str(violation) == "$.a[0]: must be a string"
-    assert violation == pickle.loads(pickle.dumps(violation))
-    assert len({violation, violation}) == 1
+def test_the_first_program_of_the_contracts_readme_runs() -> None:
+    readme = (ROOT / "contracts" / "README.md").read_text(encoding="utf-8")
+    program = readme.split("```python\n")[1].split("```")[0]
+    assert run([sys.executable, "-W", "error", "-c", program], ROOT).splitlines() == [
+        '[] "object" is a required property',
+        '[] "created" is a required property',
+        '[] "model" is a required property',
+        "['id'] 1 is not of type \"string\"",
+    ]

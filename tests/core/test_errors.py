@@ -1,9 +1,10 @@
-"""The tree: its kinds, what each error carries, and that it survives pickling, copying and printing."""
+"""The error tree: its kinds, the data of each error, and pickling, copying and printing them."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,23 +64,23 @@ STREAM = {
     "request_id": "r-1",
     "hint": "do this",
 }
-SAID = "went\nwrong"
+MESSAGE = "went\nwrong"
 
 DATA: dict[type[BotticelliError], tuple[tuple[Any, ...], dict[str, Any]]] = {
-    BotticelliError: ((SAID,), {"hint": "do this"}),
-    ConfigurationError: ((SAID,), {"setting": "HF_TOKEN", "hint": "do this"}),
-    ClosedError: ((SAID,), {"hint": "do this"}),
-    RequestError: ((SAID,), {"path": "$.messages[0]", "rule": "type", "hint": "do this"}),
-    ModelsError: ((SAID,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
-    TransportError: ((SAID,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
-    ConnectError: ((SAID,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
+    BotticelliError: ((MESSAGE,), {"hint": "do this"}),
+    ConfigurationError: ((MESSAGE,), {"setting": "HF_TOKEN", "hint": "do this"}),
+    ClosedError: ((MESSAGE,), {"hint": "do this"}),
+    RequestError: ((MESSAGE,), {"path": "$.messages[0]", "rule": "type", "hint": "do this"}),
+    ModelsError: ((MESSAGE,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
+    TransportError: ((MESSAGE,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
+    ConnectError: ((MESSAGE,), {"hint": "do this", "partial": PARTIAL, "request_id": "r-1"}),
     CallTimeoutError: (("idle", 60.0), {"hint": "do this", "partial": PARTIAL}),
-    ConnectionLostError: ((SAID,), {"answered": True, "partial": PARTIAL, "hint": "do this"}),
-    ResponseError: ((SAID,), RESPONSE),
-    MalformedResponseError: ((SAID,), {"path": "$.choices", **RESPONSE}),
-    EmptyResponseError: ((SAID,), RESPONSE),
-    StreamError: ((SAID,), STREAM),
-    StreamTruncatedError: ((SAID,), STREAM),
+    ConnectionLostError: ((MESSAGE,), {"answered": True, "partial": PARTIAL, "hint": "do this"}),
+    ResponseError: ((MESSAGE,), RESPONSE),
+    MalformedResponseError: ((MESSAGE,), {"path": "$.choices", **RESPONSE}),
+    EmptyResponseError: ((MESSAGE,), RESPONSE),
+    StreamError: ((MESSAGE,), STREAM),
+    StreamTruncatedError: ((MESSAGE,), STREAM),
 }
 """For every class what it is made from; the classes of statuses are all made alike."""
 
@@ -89,7 +90,7 @@ def tree(root: type[BotticelliError] = BotticelliError) -> list[type[BotticelliE
 
 
 def given_data(kind: type[BotticelliError]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return ((SAID,), API) if issubclass(kind, ApiError) else DATA[kind]
+    return ((MESSAGE,), API) if issubclass(kind, ApiError) else DATA[kind]
 
 
 def made(kind: type[BotticelliError]) -> BotticelliError:
@@ -129,7 +130,7 @@ def test_a_copy_is_the_same_error(
     kind: type[BotticelliError], again: Callable[[BotticelliError], BotticelliError]
 ) -> None:
     error = made(kind)
-    error.add_note("seen at the desk")
+    error.add_note("a note")
     found = again(error)
     assert found is not error
     assert type(found) is kind
@@ -181,7 +182,7 @@ def test_no_line_break_in_its_data_breaks_the_line(error: BotticelliError) -> No
     assert "a b c d e f g h i j k" in str(error)
 
 
-def test_an_error_without_words_says_its_kind() -> None:
+def test_an_error_without_a_message_prints_its_kind() -> None:
     assert str(RateLimitError(" \n", status=429)) == "rate limit (429)"
     assert str(BotticelliError("")) == "error"
 
@@ -236,7 +237,7 @@ def test_during_fills_in_the_call_and_gives_the_error_itself() -> None:
     assert (error.provider, error.model, error.attempts) == ("p", "m", 3)
 
 
-def test_the_kinds_are_those_of_the_design() -> None:
+def test_the_kinds() -> None:
     assert set(KINDS) == {
         "configuration",
         "request",
@@ -291,7 +292,7 @@ def test_every_class_is_public() -> None:
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_except_catches_the_groups_of_the_design(group: type[BotticelliError], members: set[str]) -> None:
+def test_except_catches_groups(group: type[BotticelliError], members: set[str]) -> None:
     assert {kind for kind, found in KINDS.items() if issubclass(found, group)} == members
 
 
@@ -301,7 +302,7 @@ def test_every_error_is_an_ordinary_exception() -> None:
     assert isinstance(caught.value, BotticelliError)
 
 
-def test_a_wrong_setting_says_what_is_wanted_and_quotes_numbers_only() -> None:
+def test_a_wrong_setting_quotes_numbers_only() -> None:
     given: list[tuple[object, str]] = [
         (None, "None"),
         (True, "True"),
@@ -319,3 +320,24 @@ def test_a_wrong_setting_says_what_is_wanted_and_quotes_numbers_only() -> None:
         error = ConfigurationError.wrong("n", "a small number", value, hint="give one")
         assert str(error) == f"n must be a small number, not {shown}; give one"
         assert (error.setting, error.missing) == ("n", False)
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    """Compare the drawing in the module's docstring with the classes, their parents and their kinds."""
+    drawn: set[tuple[str, str | None, str | None]] = set()
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"    ((?:[│ ]   )*(?:[├└]── )?)(\w+)(?: \[(\w+)\])?", line)
+        if found:
+            depth = len(found[1]) // 4
+            del above[depth:]
+            drawn.add((found[2], above[-1] if above else None, found[3]))
+            above.append(found[2])
+    assert drawn == {
+        (
+            kind.__name__,
+            kind.__base__.__name__ if kind.__base__ and kind is not BotticelliError else None,
+            kind.kind if kind in KINDS.values() else None,
+        )
+        for kind in tree()
+    }

@@ -76,6 +76,7 @@ async def test_a_whole_answer(judge: Judge, serve: Serve) -> None:
                     "finish_reason": "stop",
                     "finish_reason_raw": "stop",
                     "tool_calls": [],
+                    "content": [{"type": "text", "text": "Hi"}],
                     "logprobs": None,
                 }
             ],

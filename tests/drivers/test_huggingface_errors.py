@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from botticelli.dialects.openai.errors import failure
 from botticelli.protocol.error_rules import CLASSES, ErrorRule
 from botticelli.providers.huggingface import HUGGINGFACE_HINTS, HUGGINGFACE_RULES
+
+from ..error_calls import error_from_response
 
 ENTRIES: list[dict[str, Any]] = [
     entry
@@ -24,7 +25,9 @@ def wrong(rows: tuple[ErrorRule, ...]) -> list[str]:
     return [
         entry["id"]
         for entry in ENTRIES
-        if failure(entry["status"], entry["headers"], entry["body"].encode(), now=0.0, error_rules=rows).kind
+        if error_from_response(
+            entry["status"], entry["headers"], entry["body"].encode(), now=0.0, error_rules=rows
+        ).kind
         != entry["expect"]["kind"]
     ]
 

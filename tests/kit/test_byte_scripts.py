@@ -66,6 +66,122 @@ def test_a_piece_is_these_bytes(piece: dict[str, Any], wire: bytes) -> None:
     assert body(piece) == [wire]
 
 
+HEAD = '{"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"org/m","choices":'
+TOOL = {"id": "c", "name": "f", "arguments": "{}"}
+CALL = '{"index":1,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}'
+USAGE = '{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}'
+
+
+@pytest.mark.parametrize(
+    ("chunk", "deltas"),
+    [
+        ({"first": True, "text": "é"}, [('{"role":"assistant","content":"é"}', "null")]),
+        ({"text": {"repeat": 3, "of": "ab"}}, [('{"content":"ababab"}', "null")]),
+        ({"reasoning": "x", "text": "y"}, [('{"reasoning_content":"x","content":"y"}', "null")]),
+        ({"tool_call": TOOL, "index": 1}, [(f'{{"tool_calls":[{CALL}]}}', "null")]),
+        ({"finish": "tool_use"}, [("{}", '"tool_calls"')]),
+        ({"text": "a", "finish": "length"}, [('{"content":"a"}', '"length"')]),
+    ],
+)
+def test_a_chunk_is_the_events_of_the_format(chunk: dict[str, Any], deltas: list[tuple[str, str]]) -> None:
+    assert body({"chunk": chunk}) == [
+        f'data: {HEAD}[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}\n\n'.encode()
+        for delta, reason in deltas
+    ]
+
+
+def test_usage_comes_in_an_event_of_its_own_after_the_finish() -> None:
+    finish, usage = body({"chunk": {"finish": "stop", "usage": True}})
+    assert [finish] == body({"chunk": {"finish": "stop"}})
+    assert usage == f'data: {HEAD}[],"usage":{USAGE}}}\n\n'.encode()
+    assert body({"chunk": {"usage": True}}) == [usage]
+
+
+@pytest.mark.parametrize(
+    ("layout", "wire"),
+    [
+        ({"line_end": "\r\n"}, b"data: [DONE]\r\n\r\n"),
+        ({"line_end": "\r", "blank_line": "\n"}, b"data: [DONE]\r\n"),
+        ({"blank_line": ""}, b"data: [DONE]\n"),
+        ({"data_field": "data:"}, b"data:[DONE]\n\n"),
+    ],
+)
+def test_an_event_is_laid_out_as_the_case_says(layout: dict[str, Any], wire: bytes) -> None:
+    assert body({"done": True, **layout}) == [wire]
+
+
+def test_the_blank_line_of_a_chunk_is_that_of_its_last_event() -> None:
+    finish, usage = body({"chunk": {"finish": "stop", "usage": True}, "line_end": "\r", "blank_line": ""})
+    assert isinstance(finish, bytes)
+    assert isinstance(usage, bytes)
+    assert finish.endswith(b"}\r\r")
+    assert usage.endswith(b"}\r")
+    assert not usage.endswith(b"\r\r")
+
+
+def test_data_is_broken_between_two_members() -> None:
+    [plain] = body({"chunk": {"text": "a,b,c,d,e,f,g,h"}})
+    [broken] = body({"chunk": {"text": "a,b,c,d,e,f,g,h"}, "break": "\n: x\ndata:"})
+    assert isinstance(plain, bytes)
+    assert isinstance(broken, bytes)
+    assert broken.replace(b"\n: x\ndata:", b"") == plain
+    first, second = broken.split(b"\n: x\ndata:")
+    assert first.endswith(b'"model":"org/m",')
+    assert second.startswith(b'"choices":')
+
+
+def test_data_without_members_is_broken_before_it() -> None:
+    assert body({"done": True, "break": "|"}) == [b"data: |[DONE]\n\n"]
+
+
+def test_answers_errors_and_lists_are_those_of_the_format() -> None:
+    [answer] = body({"answer": {"text": "x", "reasoning": "y", "tool_calls": [TOOL], "finish": "tool_use"}})
+    assert isinstance(answer, bytes)
+    [choice] = json.loads(answer)["choices"]
+    assert choice["message"]["content"] == "x"
+    assert choice["message"]["reasoning_content"] == "y"
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
+    assert choice["finish_reason"] == "tool_calls"
+    error = '{"error":{"message":"m","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}'
+    assert body({"failure": {"status": 429, "message": "m"}}) == [error.encode()]
+    assert body({"failure_event": {"status": 429, "message": "m"}, "line_end": "\r"}) == [
+        f"data: {error}\r\r".encode()
+    ]
+    [listed] = body({"models": ["a", "b"]})
+    assert isinstance(listed, bytes)
+    assert [model["id"] for model in json.loads(listed)["data"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "code"),
+    [
+        (400, "invalid_request_error", None),
+        (401, "invalid_request_error", "invalid_api_key"),
+        (408, "server_error", None),
+        (500, "server_error", None),
+    ],
+)
+def test_an_error_has_the_type_and_code_of_its_status(status: int, type_: str, code: str | None) -> None:
+    [step] = body({"failure": {"status": status, "message": "m"}})
+    assert isinstance(step, bytes)
+    error = json.loads(step)["error"]
+    assert (error["type"], error["code"]) == (type_, code)
+
+
+def test_half_is_the_first_half_of_the_bytes() -> None:
+    assert body({"half": [{"text": "abc"}, {"text": "de"}]}) == [b"ab"]
+
+
+def test_split_after_cuts_after_every_occurrence() -> None:
+    assert body({"split_after": "\r", "of": [{"text": "a\r\nb"}, {"text": "\r"}]})[:2] == [b"a\r", b"\nb\r"]
+    steps = body({"split_after": "\n", "of": [{"text": "a\nb"}], "pause": 0.1})
+    assert steps == [b"a\n", Pause(0.1), b"b"]
+
+
+def test_an_event_can_have_a_name() -> None:
+    assert body({"event": {"a": 1}, "name": "ping"}) == [b'event: ping\ndata: {"a":1}\n\n']
+
+
 def test_delta_is_a_whole_chunk() -> None:
     [step] = body({"delta": {"content": "x"}, "index": 1, "finish_reason": "stop"})
     assert isinstance(step, bytes)
@@ -98,6 +214,15 @@ def test_message_is_a_whole_completion() -> None:
         ({"delta": {}, "finish_reason": "stop", "index": 1}, "openai/chunk"),
         ({"message": {"content": "x"}}, "openai/response"),
         ({"message": {"refusal": "no"}, "finish_reason": "length"}, "openai/response"),
+        ({"chunk": {"first": True, "text": "x"}}, "openai/chunk"),
+        ({"chunk": {"tool_call": TOOL}}, "openai/chunk"),
+        ({"chunk": {"finish": "tool_use"}}, "openai/chunk"),
+        ({"chunk": {"usage": True}}, "openai/chunk"),
+        ({"answer": {"text": "x"}}, "openai/response"),
+        ({"answer": {"tool_calls": [TOOL], "finish": "tool_use"}}, "openai/response"),
+        ({"failure": {"status": 429, "message": "x"}}, "openai/error"),
+        ({"failure_event": {"status": 500, "message": "x"}}, "openai/error"),
+        ({"models": ["a"]}, "openai/model-list"),
     ],
 )
 def test_what_the_notation_writes_itself_keeps_the_strict_contract(
@@ -224,6 +349,11 @@ USAGES: list[tuple[dict[str, Any], bool]] = [
     ({"text": '{"usage":null}'}, True),
     ({"event": {"choices": [{"usage": {}}]}}, True),
     ({"message": {"content": "x"}}, True),
+    ({"answer": {"text": "x"}}, True),
+    ({"half": [{"answer": {"text": "x"}}]}, True),
+    ({"chunk": {"text": "x"}}, False),
+    ({"chunk": {"finish": "stop", "usage": True}}, True),
+    ({"failure": {"status": 500, "message": "x"}}, False),
     ({"hex": "00"}, True),
     ({"base64": "AA=="}, True),
 ]

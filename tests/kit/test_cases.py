@@ -111,7 +111,112 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(requests={}), "/requests"),
     (changed(requests={"all": {}}, calls=[call(options={"max_retries": 1})]), "/requests/count"),
     (changed(requests={"all": {"header": {}}}), "/requests/all"),
+    (without("format"), "/format"),
+    (changed(format="cohere"), "/format"),
+    (changed(format="gemini"), "gemini is not the folder's name, openai"),
+    (changed(traits=["sse"]), "/traits: only for a case of format any"),
+    (changed(exchanges=[exchange(body=[{"event": 1, "line_end": "\r"}])]), "/exchanges/0/body/0"),
+    (changed(exchanges=[exchange(body=[{"text": "a", "name": "n"}])]), "/exchanges/0/body/0"),
+    (changed(exchanges=[exchange(body=[{"text": "a", "pause": 0.1}])]), "/exchanges/0/body/0"),
+    (changed(exchanges=[exchange(body=[{"chunk": {}}])]), "/exchanges/0/body/0"),
+    (changed(calls=[call(options={"bill_to": "x"})]), "call 0: /options"),
 ]
+
+MUST: list[tuple[dict[str, Any], bool]] = [
+    (call(options={"timeouts": {"idle": 5}}), False),
+    (call(options={"timeouts": {"total": 59}}), False),
+    (call(options={"timeouts": {"idle": 30, "total": 60}}), True),
+    (call(options={"timeouts": {"idle": 0.3}}, expect=[{"error": {"kind": ["timeout"]}}]), True),
+    (call(options={"timeouts": {"idle": 3}}, expect=[{"error": {"kind": ["timeout", "server"]}}]), False),
+    (
+        call(options={"timeouts": {"idle": 3}}, expect=[{"error": {"kind": ["timeout"]}}, {"response": {}}]),
+        False,
+    ),
+    (
+        call(
+            options={"timeouts": {"idle": 1.9}},
+            expect=[{"error": {"kind": ["timeout"], "partial": {"text": "a"}}}],
+        ),
+        False,
+    ),
+    (
+        call(
+            options={"timeouts": {"idle": 2}},
+            expect=[{"error": {"kind": ["timeout"], "partial": {"text": "a"}}}],
+        ),
+        True,
+    ),
+    (call(cancel_after={"seconds": 1}, expect=[{"cancelled": {}}]), False),
+    (call(operation="stream", cancel_after={"chunks": 1}, expect=[{"cancelled": {}}]), True),
+]
+
+
+@pytest.mark.parametrize(("written", "right"), MUST)
+def test_a_must_does_not_depend_on_the_speed_of_the_machine(
+    tmp_path: Path, written: dict[str, Any], *, right: bool
+) -> None:
+    write(tmp_path, changed(calls=[written]))
+    assert (list(check_folder(tmp_path)) == []) is right
+    write(tmp_path, changed(calls=[written], level="should"))
+    assert list(check_folder(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("delay", "right"), [({"min": 0.9}, True), ({"max": 3}, False), ({"max": 30}, True)])
+@pytest.mark.parametrize("where", ["all", "each"])
+def test_a_must_demands_no_quick_request(
+    tmp_path: Path, where: str, delay: dict[str, float], *, right: bool
+) -> None:
+    rule: Any = {"delay": delay}
+    write(tmp_path, changed(requests={"count": 1, where: [rule] if where == "each" else rule}))
+    assert (list(check_folder(tmp_path)) == []) is right
+
+
+ABSTRACT: dict[str, Any] = {
+    **changed(format="any", traits=["sse"]),
+    "exchanges": [exchange(body=[{"chunk": {"first": True, "text": "{{text}}", "finish": "stop"}}])],
+}
+
+
+CHANGES: list[tuple[dict[str, Any], str | None]] = [
+    ({}, None),
+    ({"traits": ["xml"]}, "/traits/0"),
+    ({"exchanges": [exchange(body=[{"join": [{"delta": {}}]}])]}, "piece delta: of one format"),
+    (
+        {"exchanges": [exchange(body=[{"repeat": 2, "of": [{"event": "x"}]}])]},
+        "piece event: of one format",
+    ),
+    ({"exchanges": [{"raw": [{"half": [{"message": {}}]}]}]}, "piece message: of one format"),
+    ({"exchanges": [exchange(body=[{"text": "data: [DONE]\n\n"}])]}, "[DONE]: of one format"),
+    ({"requests": {"all": {"path": "/v1/chat/completions"}}}, "chat/completions: of one format"),
+    ({"calls": [call(request={"temperature": 1})]}, "/calls/0/request"),
+    ({"calls": [call(expect=[{"response": {"deviations": ["no-such"]}}])]}, "deviation no-such"),
+    ({"exchanges": [exchange(body=[{"text": "{{wrod}}"}])]}, "as openai: sse-plain: unknown variable"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), CHANGES)
+def test_an_abstract_case_is_of_no_format(tmp_path: Path, changes: dict[str, Any], told: str | None) -> None:
+    path = write(tmp_path, {**ABSTRACT, **changes}, "any/sse/sse-plain")
+    complaints = list(check_folder(tmp_path))
+    if told:
+        assert any(told in line for line in complaints), complaints
+    else:
+        assert complaints == []
+        [case] = read_file(path)
+        assert (case.format.name, case.key, case.document["format"]) == ("openai", "sse-plain", "openai")
+
+
+def test_a_format_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    write(tmp_path, changed(format="gemini"), "gemini/sse/sse-plain")
+    [complaint] = check_folder(tmp_path)
+    assert "gemini is not a known format: any, openai" in complaint
+
+
+def test_a_credential_is_a_rule_for_the_header_of_the_format() -> None:
+    rules = {"all": {"credential": "{{key}}", "headers": {"X-A": True}}, "each": [{"credential": False}, {}]}
+    run = Case(changed(requests=rules)).render(seed=0, port=1)
+    assert run.requests["all"] == {"headers": {"Authorization": f"Bearer {run.key}", "X-A": True}}
+    assert run.requests["each"] == [{"headers": {"Authorization": False}}, {}]
 
 
 @pytest.mark.parametrize(("document", "told"), BAD)

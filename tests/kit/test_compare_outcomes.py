@@ -388,3 +388,54 @@ def test_within_says_its_bounds() -> None:
 def test_show_is_printable_and_whole() -> None:
     assert show("é\u2028\ud83d") == '"é\\u2028\\ud83d"'
     assert show("a" * 1000) == f'"{"a" * 1000}"', "what is cut before the key is blanked may keep half of it"
+
+
+TEXT: dict[str, Any] = {"type": "text", "text": "Hi"}
+THOUGHT: dict[str, Any] = {"type": "reasoning", "text": "hm"}
+CALLED: dict[str, Any] = {"type": "tool_calls", "count": 2}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "path"),
+    [
+        ([], [], None),
+        ([THOUGHT, TEXT, CALLED], [THOUGHT, TEXT, CALLED], None),
+        ([THOUGHT, TEXT], [TEXT, THOUGHT], ""),
+        ([TEXT, CALLED], [TEXT], ""),
+        ([TEXT], [TEXT, {"type": "other"}], ""),
+        ([], [TEXT], ""),
+        ([TEXT], [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}], None),
+        ([TEXT], [{"type": "text", "text": "Ha"}], "/0/text"),
+        ([THOUGHT, {"type": "text", "text": {"contains": "o"}}], [THOUGHT, TEXT], "/1/text"),
+        ([{"type": "text"}], [TEXT], None),
+        ([CALLED], [{"type": "tool_calls", "count": 1}, {"type": "tool_calls", "count": 1}], None),
+        ([CALLED], [{"type": "tool_calls", "count": 3}], "/0/count"),
+        ([{"type": "tool_calls"}], [CALLED], None),
+        ([{"type": "image", "count": 2}], [{"type": "image"}, {"type": "image"}], None),
+    ],
+)
+def test_blocks_come_in_their_order(
+    wanted: list[dict[str, Any]], got: list[dict[str, Any]], path: str | None
+) -> None:
+    told = answer(choices=[{**CHOICE, "content": got}])
+    differences = found({"response": {"text": "Hi", "content": wanted}}, told)
+    place = "/response/choices/0/content"
+    assert [difference.path for difference in differences] == ([] if path is None else [place + path])
+    assert all(difference.content for difference in differences)
+    assert paths({"response": {"text": "Hi"}}, told) == []
+
+
+@pytest.mark.parametrize("choice", [CHOICE, {**CHOICE, "content": None}])
+def test_an_order_that_is_not_reported_is_judged_when_it_is_claimed(choice: dict[str, Any]) -> None:
+    wanted = {"response": {"choices": [{"text": "Hi", "content": [TEXT]}]}}
+    told = answer(choices=[choice])
+    assert list(compare_outcome(wanted, told, claims=frozenset())) == []
+    [difference] = compare_outcome(wanted, told, claims=frozenset({"content"}))
+    assert (difference.path, difference.got) == ("/response/choices/0/content", "no blocks")
+
+
+def test_the_order_of_what_was_delivered_before_an_error_is_judged() -> None:
+    wanted = {"error": {"kind": ["server"], "partial": {"text": "Hi", "content": [TEXT]}}}
+    choice = {**CHOICE, "content": [THOUGHT, TEXT]}
+    told = {"error": {"kind": "server", "message": "", "partial": {"choices": [choice]}}}
+    assert paths(wanted, told) == ["/error/partial/choices/0/content"]

@@ -210,7 +210,7 @@ class Client:
             return {"error": {"kind": kind, "message": f"failed: {type(error).__name__}"}}
 
     def _made(self, call: Document) -> Document:
-        url = urlsplit(call["base_url"])
+        url = urlsplit(str(call["base_url"]))
         models = call["operation"] == "models"
         path = "/list" if models else f"/{call['model']}/chat"
         body = None if models else json.dumps(call["request"])

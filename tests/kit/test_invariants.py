@@ -106,3 +106,28 @@ def test_a_secret_is_found_in_any_text_and_any_name() -> None:
     found = list(key_leaks(frozenset({"key", "other"}), got))
     assert [difference.path for difference in found] == ["/a/1/b~1c", ""]
     assert list(key_leaks(frozenset(), got)) == []
+
+
+@pytest.mark.parametrize(
+    ("blocks", "right"),
+    [
+        (None, True),
+        ([("reasoning", "hm"), ("text", "H"), ("tool_calls", 2), ("text", "i"), ("audio", "x")], True),
+        ([("text", "Hi"), ("reasoning", "hm"), ("tool_calls", 1), ("tool_calls", 1)], True),
+        ([("reasoning", "hm"), ("tool_calls", 2)], False),
+        ([("reasoning", "hm"), ("text", "iH"), ("tool_calls", 2)], False),
+        ([("reasoning", "hm"), ("text", "Hi"), ("tool_calls", 2), ("refusal", "no")], False),
+        ([("text", "Hi"), ("tool_calls", 2)], False),
+        ([("reasoning", "hm"), ("text", "Hi"), ("tool_calls", 1)], False),
+        ([("reasoning", "hm"), ("text", "Hi")], False),
+    ],
+)
+def test_blocks_hold_what_the_other_members_say(blocks: list[tuple[str, Any]] | None, *, right: bool) -> None:
+    content: list[dict[str, Any]] | None = None
+    if blocks is not None:
+        content = [{"type": kind, "text" if isinstance(v, str) else "count": v} for kind, v in blocks]
+    calls = [{"id": name, "name": "f", "arguments": None} for name in "ab"]
+    choice = {"text": "Hi", "reasoning": "hm", "refusal": None, "tool_calls": calls, "content": content}
+    told = response(choice)
+    assert paths({"response": told}) == ([] if right else ["/response/choices/0/content"])
+    assert paths(error(told)) == ([] if right else ["/error/partial/choices/0/content"])

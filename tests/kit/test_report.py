@@ -13,8 +13,7 @@ from botticelli.kit.cases.case import Case
 from botticelli.kit.judge.compare import Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
-from botticelli.kit.report.terminal import watch
-from botticelli.kit.report.text import MANY, RunReport, cut, told, write_terminal
+from botticelli.kit.report.text import MANY, RunReport, cut, describe_failure, watch, write_report
 from botticelli.kit.runner import Result, Status
 from botticelli.kit.schemas import schema_violations
 
@@ -61,7 +60,7 @@ class Terminal(io.StringIO):
 
 def written(one: RunReport, out: io.StringIO | None = None) -> str:
     out = out or io.StringIO()
-    write_terminal(one, out)
+    write_report(one, out)
     return out.getvalue()
 
 
@@ -94,7 +93,7 @@ def test_failures_are_told_gravest_first_with_expected_got_and_source() -> None:
         "  source    https://spec; x/y#1; recorded\n"
     ) in text
     assert "at the outcome\n    expected  error\n    got       response\n" in text
-    assert "take it out of the baseline, where it says: was broken once" in text
+    assert "remove it from the baseline, which says: was broken once" in text
     assert "sse-c" not in text
 
 
@@ -156,7 +155,7 @@ LONG = Verdict(
 
 def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
     one = report(result("a-b", Status.FAILED, LONG, reason="r" * 10_000))
-    for text in (written(one), told(one.results[0])):
+    for text in (written(one), describe_failure(one.results[0])):
         assert max(map(len, text.split("\n"))) < 500
         assert len(text) < 250_000
         assert "and 79 other differences" in text
@@ -217,7 +216,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
 
 def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
     crash = Verdict(Fault.CRASH, (Difference("", "an outcome", "one\ntwo"),))
-    assert "    got       one\n              two\n" in told(result("a-b", Status.FAILED, crash))
+    assert "    got       one\n              two\n" in describe_failure(result("a-b", Status.FAILED, crash))
 
 
 def test_results_pass_through_the_progress_bar_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +242,7 @@ def test_a_terminal_without_rich_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> 
     def missing(name: str) -> None:
         assert name == "rich"
 
-    monkeypatch.setattr("botticelli.kit.report.terminal.find_spec", missing)
+    monkeypatch.setattr("botticelli.kit.report.text.find_spec", missing)
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
     assert list(watch(MIXED.results, 7, "title", out, after=0)) == MIXED.results

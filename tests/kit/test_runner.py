@@ -1,4 +1,4 @@
-"""The runner: what is run, in what order things happen, what comes of drivers that misbehave."""
+"""Running cases: every result is yielded, a hang or a crash is a verdict, and nobody is waited for."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
-from botticelli.kit.report.text import RunReport, told
-from botticelli.kit.runner import Result, Status, exchange_for, read_baseline, run_case, run_cases, watched
+from botticelli.kit.report.text import RunReport, describe_failure
+from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
 from botticelli.kit.selftest.reference_client import ReferenceClient
-from botticelli.kit.server.server import Listener, MockServer
+from botticelli.kit.server.server import Listener, MockServer, exchange_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from botticelli.kit.adapters.adapter import Adapter
+
 
 EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
 
@@ -215,7 +216,7 @@ def test_what_the_kit_fails_with_ends_the_run() -> None:
 
 def test_no_port_is_told() -> None:
     class Full(MockServer):
-        def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Listener:
+        def open(self, *, port: int = 0, listens: bool = True, records: bool = True) -> Listener:
             raise OSError(24, "Too many open files")
 
     with Full() as server, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
@@ -243,7 +244,9 @@ def test_no_part_of_the_key_is_told_wherever_it_is_cut(server: MockServer, how: 
         one = case()
         verdict = run_case(one, Scripted(leak), server)
         result = Result(one, Status.FAILED, verdict, 0.0)
-        texts.append(told(result) + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1")))
+        texts.append(
+            describe_failure(result) + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1"))
+        )
     [key] = keys
     assert all("characters]" in text for text in texts)
     assert not [text for text in texts if key[:6] in text or key[-6:] in text]
@@ -251,14 +254,14 @@ def test_no_part_of_the_key_is_told_wherever_it_is_cut(server: MockServer, how: 
 
 def test_watched_tells_what_came_of_a_call() -> None:
     neutral = {"case": "a-case"}
-    assert watched(Scripted(lambda call: call), neutral, 5) == neutral
-    assert isinstance(watched(Scripted(lambda call: call["x"]), neutral, 5), Crash)
+    assert call_adapter(Scripted(lambda call: call), neutral, 5) == neutral
+    assert isinstance(call_adapter(Scripted(lambda call: call["x"]), neutral, 5), Crash)
 
     def wait(call: dict[str, Any]) -> dict[str, Any]:
         threading.Event().wait(1)
         return call
 
-    assert watched(Scripted(wait), neutral, 0.05) == Hang(0.05)
+    assert call_adapter(Scripted(wait), neutral, 0.05) == Hang(0.05)
 
 
 def test_what_is_not_claimed_is_not_run() -> None:
@@ -310,7 +313,7 @@ def test_cases_run_at_the_same_time() -> None:
 def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:
     written = [{"status": 201, "times": 2}, {"status": 202}, {"status": 203, "times": 3}]
     play = case(exchanges=written).render(seed=0, port=1)
-    assert [exchange_for(play, n)["status"] for n in range(8)] == [201, 201, 202, *[203] * 5]
+    assert [exchange_for(play.exchanges, n)["status"] for n in range(8)] == [201, 201, 202, *[203] * 5]
 
 
 def test_a_request_where_none_is_expected_gets_an_error_that_is_not_tried_again(
@@ -352,3 +355,48 @@ def test_a_baseline_that_cannot_be_used_is_told(tmp_path: Path, text: str, told:
         read_baseline(path, [case()])
     with pytest.raises(BaselineError, match="No such file"):
         read_baseline(tmp_path / "none.json", [case()])
+
+
+def test_every_task_is_done_once() -> None:
+    pool: DaemonPool[int, int] = DaemonPool(lambda number: number * 2, 3)
+    assert sorted(pool.map(range(20))) == [(number, number * 2) for number in range(20)]
+    assert list(DaemonPool[int, int](lambda number: number, 3).map([])) == []
+
+
+def test_tasks_are_done_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+    assert len(list(DaemonPool[int, int](lambda _: together.wait(), 3).map(range(3)))) == 3
+
+
+def test_an_error_comes_out_where_the_results_are_taken() -> None:
+    def fail(number: int) -> None:
+        raise LookupError(number)
+
+    with pytest.raises(LookupError, match="7"):
+        list(DaemonPool(fail, 2).map([7]))
+
+
+def test_leaving_waits_for_nobody_and_begins_nothing() -> None:
+    begun, go, after = list[int](), threading.Event(), threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number:
+            go.wait(60)
+
+    pool = DaemonPool(work, 2)
+    done = pool.map(range(8))
+    assert next(done) == (0, None)
+    pool.abandon(after.set)
+    assert not after.is_set()
+    go.set()
+    assert after.wait(60)
+    assert len(begun) <= 3, "each thread had one more in hand"
+
+
+def test_leaving_when_all_is_done_is_done_at_once() -> None:
+    after = threading.Event()
+    pool: DaemonPool[int, int] = DaemonPool(lambda number: number, 2)
+    assert len(list(pool.map(range(3)))) == 3
+    pool.abandon(after.set)
+    assert after.is_set()

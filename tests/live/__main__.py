@@ -1,6 +1,6 @@
 """The live suite: `python -m tests.live PROVIDER [--model NAME] [--base-url URL] [--without TOPICS]`.
 
-Against HuggingFace it needs a token and costs a fraction of a cent; against a local server::
+A hosted provider needs a key, and a run costs a fraction of a cent. Against a local server::
 
     HUGGINGFACE_BASE_URL=http://127.0.0.1:8000/v1 HUGGINGFACE_API_KEY=none \\
         python -m tests.live huggingface --model tiny --without json_schema,bad_token
@@ -12,36 +12,39 @@ code is 0 only if at least one test ran and none failed; none is ever skipped, o
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from botticelli import ConfigurationError
+from botticelli.providers import PROVIDERS
 
-from .target import PLUGIN, PROVIDERS, Suite, Target
-
-MODEL = "meta-llama/Llama-3.2-1B-Instruct"
-BASE_MODEL = "meta-llama/Llama-3.2-1B"
+from .target import PLUGIN, Suite, Target, drivers_of
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="just test-api", description="The live suite. Billed calls!")
     parser.add_argument("provider", choices=sorted(PROVIDERS))
-    parser.add_argument("--model", default=MODEL, help=f"default: {MODEL}")
-    parser.add_argument("--base-model", default=BASE_MODEL, help=f"one not for chat; default: {BASE_MODEL}")
+    parser.add_argument("--model", help="default: the provider's default model")
+    parser.add_argument("--base-model", help="a model that isn't for chat; default: one of the provider's")
     parser.add_argument("--base-url", help="default: from the environment, else the provider's own")
     parser.add_argument("--without", default="", help="topics out of the server's reach: stop,tools")
     options, others = parser.parse_known_args(arguments)
     try:
         target = Target(
-            PROVIDERS[options.provider],
+            drivers_of(options.provider),
             model=options.model,
             base_model=options.base_model,
             url=options.base_url,
         )
     except ConfigurationError as error:
         print(f"live suite: {error}", file=sys.stderr)
+        return 1
+    if not target.drivers.provider.key_required and not _listens(target.base_url):
+        print(f"live suite: nothing listens at {target.base_url}: start the server first", file=sys.stderr)
         return 1
     suite = Suite(target, filter(None, options.without.split(",")))
     # the drivers had to be imported before pytest, and with them anyio, which is a pytest plugin too
@@ -52,6 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
         print("live suite: no test was collected, so nothing is proven", file=sys.stderr)
         return 1
     return int(code)
+
+
+def _listens(base_url: str) -> bool:
+    """Whether there is a server; one that needs no key is on somebody's own machine, and may be off."""
+    parts = urlsplit(base_url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 class _Registering:

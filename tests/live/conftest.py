@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from botticelli import ChatDriver, GenerateRequest
-from botticelli.dialects.openai.request import encode_request
+from botticelli.drivers.config import read_media
 
 from .callers import AsyncCaller, Caller, SyncCaller
 from .target import PLUGIN, Suite, Target, calls_of
@@ -71,10 +71,14 @@ def wire(target: Target, users_environment: None) -> Callable[[GenerateRequest],
     """Asks for a stream without the driver: the bytes show who is to blame for what is missing."""
 
     def send(request: GenerateRequest) -> str:
-        answer = httpx.post(
-            f"{target.base_url.rstrip('/')}/chat/completions",
-            content=encode_request(request, model=target.model, stream=True),
-            headers={"authorization": f"Bearer {target.key.reveal()}", "content-type": "application/json"},
+        dialect = target.drivers.provider.dialect
+        asked = dialect.chat(request, model=target.model, stream=True, read_media=read_media)
+        key = {"authorization": f"Bearer {target.key.reveal()}"} if target.key else {}
+        answer = httpx.request(
+            asked.method,
+            target.base_url.rstrip("/") + asked.path,
+            content=asked.body,
+            headers={**asked.headers, **key},
             timeout=120,
         )
         return answer.text

@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from botticelli import AsyncHuggingFaceDriver, HuggingFaceDriver, UsageTotals
 from botticelli.drivers.settings import base_url, find_key
-from botticelli.providers.huggingface import HUGGINGFACE
+from botticelli.providers import async_driver, sync_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from botticelli import AsyncChatDriver, ChatDriver, GenerateResponse, Provider
+    from botticelli import AsyncChatDriver, ChatDriver, GenerateResponse, Provider, UsageTotals
     from botticelli.drivers.settings import Secret
 
 PLUGIN = "botticelli-live"
@@ -33,7 +32,18 @@ class Drivers(NamedTuple):
     aio: type[AsyncChatDriver]
 
 
-PROVIDERS = {"huggingface": Drivers(HUGGINGFACE, HuggingFaceDriver, AsyncHuggingFaceDriver)}
+BASE_MODELS = {
+    "huggingface": "meta-llama/Llama-3.2-1B",
+    "openai": "davinci-002",
+    "groq": "whisper-large-v3",
+}
+"""A model of each provider that isn't for chat, where it has one."""
+
+
+def drivers_of(name: str) -> Drivers:
+    """Return a provider of the registry and its drivers."""
+    sync = sync_driver(name)
+    return Drivers(sync.provider, sync, async_driver(name))
 
 
 class Target:
@@ -42,27 +52,29 @@ class Target:
     Attributes:
         drivers: Of the provider.
         model: Who is asked.
-        base_model: One that is not for chat; asked only where `is_providers_own`.
+        base_model: One that isn't for chat, or None; asked only where `is_providers_own`.
         key: What is sent as the key.
         base_url: Where.
         is_providers_own: Whether that is the provider's own endpoint, so that its peculiarities are expected.
         environment: The user's, with proxies and TLS settings.
     """
 
-    def __init__(self, drivers: Drivers, *, model: str, base_model: str, url: str | None) -> None:
+    def __init__(
+        self, drivers: Drivers, *, model: str | None, base_model: str | None, url: str | None
+    ) -> None:
         """Look up key and base URL as the drivers do.
 
         Raises:
             ConfigurationError: There is no key, or something is malformed.
         """
         self.drivers = drivers
-        self.model = model
-        self.base_model = base_model
+        self.model = model or drivers.provider.default_model
+        self.base_model = base_model or BASE_MODELS.get(drivers.provider.name)
         self.key: Secret
         self.key, variables = find_key(drivers.provider, None)
         self.base_url = base_url(url, drivers.provider, variables)
-        own = urlsplit(drivers.provider.base_url).hostname
-        self.is_providers_own = urlsplit(self.base_url).hostname == own
+        own = urlsplit(drivers.provider.base_url).netloc  # with its port: Ollama's own host is this machine
+        self.is_providers_own = urlsplit(self.base_url).netloc == own
         self.environment = dict(os.environ)
 
 
@@ -107,6 +119,10 @@ class Suite:
             self._left_out[topic] = "declared out of this server's reach with --without"
         elif not self.target.is_providers_own and (reason := _arguments(item).get("providers_own")):
             self._left_out[topic] = reason
+        elif _arguments(item).get("needs_key") and not self.target.drivers.provider.key_required:
+            self._left_out[topic] = "the provider needs no key, so it may take any"
+        elif _arguments(item).get("needs_base_model") and self.target.base_model is None:
+            self._left_out[topic] = "no model is known that isn't for chat; name one with --base-model"
         return topic in self._left_out
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:

@@ -260,14 +260,18 @@ def test_unknown_model(target: Target, caller: Caller) -> None:
         assert got.model == name
 
 
-@pytest.mark.api(calls=1, providers_own="only the provider's own endpoint tells that a model isn't for chat")
+@pytest.mark.api(
+    calls=1,
+    providers_own="only the provider's own endpoint tells that a model isn't for chat",
+    needs_base_model=True,
+)
 def test_base_model(target: Target, caller: Caller) -> None:
     with pytest.raises(NotChatModelError) as caught:
         caller.generate(ask(WEATHER, max_tokens=5, model=target.base_model))
     assert caught.value.model == target.base_model
 
 
-@pytest.mark.api(calls=1)
+@pytest.mark.api(calls=1, needs_key=True)
 @pytest.mark.parametrize("rim", ["sync", "async"])
 def test_bad_token(rim: str, make: Callable[..., Caller], canary: str) -> None:
     got = outcome(make(aio=rim == "async", key=canary), ask(WEATHER, max_tokens=5))
@@ -287,4 +291,5 @@ def test_models(target: Target, caller: Caller) -> None:
     assert len({model.id for model in models}) == len(models)
     if target.is_providers_own:
         assert target.model.partition(":")[0] in {model.id for model in models}
-        assert any(model.providers for model in models)
+        routes = target.drivers.provider.inference_provider_header is not None
+        assert any(model.providers for model in models) == routes

@@ -150,7 +150,7 @@ import sys
 from botticelli.cli import main
 from botticelli.contracts import violations
 assert violations("openai/response", {})
-naive = "botticelli.kit.selftest.reference_client:ReferenceClient"
-sys.exit(main(["check", "driver", naive, "--case", "sse-cr-only"]))
+client = "botticelli.kit.selftest.reference_client:ReferenceClient"
+sys.exit(main(["check", "driver", client, "--case", "sse-cr-only"]))
 """
     assert "1 passed" in run_in(amputated, code)

@@ -1,7 +1,8 @@
-"""The README is true: its code runs, against the embedded server, and prints what the README shows."""
+"""The documents are true: their code runs, against the embedded server, and prints what they show."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -13,16 +14,44 @@ import pytest
 
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.server.demo import serving
+from botticelli.providers import PROVIDERS, async_driver, sync_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
-SHELL = [code for language, code in BLOCKS if language == "sh"]
-COMMANDS, OTHERS = SHELL[:2], SHELL[2:]
+DOCUMENTS = [
+    path
+    for name in ("README.md", "CONTRIBUTING.md", "contracts/README.md", "fixtures/README.md")
+    if (path := ROOT / name).exists()
+]
+
+
+def blocks_of(document: Path) -> list[tuple[str, str]]:
+    """Return the language and the text of each code block."""
+    text = document.read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def sets_up(code: str) -> bool:
+    """Return whether a command makes a virtual environment; CI runs those, in a clean clone."""
+    return code.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+BLOCKS = blocks_of(ROOT / "README.md")
+EVERY = [(path.relative_to(ROOT), *block) for path in DOCUMENTS for block in blocks_of(path)]
+PYTHON = [
+    pytest.param(code, id=f"{name}: {code.strip().splitlines()[-1][:40]}")
+    for name, language, code in EVERY
+    if language == "python"
+]
+COMMANDS = [code for language, code in BLOCKS if language == "sh" and sets_up(code)]
+OTHERS = [
+    pytest.param(code, id=f"{name}: {code.strip().splitlines()[0]}")
+    for name, language, code in EVERY
+    if language == "sh" and not sets_up(code)
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +61,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield {
             "HUGGINGFACE_API_KEY": "hf_readme",
             "HUGGINGFACE_BASE_URL": f"{origin}/v1",
+            "ACME_API_KEY": "acme-readme",
+            "ACME_BASE_URL": f"{origin}/v1",
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error",
@@ -47,17 +78,48 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
-def test_every_block_is_of_a_language_that_is_looked_at() -> None:
+def test_every_block_is_of_a_language_that_is_run() -> None:
+    languages = {language for _, language, _ in EVERY}
+    # JavaScript: tests/contracts holds ajv to the same verdicts. JSON and text: data, which nobody runs.
+    assert languages <= {"python", "sh", "text", "json", "javascript"}
     assert {language for language, _ in BLOCKS} == {"python", "sh", "text"}
-    assert sum(language == "text" for language, _ in BLOCKS) == 1, (
-        "text blocks aren't executed: only one shows output"
-    )
+    assert sum(language == "text" for language, _ in BLOCKS) == 1, "README's only text block is the output"
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.strip().splitlines()[-1][:40])
-def test_python(code: str, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 400
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_has_a_row_that_is_true(provider: str) -> None:
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{provider}` |"))
+    found = set(re.findall(r"`([^`]+)`", row))
+    value = sync_driver(provider).provider
+    assert {sync_driver(provider).__name__, async_driver(provider).__name__} <= found
+    assert {*value.key_env, value.base_url_env, value.base_url} <= found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with what the programs of the documents read by relative paths."""
+    for name in ("contracts", "fixtures"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python(code: str, environment: dict[str, str], folder: Path) -> None:
+    for module in re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE):
+        if importlib.util.find_spec(module) is None:  # jsonschema isn't a dependency of ours
+            pytest.skip(f"{module} isn't installed")
     if "import pytest" in code:
-        (tmp_path / "test_mine.py").write_text(code, encoding="utf-8")
+        (folder / "test_mine.py").write_text(code, encoding="utf-8")
         output = run(
             [
                 sys.executable,
@@ -71,26 +133,27 @@ def test_python(code: str, environment: dict[str, str], tmp_path: Path) -> None:
                 "no:cacheprovider",
             ],
             environment,
-            tmp_path,
+            folder,
         )
         assert re.search(r"\b1 passed", output), output
     else:
-        assert run([sys.executable, "-c", code], environment, tmp_path).strip()
+        assert run([sys.executable, "-c", code], environment, folder).strip()
 
 
-@pytest.mark.parametrize("code", OTHERS, ids=lambda code: code.strip().splitlines()[0])
-def test_shell(code: str, environment: dict[str, str], tmp_path: Path) -> None:
-    assert run(["bash", "-euc", code], environment, tmp_path).strip()
+@pytest.mark.parametrize("code", OTHERS)
+def test_shell(code: str, environment: dict[str, str], folder: Path) -> None:
+    assert run(["bash", "-euc", code], environment, folder).strip()
 
 
 def test_each_of_the_two_commands_brings_its_own_set_up() -> None:
-    for command in COMMANDS:
-        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+    assert [code for language, code in BLOCKS if language == "sh"][:2] == COMMANDS
+    assert len(COMMANDS) == 2
     assert COMMANDS[0].rstrip().endswith(".venv/bin/botticelli check driver")
 
 
 def test_ci_runs_the_tests_as_the_readme_does() -> None:
     tests = COMMANDS[1].rpartition(" && ")[2].strip()
+    assert (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").count(COMMANDS[1]) == 1
     assert tests in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 

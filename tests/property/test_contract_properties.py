@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from botticelli.contracts import packaged, violations
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.errors import failure
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import instances, mutations
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
+
+from ..error_calls import error_from_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,12 +79,12 @@ def noted_in(example: Example) -> list[str]:
             stream = audited(TOLERATED.instance(example))
             if stream.failed is not None:
                 raise stream.failed
-            return stream.notes.deviations()
+            return stream.log.deviations()
         if contract == "model-list":
             return _list_deviations(TOLERATED.instance(example))
         body = written(TOLERATED.instance(example)) if contract else TOLERATED.body(example)
         if example.get("asked", "stream" if "events" in example else "whole") == "whole":
-            return decode_response(body, **asked).deviations
+            return decode_answer(body, **asked).deviations
         stream = OpenAIStreamReader(**asked)
         stream.feed(body)
         stream.finish()
@@ -109,7 +109,7 @@ def test_what_is_just_beyond_is_the_listed_error_or_noted_by_another_code(relaxa
 @pytest.mark.parametrize("relaxation", OF_ERRORS)
 def test_a_tolerated_error_keeps_its_words_and_its_code(relaxation: Relaxation) -> None:
     value = TOLERATED.instance(relaxation.inside)
-    error = failure(400, {}, written(value), now=0)
+    error = error_from_response(400, {}, written(value), now=0)
     words = [word for word in ("No.", "Never.", "Not Found") if word in json.dumps(value)]
     assert all(word in error.message for word in words)
     assert bool(words) == (relaxation.code != "error-message-missing")
@@ -119,14 +119,14 @@ def test_a_tolerated_error_keeps_its_words_and_its_code(relaxation: Relaxation) 
 @ours
 @given(instances("openai/response"))
 def test_a_conforming_answer_is_read_without_a_deviation(answer: Any) -> None:
-    assert shown(decode_response(written(answer)).deviations) == []
+    assert shown(decode_answer(written(answer)).deviations) == []
 
 
 @ours
 @given(mutations("openai/response"))
 def test_an_answer_deviates_exactly_where_it_breaks_the_contract(answer: Any) -> None:
     broken = violations("openai/response", answer)
-    noted = deviations(lambda: decode_response(written(answer)).deviations)
+    noted = deviations(lambda: decode_answer(written(answer)).deviations)
     assert bool(noted) == bool(broken), (broken, noted)
 
 
@@ -135,7 +135,7 @@ def test_an_answer_deviates_exactly_where_it_breaks_the_contract(answer: Any) ->
 def test_a_conforming_chunk_is_read_without_a_deviation(chunk: Any) -> None:
     stream = audited(chunk)
     assert stream.failed is None
-    assert shown(stream.notes.deviations()) == []
+    assert shown(stream.log.deviations()) == []
 
 
 @ours
@@ -143,7 +143,7 @@ def test_a_conforming_chunk_is_read_without_a_deviation(chunk: Any) -> None:
 def test_a_chunk_deviates_under_audit_exactly_where_it_breaks_the_contract(chunk: Any) -> None:
     broken = violations("openai/chunk", chunk)
     stream = audited(chunk)
-    noted = stream.notes.deviations()
+    noted = stream.log.deviations()
     if stream.failed is not None:
         assert broken, stream.failed
     elif broken:
@@ -183,13 +183,13 @@ def _scratched(draw: st.DrawFn) -> bytes:
 @given(_scratched())
 def test_damaged_bytes_deviate_exactly_where_the_judge_finds_fault(body: bytes) -> None:
     broken = packaged().validate_bytes("openai/response", body)
-    noted = deviations(lambda: decode_response(body, audit=True).deviations)
+    noted = deviations(lambda: decode_answer(body, audit=True).deviations)
     assert bool(noted) == bool(broken), (broken, noted)
 
 
 def _list_deviations(models: Any) -> list[Deviation]:
-    notes = Notes()
-    decode_models(written(models), notes=notes)
+    notes = DeviationLog()
+    decode_models(written(models), log=notes)
     return notes.deviations()
 
 
@@ -212,10 +212,10 @@ def test_what_even_the_tolerant_contract_refuses_is_never_read_in_silence(
         return
     if contract == "wire/openai/chunk":
         stream = audited(value)
-        assert stream.failed is not None or stream.notes.deviations()
+        assert stream.failed is not None or stream.log.deviations()
         return
     try:
-        response = decode_response(written(value))
+        response = decode_answer(written(value))
     except BotticelliError:
         return
     assert response.deviations

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
 from botticelli.core.response import FinishReason, GenerateResponse
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import instances, json_values, mutations
 
 if TYPE_CHECKING:
@@ -61,8 +60,8 @@ def event_of(body: bytes) -> GenerateResponse:
 
 
 READERS: list[Callable[[bytes], Any]] = [
-    decode_response,
-    lambda body: decode_response(body, audit=True),
+    decode_answer,
+    lambda body: decode_answer(body, audit=True),
     decode_models,
     stream_of,
     event_of,
@@ -144,7 +143,7 @@ def test_an_answer_cut_off_is_malformed(answer: Any, percent: int) -> None:
     body = json.dumps(answer).encode()
     cut = body[: max(1, (len(body) - 1) * percent // 100)]
     with pytest.raises(MalformedResponseError, match="isn't JSON"):
-        decode_response(cut)
+        decode_answer(cut)
 
 
 @ours
@@ -153,16 +152,16 @@ def test_a_second_value_never_passes_for_nothing(answer: Any, more: bytes) -> No
     body = json.dumps(answer).encode()
     if b"error" in more:
         with pytest.raises(MalformedResponseError):
-            decode_response(body + b"\n" + more)
+            decode_answer(body + b"\n" + more)
     else:
-        assert "trailing-data" in [note.code for note in decode_response(body + more).deviations]
+        assert "trailing-data" in [note.code for note in decode_answer(body + more).deviations]
 
 
 @ours
 @given(instances("wire/openai/response"))
 def test_a_finish_reason_is_never_made_up(answer: Any) -> None:
     words = {repr(choice.get("finish_reason")) for choice in answer["choices"]}
-    for choice in decode_response(json.dumps(answer).encode()).choices:
+    for choice in decode_answer(json.dumps(answer).encode()).choices:
         if choice.finish_reason_raw is None:
             assert choice.finish_reason == FinishReason.OTHER
             assert words & {"None", "''"}

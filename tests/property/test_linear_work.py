@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.choices import ChoiceState
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.accumulate import ChoiceAccumulator
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +114,7 @@ def in_stream(pieces: bytes) -> None:
 
 def at_once(body: bytes) -> None:
     try:
-        decode_response(body)
+        decode_answer(body)
     except BotticelliError:
         return
 
@@ -161,17 +160,17 @@ def test_a_body_takes_work_in_proportion_to_its_pieces(kind: str) -> None:
 def test_the_notes_of_a_stream_are_as_many_as_its_kinds_of_slips(kind: str) -> None:
     stream = OpenAIStreamReader()
     stream.feed(STREAMS[kind](PIECES))
-    assert len(stream.notes.deviations()) < 9
+    assert len(stream.log.deviations()) < 9
 
 
 def test_choices_are_not_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
 
-    def compact(_state: ChoiceState) -> None:
+    def compact(_state: ChoiceAccumulator) -> None:
         nonlocal looked
         looked += 1
 
-    monkeypatch.setattr(ChoiceState, "compact", compact)
+    monkeypatch.setattr(ChoiceAccumulator, "compact", compact)
     count = 8000
     stream = OpenAIStreamReader()
     for index in range(count):

@@ -19,12 +19,15 @@ from botticelli.contracts.jsonvalue import is_array
 from botticelli.core.errors import RequestError
 from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall, Video
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.dialects.openai.decode_request import LOSSES as REQUEST_LOSSES
-from botticelli.dialects.openai.decode_request import decode_request
-from botticelli.dialects.openai.request import LOSSES, ONE_WAY, encode_request, encode_response
-from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.openai.request import encode_request
+from botticelli.dialects.openai.response import encode_response
 from botticelli.dialects.openai.rules import RULES
+from botticelli.dialects.openai.stream import decode_answer
 from botticelli.kit.strategies import instances, json_values, mutations
+
+from ..decode_request import LOSSES as REQUEST_LOSSES
+from ..decode_request import ONE_WAY, decode_request
+from ..decode_request import RESPONSE_LOSSES as LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,11 +354,11 @@ def without(losses: dict[str, Callable[[dict[str, Any]], None]], value: dict[str
 @ours
 @given(instances("openai/response"))
 def test_an_answer_is_written_again_but_for_the_listed_losses(answer: dict[str, Any]) -> None:
-    response = decode_response(json.dumps(answer).encode())
+    response = decode_answer(json.dumps(answer).encode())
     again = encode_response(response)
     assert violations("openai/response", json.loads(again)) == []
     assert without(ANSWER_LOSSES, json.loads(again)) == without(ANSWER_LOSSES, answer)
-    assert encode_response(decode_response(again)) == again
+    assert encode_response(decode_answer(again)) == again
 
 
 def test_the_losses_of_an_answer_are_those_that_are_written_down() -> None:

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.core.errors import MalformedResponseError, ModelsError
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import instances, json_values, mutations
 
 if TYPE_CHECKING:
@@ -246,7 +245,7 @@ def test_the_assembled_stream_is_the_whole_answer(answer: dict[str, Any], data: 
     stream = OpenAIStreamReader()
     stream.feed(data.draw(cut_up(answer)))
     streamed, streamed_path = read(lambda: (stream.finish(), stream.response)[1])
-    whole, path = read(lambda: decode_response(json.dumps(answer).encode()))
+    whole, path = read(lambda: decode_answer(json.dumps(answer).encode()))
     unequal: dict[str, Any] = {"raw": b"", "deviations": []}
     assert msgspec.structs.replace(streamed, **unequal) == msgspec.structs.replace(whole, **unequal)
     # In a chunk, a choice stands somewhere else, and comes at another time.

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.core.errors import ModelsError
 from botticelli.core.response import AudioOutput, Choice, GenerateResponse
-from botticelli.dialects.openai.errors import embedded_failure, failure
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import instances
 from botticelli.protocol.error_body import MAX_MESSAGE
+
+from ..error_calls import error_from_response, error_in_success
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ REVISED = {"arguments-placeholder", "arguments-repeated"}
 """The only codes under which a piece of a call's arguments isn't put to the others."""
 
 
-class Said(NamedTuple):
+class ErrorBody(NamedTuple):
     """What one message or delta says."""
 
     content: str
@@ -94,7 +94,7 @@ def calls_of(message: dict[str, Any]) -> list[Call]:
     return found
 
 
-def said_by(message: dict[str, Any]) -> Said:
+def said_by(message: dict[str, Any]) -> ErrorBody:
     pieces = list(part_texts(message.get("content")))
     in_parts = "".join(piece for way, piece in pieces if way == "thought")
     spoken = message.get("audio")
@@ -102,7 +102,7 @@ def said_by(message: dict[str, Any]) -> Said:
     thoughts = [message.get(name) for name in THOUGHTS]
     if in_parts and in_parts != thoughts[0]:
         thoughts[0] = text(thoughts[0]) + in_parts
-    return Said(
+    return ErrorBody(
         "".join(piece for way, piece in pieces if way == "said"),
         "".join(dict.fromkeys(map(text, thoughts))),
         text(message.get("refusal")),
@@ -112,9 +112,9 @@ def said_by(message: dict[str, Any]) -> Said:
     )
 
 
-def read_from(choice: Choice) -> Said:
+def read_from(choice: Choice) -> ErrorBody:
     spoken = [output for output in choice.outputs if isinstance(output, AudioOutput)]
-    return Said(
+    return ErrorBody(
         choice.text,
         choice.reasoning or "",
         choice.refusal or "",
@@ -165,7 +165,7 @@ def spoken_to(draw: st.DrawFn, contract: str, member: str) -> Any:
 def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> None:
     sent = [(index_of(choice, place), message_of(choice)) for place, choice in enumerate(answer["choices"])]
     sent.sort(key=lambda pair: pair[0])
-    read = decode_response(written(answer)).choices
+    read = decode_answer(written(answer)).choices
     assert [choice.index for choice in read] == [index for index, _ in sent]
     for choice, (_, message) in zip(read, sent, strict=True):
         expected, found = said_by(message), read_from(choice)
@@ -187,18 +187,18 @@ def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[
         answer = error.partial or GenerateResponse()
     else:
         answer = stream.response
-    return answer, delivered, {note.code for note in stream.notes.deviations()}
+    return answer, delivered, {note.code for note in stream.log.deviations()}
 
 
 @ours
 @given(st.lists(spoken_to("wire/openai/chunk", "delta"), min_size=1, max_size=5), st.booleans())
 def test_every_choice_of_a_tolerable_stream_says_what_its_chunks_said(chunks: list[Any], audit: bool) -> None:
-    sent: dict[int, list[Said]] = defaultdict(list)
+    sent: dict[int, list[ErrorBody]] = defaultdict(list)
     for chunk in chunks:
         for place, choice in enumerate(chunk.get("choices") or ()):
             sent[index_of(choice, place)].append(said_by(choice.get("delta") or {}))
     answer, delivered, codes = streamed(chunks, audit=audit)
-    silent = Said("", "", "", "", "", [""])
+    silent = ErrorBody("", "", "", "", "", [""])
     read = {choice.index: read_from(choice) for choice in answer.choices}
     for index, pieces in sent.items():
         found = read.get(index, silent)
@@ -244,7 +244,7 @@ def first_words(body: Any) -> list[str]:
 @ours
 @given(instances("wire/openai/error"), st.sampled_from([400, 404, 429, 500, 503]))
 def test_the_words_of_a_tolerable_error_are_in_its_message(body: Any, status: int) -> None:
-    for error in (failure(status, {}, written(body), now=0), embedded_failure(written(body))):
+    for error in (error_from_response(status, {}, written(body), now=0), error_in_success(written(body))):
         assume(len(error.message) < MAX_MESSAGE)
         for words in first_words(body):
             assert UNSAFE.sub("\ufffd", words) in error.message
@@ -260,7 +260,7 @@ def kept(value: str | None) -> str:
 @given(instances("openai/error", unknown=False), st.sampled_from([400, 404, 429, 500, 503]))
 def test_a_published_error_keeps_its_message_type_param_and_code(body: Any, status: int) -> None:
     told = body["error"]
-    for error in (failure(status, {}, written(body), now=0), embedded_failure(written(body))):
+    for error in (error_from_response(status, {}, written(body), now=0), error_in_success(written(body))):
         for member in ("type", "param", "code"):
             assert getattr(error, member) == (kept(told[member]) or None)
         message = UNSAFE.sub("\ufffd", told["message"].strip())

@@ -17,8 +17,7 @@ from botticelli.contracts import violations
 from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.contracts.relaxations import Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import damaged, instances
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def worse(shape: str) -> st.SearchStrategy[Any]:
 
 def read_whole(value: Any) -> Reading:
     try:
-        return Reading(None, decode_response(json.dumps(value).encode()).deviations)
+        return Reading(None, decode_answer(json.dumps(value).encode()).deviations)
     except ModelsError as error:
         return Reading(error, [])
 
@@ -57,7 +56,7 @@ def read_whole(value: Any) -> Reading:
 def read_chunk(value: Any, *, audit: bool) -> Reading:
     stream = OpenAIStreamReader(audit=audit)
     stream.feed(b"data: " + json.dumps(value).encode() + b"\n\n")
-    return Reading(stream.failed, stream.notes.deviations())
+    return Reading(stream.failed, stream.log.deviations())
 
 
 def hold(shape: str, value: Any, reading: Reading) -> None:

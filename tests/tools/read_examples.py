@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts import ContractError, violations
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.decode_request import decode_request
 from botticelli.dialects.openai.request import encode_request
-from botticelli.dialects.openai.response import decode_response
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 
+from ..decode_request import decode_request
 from .published import published_examples
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def _read(instances: Instances) -> str:
     for body in requests:
         _write_again(body)
     results = ["request read and written again"] if requests else []
-    results += [_described(decode_response(json.dumps(body).encode()), "answer") for body in answers]
+    results += [_described(decode_answer(json.dumps(body).encode()), "answer") for body in answers]
     if chunks:
         results.append(_described(_assembled(chunks), f"{len(chunks)} chunks"))
     deviates = any("deviates" in line for line in results)

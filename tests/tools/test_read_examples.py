@@ -25,8 +25,8 @@ def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
 
 
 def example(title: str, response: Any, request: str | None = None) -> dict[str, Any]:
-    told = response if isinstance(response, str) else json.dumps(response)
-    return {"title": title, "request_curl": request, "response": told}
+    result = response if isinstance(response, str) else json.dumps(response)
+    return {"title": title, "request_curl": request, "response": result}
 
 
 def lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], *examples: Any) -> tuple[int, list[str]]:
@@ -49,8 +49,8 @@ def test_an_answer_that_breaks_the_contract_deviates(
 ) -> None:
     old = {**ANSWER, "choices": [{**CHOICE, "message": {"role": "assistant", "content": "Hi"}}]}
     place = "$.choices[0].message.refusal"
-    told = f"Old  answer read: Text; deviates: refusal-missing at {place}"
-    assert lines(tmp_path, capsys, example("Old", old)) == (0, [told])
+    result = f"Old  answer read: Text; deviates: refusal-missing at {place}"
+    assert lines(tmp_path, capsys, example("Old", old)) == (0, [result])
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_an_answer_that_breaks_the_contract_deviates(
 def test_what_is_not_read_is_a_fault(
     response: Any, request_curl: str | None, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = lines(tmp_path, capsys, example("A", response, request_curl))
+    code, result = lines(tmp_path, capsys, example("A", response, request_curl))
     assert code == 1
-    assert told[0].startswith("A  FAULT ")
-    assert fault in told[0]
+    assert result[0].startswith("A  FAULT ")
+    assert fault in result[0]
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no JSON"])

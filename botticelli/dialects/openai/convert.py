@@ -1,4 +1,4 @@
-"""Pieces of the wire -> pieces of the vocabulary, for whole answers and streams alike. No bytes, no I/O."""
+"""Convert parts of an answer, whole or streamed, into the vocabulary of `botticelli.core`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,22 @@ from botticelli.core.response import (
     ToolCalls,
     Usage,
 )
-from botticelli.protocol import lenient_json
-from botticelli.protocol.deviations import Fault
-from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.lenient_json import as_id, as_text, as_whole_number, is_array, is_object
 
 if TYPE_CHECKING:
     from botticelli.dialects.openai import wire
-    from botticelli.protocol.deviations import Notes
+    from botticelli.protocol.deviations import DeviationLog
 
 __all__ = [
-    "as_text",
-    "audio",
-    "choice",
-    "content_parts",
-    "distinct",
-    "finish_reason",
-    "id_text",
-    "reasoning_text",
-    "tool_call",
-    "usage",
-    "whole",
+    "build_choice",
+    "encode_call",
+    "join_reasoning",
+    "make_ids_distinct",
+    "split_content_parts",
+    "to_audio",
+    "to_finish_reason",
+    "to_tool_call",
+    "to_usage",
 ]
 
 _FINISH = {
@@ -48,7 +44,7 @@ _FINISH = {
     "tool_calls": FinishReason.TOOL_USE,
     "function_call": FinishReason.TOOL_USE,
     "content_filter": FinishReason.CONTENT_FILTER,
-    # Words seen in the wild: TGI, Together, Anthropic, Gemini, Mistral.
+    # Unpublished words of TGI, Together, Anthropic, Gemini and Mistral: finish-reason-unknown
     "eos": FinishReason.STOP,
     "eos_token": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
@@ -62,35 +58,13 @@ _FINISH = {
 _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom"})
 
 
-def finish_reason(word: Any) -> FinishReason:
-    """The sense of a server's word for why it stopped; OTHER for a word nobody published, and for none."""
+def to_finish_reason(word: Any) -> FinishReason:
+    """Return what a server's finish reason means; OTHER for an unknown one, and for none."""
     return _FINISH.get(word.lower(), FinishReason.OTHER) if isinstance(word, str) else FinishReason.OTHER
 
 
-def as_text(value: Any) -> str:
-    """A text as it is, nothing for null, and the JSON text of anything else."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else lenient_json.write(value)
-
-
-def whole(value: Any) -> int | None:
-    """A whole number as JSON Schema sees it, which counts 1.0 among them; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def id_text(value: Any) -> str:
-    """An id as a text, whole numbers included; empty for anything else."""
-    if isinstance(value, str):
-        return value
-    number = whole(value)
-    return "" if number is None else str(number)
-
-
-def tool_call(raw: dict[str, Any]) -> ToolCall:
-    """A tool call in any observed shape; its id is empty where the server sent none."""
+def to_tool_call(raw: dict[str, Any]) -> ToolCall:
+    """Return a tool call in any observed shape; its id is empty where the server sent none."""
     word = raw.get("type")
     kind = word if isinstance(word, str) and word else "function"
     inner = raw.get("function")
@@ -102,7 +76,7 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
         inner = {}
     written = inner.get("input") if kind == "custom" else inner.get("arguments")
     return ToolCall(
-        id=id_text(raw.get("id")),
+        id=as_id(raw.get("id")),
         name=as_text(inner.get("name")),
         arguments_json=as_text(written),
         type=kind,
@@ -110,8 +84,10 @@ def tool_call(raw: dict[str, Any]) -> ToolCall:
     )
 
 
-def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) -> list[ToolCall]:
-    """The calls with ids that are there and differ, so that each call's result finds its way back."""
+def make_ids_distinct(
+    calls: list[ToolCall], choice_index: int, log: DeviationLog, path: str
+) -> list[ToolCall]:
+    """Return the calls with ids that exist and differ, so that each result can name its call."""
     taken = {call.id for call in calls}
     seen: set[str] = set()
     attempts: dict[str, int] = {}  # the next one by id: to start anew at each repeat would be quadratic
@@ -121,7 +97,7 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) 
         attempt = attempts.get(identity, 1) if identity else 1
         if identity and identity in seen:
             place = f"{path}.message.tool_calls[{position}].id"
-            notes.add("tool-id-repeated", place, "$.choices[].message.tool_calls[].id")
+            log.add("tool-id-repeated", place, "$.choices[].message.tool_calls[].id")
         while not identity or identity in seen or (identity != call.id and identity in taken):
             suffix = f"-{attempt}" if attempt > 1 or call.id else ""
             identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
@@ -132,38 +108,38 @@ def distinct(calls: list[ToolCall], choice_index: int, notes: Notes, path: str) 
     return result
 
 
-def content_parts(parts: list[Any]) -> tuple[str, str]:
-    """The text and the thinking of a content that came as a list of parts."""
+def split_content_parts(parts: list[Any]) -> tuple[str, str]:
+    """Return the text and the reasoning of a content that came as a list of parts."""
     text: list[str] = []
     thinking: list[str] = []
     for part in parts:
         if not is_object(part):
             text.append(as_text(part))
         elif inner := part.get("thinking"):
-            thinking.append(content_parts(inner)[0] if is_array(inner) else as_text(inner))
+            thinking.append(split_content_parts(inner)[0] if is_array(inner) else as_text(inner))
         else:
             text.append(as_text(part.get("text", part.get("refusal"))))
     return "".join(text), "".join(thinking)
 
 
-def reasoning_text(*spellings: Any) -> str:
-    """The thinking, in all of its spellings; the same text in two of them is one text."""
+def join_reasoning(*spellings: Any) -> str:
+    """Return the reasoning from all of its member names; the same text under two names counts once."""
     return "".join(dict.fromkeys(text for text in spellings if isinstance(text, str)))
 
 
-def audio(spoken: Any) -> AudioOutput | None:
-    """Spoken output, or None where there is none."""
+def to_audio(spoken: Any) -> AudioOutput | None:
+    """Return the spoken output, or None where there is none."""
     if not is_object(spoken):
         return None
     return AudioOutput(
         id=as_text(spoken.get("id")),
         data=as_text(spoken.get("data")),
         transcript=as_text(spoken.get("transcript")),
-        expires_at=whole(spoken.get("expires_at")),
+        expires_at=as_whole_number(spoken.get("expires_at")),
     )
 
 
-def choice(
+def build_choice(
     index: int,
     *,
     text: str,
@@ -174,10 +150,10 @@ def choice(
     finish: Any,
     logprobs: Any = None,
     annotations: Any = None,
-    notes: Notes,
+    log: DeviationLog,
     path: str,
 ) -> Choice:
-    """One answer, its parts in their fixed order."""
+    """Build a choice, its outputs in their fixed order."""
     outputs: list[Output] = []
     if reasoning:
         outputs.append(Reasoning(reasoning))
@@ -188,19 +164,18 @@ def choice(
     if spoken is not None:
         outputs.append(spoken)
     if calls:
-        outputs.append(ToolCalls(distinct(calls, index, notes, path)))
+        outputs.append(ToolCalls(make_ids_distinct(calls, index, log, path)))
     elif finish == "tool_calls":
         place = f"{path}.message.tool_calls"
         if text or refusal or (spoken and (spoken.data or spoken.transcript)):
-            notes.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
+            log.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
         else:
-            # Whoever runs the tools and asks again would be asking the same for ever.
-            lost = Fault(place, "the finish reason is tool_calls, but there is neither call nor answer")
-            notes.fault = notes.fault or lost
+            # A caller that runs the tools and asks again would loop for ever.
+            log.refuse_because(place, "the finish reason is tool_calls, but there is neither call nor answer")
     return Choice(
         index=index,
         outputs=outputs,
-        finish_reason=finish_reason(finish),
+        finish_reason=to_finish_reason(finish),
         finish_reason_raw=finish if finish != "" else None,
         logprobs=logprobs,
         annotations=annotations if is_array(annotations) else [],
@@ -211,8 +186,8 @@ def _count(value: Any) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def usage(counted: wire.Usage) -> Usage:
-    """What a call took."""
+def to_usage(counted: wire.Usage) -> Usage:
+    """Return the token counts."""
     prompt, completion = counted.prompt_tokens_details, counted.completion_tokens_details
     return Usage(
         prompt_tokens=_count(counted.prompt_tokens),
@@ -237,3 +212,13 @@ def usage(counted: wire.Usage) -> Usage:
         if completion is not UNSET
         else None,
     )
+
+
+def encode_call(call: ToolCall) -> dict[str, Any]:
+    """Encode a tool call: the inverse of `to_tool_call` for calls that keep the format."""
+    inner = (
+        {"custom": {"name": call.name, "input": call.arguments_json}}
+        if call.type == "custom"
+        else {"function": {"name": call.name, "arguments": call.arguments_json}}
+    )
+    return {**call.extra, "id": call.id, "type": call.type, **inner}

@@ -1,4 +1,4 @@
-"""The OpenAI chat format, as drivers use it."""
+"""The OpenAI chat format behind the interface of `botticelli.dialects.dialect`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from botticelli.core.driver import Capabilities
 from botticelli.core.request import GenerateRequest
 from botticelli.dialects.dialect import ModelPage
 from botticelli.dialects.openai import convert, wire
-from botticelli.dialects.openai.errors import embedded_failure, failure
+from botticelli.dialects.openai.errors import error_from_response, error_in_success
 from botticelli.dialects.openai.models import decode_models
-from botticelli.dialects.openai.request import encode_request, encode_response
-from botticelli.dialects.openai.response import decode_response
+from botticelli.dialects.openai.request import encode_request
+from botticelli.dialects.openai.response import encode_response
 from botticelli.dialects.openai.rules import refuse
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.protocol.http import HttpRequest
 
 if TYPE_CHECKING:
     from botticelli.core.errors import ApiError, StreamError
     from botticelli.core.response import GenerateResponse, Usage
     from botticelli.dialects.dialect import CallContext, ReadMedia
-    from botticelli.dialects.openai.embedded import EmbeddedFailure
+    from botticelli.dialects.openai.errors import MakeStreamError
     from botticelli.protocol.http import ResponseHead
 
 __all__ = ["OpenAIDialect"]
@@ -68,11 +68,11 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def response(self, head: ResponseHead, body: bytes, context: CallContext) -> GenerateResponse:
         """Decode a whole answer; see `Dialect.response`."""
-        return decode_response(
+        return decode_answer(
             body,
             status=head.status,
             content_type=head.content_type,
-            failure=_embedded(context),
+            make_error=_bind(context),
             n=context.n,
             audit=context.audit,
         )
@@ -86,23 +86,14 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
         return OpenAIStreamReader(
             status=head.status,
             content_type=head.content_type,
-            failure=_embedded(context),
+            make_error=_bind(context),
             n=context.n,
             audit=context.audit,
         )
 
     def error(self, head: ResponseHead, body: bytes, context: CallContext) -> ApiError:
-        """Return the error that an answer is whose status isn't a 2xx."""
-        return failure(
-            head.status,
-            head.headers,
-            body,
-            now=head.received_at,
-            model=context.model,
-            error_rules=context.error_rules,
-            hints=context.hints,
-            secrets=context.secrets,
-        )
+        """Return the error for an answer whose status isn't a 2xx."""
+        return error_from_response(head, body, context)
 
     def usage(self, body: bytes) -> Usage | None:
         """Return the token counts in a body that isn't an answer, or None."""
@@ -110,7 +101,7 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             counted = msgspec.json.decode(body, type=_Billed).usage
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        return convert.usage(counted) if counted is not None else None
+        return convert.to_usage(counted) if counted is not None else None
 
     def models(self, cursor: str | None = None) -> HttpRequest:  # noqa: ARG002 -- the list has one page
         """Return the request for the model list."""
@@ -118,20 +109,13 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode the model list; see `Dialect.model_page`."""
-        return ModelPage(decode_models(body, status=head.status, failure=_embedded(context)))
+        return ModelPage(decode_models(body, status=head.status, make_error=_bind(context)))
 
 
-def _embedded(context: CallContext) -> EmbeddedFailure:
-    """Return what makes an error of an error inside a 200."""
+def _bind(context: CallContext) -> MakeStreamError:
+    """Return what makes an exception of an error inside a 200."""
 
-    def embedded(body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
-        return embedded_failure(
-            body,
-            model=context.model,
-            error_rules=context.error_rules,
-            hints=context.hints,
-            secrets=context.secrets,
-            partial=partial,
-        )
+    def make_error(body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
+        return error_in_success(body, context, partial=partial)
 
-    return embedded
+    return make_error

@@ -1,41 +1,28 @@
-"""The one mapping from an answer that failed to an error: (status, headers, body) in, `ApiError` out. Pure.
+"""How the OpenAI format reports errors: read it from top to bottom to see why an answer became which error.
 
-Whatever the bytes are, one error of the tree comes out and nothing is raised. The status decides its class;
-the rows of `error_rules` may make it more precise. The server's own message survives, without keys.
+The status decides (`_STATUSES`); a rule may refine that (the provider's rules first, then `_RULES`). The kind
+of an error inside a 200 that names no status comes from its code or type (`_WORDS`). `_HINTS` say what to do.
+`botticelli.protocol.error_rules` applies the tables; `botticelli.core.errors` has the class of each kind.
 """
 
 from __future__ import annotations
 
-import re
-from http import HTTPStatus
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from botticelli.core.errors import StreamError
-from botticelli.protocol import error_body
-from botticelli.protocol import response_headers as told
-from botticelli.protocol.error_rules import (
-    CLASSES,
-    DEFAULT_HINTS,
-    DEFAULT_RULES,
-    WORDS,
-    ErrorRule,
-    hint_for,
-    refine,
-)
-from botticelli.protocol.redaction import redact, redact_bytes
+from botticelli.dialects.dialect import CallContext
+from botticelli.protocol.error_rules import ErrorRule, ErrorTable, build_error, build_stream_error
+from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botticelli.core.errors import ApiError
+    from botticelli.core.errors import ApiError, StreamError
     from botticelli.core.response import GenerateResponse
+    from botticelli.protocol.http import ResponseHead
 
-__all__ = ["ErrorRule", "embedded_failure", "failure"]
+__all__ = ["OPENAI_ERRORS", "MakeStreamError", "error_from_response", "error_in_success", "is_error"]
 
-_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
-
-_KINDS: Final = {
+_STATUSES: Final[Mapping[int, str]] = {
     400: "invalid_request",
     401: "authentication",
     402: "credits_exhausted",
@@ -48,149 +35,203 @@ _KINDS: Final = {
     422: "invalid_request",
     429: "rate_limit",
 }
+"""The kind of each status. Every 5xx is ``server``; a status that isn't here is ``api``; a 404 that names the
+model that was asked for is ``model_not_found``."""
+
+_REFUSED = frozenset({400, 404, 413, 422})
+
+_RULES: Final[tuple[ErrorRule, ...]] = (
+    # quotas that no waiting refills, source: learn.microsoft.com, Dev Proxy "openai-insufficient-quota"
+    ErrorRule(
+        kind="credits_exhausted",
+        statuses=frozenset({429}),
+        codes=frozenset(
+            {
+                "insufficient_quota",
+                "credit_balance_exhausted",
+                "organization_spend_limit_exceeded",
+                "project_spend_limit_exceeded",
+                "organization_usage_limit_exceeded",
+            }
+        ),
+    ),
+    ErrorRule(kind="credits_exhausted", statuses=frozenset({429}), types=frozenset({"insufficient_quota"})),
+    ErrorRule(kind="context_length", statuses=_REFUSED, codes=frozenset({"context_length_exceeded"})),
+    # llama.cpp, source: oobabooga/textgen#7257
+    ErrorRule(kind="context_length", statuses=_REFUSED, types=frozenset({"exceed_context_size_error"})),
+    ErrorRule(
+        kind="context_length",
+        statuses=_REFUSED,
+        patterns=(
+            # vLLM and OpenAI, source: llm-d/llm-d-inference-sim#596
+            r"\bmaximum context length is \d+ tokens\b",
+            # TGI, source: its router's validation of inputs
+            r"\btokens \+ `max_new_tokens` must be <= \d+",
+        ),
+    ),
+    ErrorRule(
+        kind="not_chat_model",
+        statuses=_REFUSED,
+        patterns=(
+            # OpenAI, source: truefoundry/models#846
+            r"\bThis is not a chat model\b",
+            # Ollama, source: its server/routes.go
+            r'^"[^"]*" does not support chat$',
+        ),
+    ),
+    ErrorRule(
+        kind="model_not_found",
+        statuses=_REFUSED,
+        codes=frozenset({"model_not_found"}),
+    ),
+    # Novita, source: public client tests
+    ErrorRule(kind="model_not_found", statuses=_REFUSED, types=frozenset({"MODEL_NOT_FOUND"})),
+    # llama.cpp's router says so with a 400, source: ggml-org/llama.cpp#17968
+    ErrorRule(kind="model_not_found", statuses=_REFUSED, patterns=(r"^model not found\.?$",)),
+    # LM Studio answers unknown paths with a 200 and an error member, which has no status to go by
+    ErrorRule(kind="not_found", patterns=(r"^Unexpected endpoint or method\b",)),
+)
+"""Rules that hold whoever the provider; a test shows that each of them is needed."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    "invalid_request_error": "invalid_request",
+    "BadRequestError": "invalid_request",
+    "INVALID_ARGUMENT": "invalid_request",
+    "validation": "invalid_request",
+    "template_error": "invalid_request",
+    "tool_error": "invalid_request",
+    "authentication_error": "authentication",
+    "invalid_api_key": "authentication",
+    "UNAUTHENTICATED": "authentication",
+    "permission_error": "permission_denied",
+    "PERMISSION_DENIED": "permission_denied",
+    "billing_error": "credits_exhausted",
+    "insufficient_quota": "credits_exhausted",
+    "not_found_error": "not_found",
+    "NotFoundError": "not_found",
+    "NOT_FOUND": "not_found",
+    "request_too_large": "request_too_large",
+    "rate_limit_error": "rate_limit",
+    "rate_limit_exceeded": "rate_limit",
+    "too_many_requests_error": "rate_limit",
+    "RESOURCE_EXHAUSTED": "rate_limit",
+    "overloaded": "rate_limit",
+    "server_error": "server",
+    "api_error": "server",
+    "internal_server_error": "server",
+    "InternalServerError": "server",
+    "INTERNAL": "server",
+    "UNAVAILABLE": "server",
+    "overloaded_error": "server",
+    "server_is_overloaded": "server",
+    "unavailable_error": "server",
+    "service_unavailable_error": "server",
+    "timeout_error": "server",
+    "generation": "server",
+    "incomplete_generation": "server",
+    "incomplete_generation_stream": "server",
+}
+"""What codes and types mean where no status says so: in an error inside a 200, the code before the type.
+
+OpenAI's, Anthropic's, vLLM's, llama.cpp's, TGI's and Google's own words. Source: `fixtures/errors.json`.
+"""
+
+_HINTS: Final[Mapping[str, str]] = {
+    "authentication": "check the API key",
+    "permission_denied": "the key is known but may not do this: check its permissions",
+    "model_not_found": "check the model's name; the server's model list tells what it serves",
+    "not_chat_model": "choose a model that chats: an instruct or chat variant",
+    "not_found": "check the base URL: most servers want it to end in /v1",
+    "rate_limit": "wait before the next call, or make fewer at a time",
+    "credits_exhausted": "add credits or raise the quota: waiting a little doesn't help",
+    "context_length": "shorten the messages or lower max_tokens",
+    "invalid_request/405": "check the base URL: most servers want it to end in /v1",
+    "request_too_large": "send less: fewer or shorter messages, smaller images",
+    "server": "the fault is the server's; trying again later may help",
+    "server/504": "a gateway gave up waiting; stream the answer, or lower max_tokens",
+    "api/301": "the server has moved: set the base URL to its new address",
+    "api/302": "the server has moved: set the base URL to its new address",
+    "api/307": "the server has moved: set the base URL to its new address",
+    "api/308": "the server has moved: set the base URL to its new address",
+}
+"""What to do about each kind, whoever the provider; see `find_hint` for the keys."""
+
+OPENAI_ERRORS: Final = ErrorTable(statuses=_STATUSES, rules=_RULES, words=_WORDS, hints=_HINTS)
+
+_NO_CONTEXT: Final = CallContext()
 
 
-def failure(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    now: float,
-    model: str | None = None,
-    error_rules: tuple[ErrorRule, ...] = (),
-    hints: Mapping[str, str] = _NO_HINTS,
-    secrets: tuple[str, ...] = (),
-) -> ApiError:
-    """The error that an answer with this status is.
-
-    Args:
-        status: The HTTP status, not a 2xx.
-        headers: The answer's headers, names in lower case.
-        body: What was received of the body; the first MiB is read.
-        now: When the answer came, in Unix seconds: dates in headers are relative to it.
-        model: The model that was asked for: a 404 that names it is about the model, not the path.
-        error_rules: The provider's rows, tried before the format's.
-        hints: The provider's hints, likewise.
-        secrets: The keys of the call, to be masked wherever the server repeats them.
-
-    Returns:
-        The error, not raised. Its message is the server's, of at most `error_body.MAX_MESSAGE` characters;
-        without one, the status's own phrase.
-    """
-    body = body[: error_body.MAX_BODY]
-    said = error_body.read(body, headers.get("content-type", ""))
-    message = (
-        _shown(said.message, secrets)
-        or _shown(headers.get("x-error-message", ""), secrets)
-        or _phrase(status)
+def error_from_response(head: ResponseHead, body: bytes, context: CallContext = _NO_CONTEXT) -> ApiError:
+    """Return the error for an answer whose status isn't a 2xx."""
+    return build_error(
+        head,
+        body,
+        OPENAI_ERRORS,
+        model=context.model,
+        error_rules=context.error_rules,
+        hints=context.hints,
+        secrets=context.secrets,
     )
-    code = said.code if said.code is not None else error_body.word(headers.get("x-error-code"))
-    kind = _kind(status, code, said, message, model, error_rules) or "api"
-    wait = told.retry_after(headers, now, limited=status == HTTPStatus.TOO_MANY_REQUESTS)
-    error = CLASSES[kind](
-        message,
-        status=status,
-        code=_masked(code, secrets),
-        type=_masked(said.type, secrets),
-        param=_masked(said.param, secrets),
-        body=redact_bytes(body, secrets),
-        retry_after=said.wait if wait is None else wait,
-        should_retry=told.should_retry(headers),
-        rate_limits=told.rate_limits(headers, now),
-        request_id=_masked(told.request_id(headers), secrets),
-        hint=hint_for(kind, status, hints, DEFAULT_HINTS),
-    )
-    error.model = model
-    return error
 
 
-def embedded_failure(
-    body: bytes,
-    *,
-    model: str | None = None,
-    error_rules: tuple[ErrorRule, ...] = (),
-    hints: Mapping[str, str] = _NO_HINTS,
-    secrets: tuple[str, ...] = (),
-    partial: GenerateResponse | None = None,
-    request_id: str | None = None,
+def error_in_success(
+    body: bytes, context: CallContext = _NO_CONTEXT, *, partial: GenerateResponse | None = None
 ) -> StreamError:
-    """The error that a server put inside a 200: the whole body, or the data of one event, just as it came.
-
-    Whether it is an error is the caller's to see: a member ``error`` that isn't empty, ``"object": "error"``,
-    a choice with an ``error`` or with the finish reason ``error``, an event named ``error``.
-
-    Args:
-        body: The JSON (or text) that holds the error.
-        model: The model that was asked for.
-        error_rules: The provider's rows, tried before the format's.
-        hints: The provider's hints, likewise.
-        secrets: The keys of the call, to be masked.
-        partial: What had been delivered before.
-        request_id: The server's id of the request.
-
-    Returns:
-        The error, not raised. `cause_kind` is what the same table makes of the status that the server
-        names inside, or else of its code and type; None where it gives neither.
-    """
-    body = body[: error_body.MAX_BODY]
-    said = error_body.read(body)
-    message = _shown(said.message, secrets) or "the server ended its answer with an error and no message"
-    kind = _kind(said.status, said.code, said, message, model, error_rules)
-    error = StreamError(
-        message,
-        status=said.status,
-        code=_masked(said.code, secrets),
-        type=_masked(said.type, secrets),
-        param=_masked(said.param, secrets),
-        cause_kind=kind,
-        body=redact_bytes(body, secrets),
+    """Return the error for a 2xx body, or the data of an event, of which `is_error` is true."""
+    return build_stream_error(
+        body,
+        OPENAI_ERRORS,
+        model=context.model,
+        error_rules=context.error_rules,
+        hints=context.hints,
+        secrets=context.secrets,
         partial=partial,
-        request_id=request_id,
-        hint=hint_for(kind, said.status, hints, DEFAULT_HINTS) if kind else None,
     )
-    error.model = model
-    error.retry_after = said.wait
-    return error
 
 
-def _kind(
-    status: int | None,
-    code: str | int | None,
-    said: error_body.Said,
-    message: str,
-    model: str | None,
-    error_rules: tuple[ErrorRule, ...],
-) -> str | None:
-    refined = refine((*error_rules, *DEFAULT_RULES), status, code, said.type, message)
-    if refined:
-        return refined
-    if status is None:
-        return WORDS.get(str(code)) or WORDS.get(str(said.type))
-    if status == HTTPStatus.NOT_FOUND and (said.param == "model" or (model and _names(message, model))):
-        return "model_not_found"
-    return "server" if 500 <= status <= 599 else _KINDS.get(status, "api")
+class MakeStreamError(Protocol):
+    """Makes an exception of an error inside a 200: `error_in_success`, bound to the call's context."""
+
+    def __call__(self, body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
+        """Return the error, not raised."""
+        ...
 
 
-def _names(message: str, model: str) -> bool:
-    """Whether the message speaks of the model, with or without its ``:provider``, and not of a path."""
-    names = {model, model.partition(":")[0]} - {""}
-    return any(re.search(rf"(?<![\w/.:-]){re.escape(name)}(?![\w/-]|\.\w)", message) for name in names)
+_ANSWER_MEMBERS = {"choices", "data", "usage"}
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"HTTP status {status}"
+def is_error(value: Any) -> bool:
+    """Return whether a JSON value that came with a 2xx is an error nonetheless.
+
+    An ``error`` member that holds anything decides, wherever it stands. Servers send ``{}``, ``""`` and
+    ``{"code": 0, "message": ""}`` to say that there is no error. Other members (``detail``, a ``message``
+    that is text) count only where there is no part of an answer beside them.
+    """
+    if is_array(value):
+        return bool(value) and is_object(value[0]) and _holds_anything(value[0].get("error"))
+    if not is_object(value):
+        return False
+    if _holds_anything(value.get("error")) or value.get("object") == "error":
+        return True
+    choices = value.get("choices")
+    if is_array(choices) and any(map(_failed, choices)):
+        return True
+    if value.keys() & _ANSWER_MEMBERS:
+        return False
+    message = value.get("message")
+    return (
+        _holds_anything(value.get("errors"))
+        or _holds_anything(value.get("detail"))
+        or (bool(message) and isinstance(message, str))
+    )
 
 
-def _shown(text: str, secrets: tuple[str, ...]) -> str:
-    return error_body.clean(redact(text, secrets), error_body.MAX_MESSAGE)
+def _failed(choice: Any) -> bool:
+    return is_object(choice) and (
+        _holds_anything(choice.get("error")) or choice.get("finish_reason") == "error"
+    )
 
 
-@overload
-def _masked(value: str | None, secrets: tuple[str, ...]) -> str | None: ...
-@overload
-def _masked(value: str | int | None, secrets: tuple[str, ...]) -> str | int | None: ...
-def _masked(value: str | int | None, secrets: tuple[str, ...]) -> str | int | None:
-    return redact(value, secrets) if isinstance(value, str) else value
+def _holds_anything(value: Any) -> bool:
+    """Return whether a value, or a member of it, is neither empty nor zero."""
+    return any(value.values()) if is_object(value) else bool(value)

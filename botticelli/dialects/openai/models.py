@@ -1,7 +1,7 @@
-"""The model list: bytes -> `Model`s, the HuggingFace router's members included. No I/O.
+"""Decode the model list, the members of the HuggingFace router included.
 
 Source: `ListModelsResponse` of the published specification, `contracts/huggingface/model-list`; the odd
-shapes are those of `contracts/wire/openai/model-list`.
+shapes are those of `contracts/wire/model-list`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.core.models import Model, ModelProvider
-from botticelli.dialects.openai.convert import whole
-from botticelli.dialects.openai.embedded import is_error
-from botticelli.dialects.openai.errors import embedded_failure
+from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.errors import error_in_success, is_error
+from botticelli.dialects.openai.repair import mend
 from botticelli.protocol import lenient_json
 from botticelli.protocol.error_body import MAX_BODY
-from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.lenient_json import as_whole_number, is_array, is_object
 
 if TYPE_CHECKING:
-    from botticelli.dialects.openai.embedded import EmbeddedFailure
-    from botticelli.protocol.deviations import Notes
+    from botticelli.dialects.openai.errors import MakeStreamError
+    from botticelli.protocol.deviations import DeviationLog
 
 __all__ = ["decode_models"]
 
@@ -29,16 +29,16 @@ def decode_models(
     body: bytes,
     *,
     status: int = 200,
-    failure: EmbeddedFailure = embedded_failure,
-    notes: Notes | None = None,
+    make_error: MakeStreamError = error_in_success,
+    log: DeviationLog | None = None,
 ) -> list[Model]:
     """Read the body of a 2xx answer to a request for the models.
 
     Args:
         body: The bytes, decompressed.
         status: The status it came with, for errors.
-        failure: What makes an error of an error in the body.
-        notes: Where to note what breaks the format; None if nobody asks, as no driver does.
+        make_error: What makes an error of an error in the body.
+        log: Where to note what breaks the format; None if nobody asks, as no driver does.
 
     Returns:
         The models, in the server's order; entries without an id are left out, unless there is nothing else.
@@ -51,7 +51,7 @@ def decode_models(
     kept = body[:MAX_BODY]
     if not body.strip():
         raise EmptyResponseError("the model list has no body", status=status, body=kept)
-    found = lenient_json.attempt(body)
+    found = lenient_json.try_parse(body)
     if isinstance(found, lenient_json.NotJsonError):
         raise MalformedResponseError(
             f"the model list isn't JSON: {found}; it begins {lenient_json.excerpt(body)!r}",
@@ -60,10 +60,10 @@ def decode_models(
             body=kept,
         )
     value, codes, _ = found
-    if notes is not None:
-        _judge(value, codes, notes)
+    if log is not None:
+        _judge(value, codes, log)
     if is_error(value):
-        raise failure(kept)
+        raise make_error(kept)
     entries = _entries(value)
     models = [model for model in map(_model, entries or ()) if model is not None]
     if entries is None or (entries and not models):
@@ -76,17 +76,14 @@ def decode_models(
     return models
 
 
-def _judge(value: Any, codes: list[str], notes: Notes) -> None:
-    from botticelli.dialects.openai import wire
-    from botticelli.dialects.openai.repair import mend
-
+def _judge(value: Any, codes: list[str], log: DeviationLog) -> None:
     if is_array(value):
         codes = [*codes, "models-bare-array"]
         value = {"object": "list", "data": value}
     for code in codes:
-        notes.add(code)
+        log.add(code)
     if is_object(value):
-        mend(value, wire.ModelList, notes)
+        mend(value, wire.ModelList, log)
 
 
 def _entries(value: Any) -> list[Any] | None:
@@ -172,5 +169,5 @@ def _whole(value: Any) -> int | None:
     number = _number(value)
     if number is None:
         return None
-    exact = whole(value)  # which a double need not be
+    exact = as_whole_number(value)  # which a double need not be
     return int(number) if exact is None else exact

@@ -1,4 +1,4 @@
-"""The repair path: plain values that break the format -> wire structs, each liberty noted. No bytes, no I/O.
+"""Repair what breaks the format: plain values in, wire structs out, each deviation recorded by its code.
 
 One walk along the structs' own types mends or drops what doesn't fit. What may hold parts of the answer
 and isn't what the format says is refused: to drop it would be to lose them in silence. The walk goes on all
@@ -10,24 +10,167 @@ pass for an answer.
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import inspect as shapes
 
-from botticelli.dialects.openai.codes import code_of, is_digits
-from botticelli.dialects.openai.convert import as_text, content_parts, id_text, whole
+from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.convert import split_content_parts
 from botticelli.protocol import lenient_json
-from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.lenient_json import as_id, as_text, as_whole_number, is_array, is_digits, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botticelli.dialects.openai.codes import Problem
-    from botticelli.protocol.deviations import Notes
+    from botticelli.protocol.deviations import DeviationLog
 
-__all__ = ["mend", "mend_members", "narrowed"]
+__all__ = ["AdaptiveDecoder", "Problem", "find_code", "is_digits", "mend", "mend_members", "narrowed"]
+
+Problem = Literal["missing", "null", "type", "value", "empty", "long", "range"]
+
+_GENERIC: dict[Problem, str] = {
+    "missing": "field-missing",
+    "null": "field-null",
+    "type": "field-type",
+    "value": "unknown-value",
+    "empty": "field-value",
+    "long": "field-value",
+    "range": "number-range",
+}
+
+_TOKENS: dict[Problem, str] = {
+    "missing": "usage-tokens-missing",
+    "null": "usage-tokens-null",
+    "type": "usage-tokens-type",
+    "range": "usage-tokens-negative",
+}
+_DETAILS: dict[Problem, str] = {"null": "usage-details-null", "type": "usage-details-type"}
+_ROLE: dict[Problem, str] = {
+    "missing": "role-missing",
+    "null": "role-null",
+    "value": "role-unknown",
+    "empty": "role-unknown",
+}
+
+_CODES: dict[str, dict[Problem, str]] = {
+    "$.id": {"missing": "id-missing", "type": "id-not-string"},
+    "$.object": {"missing": "object-missing", "value": "object-unknown", "empty": "object-unknown"},
+    "$.created": {"missing": "created-missing", "type": "created-not-integer"},
+    "$.model": {"missing": "model-missing"},
+    "$.choices": {"missing": "choices-missing", "null": "choices-null"},
+    "$.usage": {"null": "usage-null", "type": "usage-type"},
+    "$.data": {"missing": "models-data-missing", "null": "models-data-null"},
+    "choices[].index": {
+        "missing": "choice-index-missing",
+        "null": "choice-index-null",
+        "type": "choice-index-not-integer",
+    },
+    "choices[].finish_reason": {
+        "missing": "finish-reason-missing",
+        "null": "finish-reason-null",
+        "empty": "finish-reason-empty",
+        "value": "finish-reason-unknown",
+        "type": "finish-reason-type",
+    },
+    "choices[].message": {"missing": "message-missing", "null": "message-null"},
+    "choices[].delta": {"missing": "delta-missing", "null": "delta-null"},
+    "choices[].logprobs": {"missing": "logprobs-missing", "type": "logprobs-shape"},
+    "logprobs.content": {"missing": "logprobs-content-missing", "type": "logprobs-shape"},
+    "logprobs.refusal": {"missing": "logprobs-refusal-missing"},
+    "message.role": _ROLE,
+    "delta.role": _ROLE,
+    "message.content": {"missing": "content-missing"},
+    "message.refusal": {"missing": "refusal-missing"},
+    "message.tool_calls": {"null": "tool-calls-null"},
+    "delta.tool_calls": {"null": "tool-calls-null"},
+    "message.function_call": {"null": "function-call-null"},
+    "delta.function_call": {"null": "function-call-null"},
+    "tool_calls[].index": {
+        "missing": "tool-index-missing",
+        "null": "tool-index-null",
+        "type": "tool-index-not-integer",
+        "range": "tool-index-negative",
+    },
+    "tool_calls[].id": {
+        "missing": "tool-id-missing",
+        "null": "tool-id-null",
+        "empty": "tool-id-empty",
+        "type": "tool-id-not-string",
+    },
+    "tool_calls[].type": {
+        "missing": "tool-type-missing",
+        "null": "tool-type-null",
+        "value": "tool-type-unknown",
+        "empty": "tool-type-unknown",
+    },
+    "tool_calls[].function": {"null": "tool-function-null"},
+    "function.name": {"null": "tool-name-null", "empty": "tool-name-empty"},
+    "function.arguments": {
+        "missing": "arguments-missing",
+        "null": "arguments-null",
+        "type": "arguments-not-string",
+    },
+    "usage.prompt_tokens": _TOKENS,
+    "usage.completion_tokens": _TOKENS,
+    "usage.total_tokens": _TOKENS,
+    "usage.prompt_tokens_details": _DETAILS,
+    "usage.completion_tokens_details": _DETAILS,
+}
+
+
+def _is_whole(value: Any) -> bool:
+    return as_whole_number(value) is not None
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "id-not-string": _is_whole,
+    "tool-id-not-string": _is_whole,
+    "created-not-integer": lambda value: isinstance(value, float | str),
+    "choice-index-not-integer": is_digits,
+    "tool-index-not-integer": is_digits,
+    "finish-reason-type": lambda value: isinstance(value, dict),
+    "arguments-not-string": lambda value: isinstance(value, dict),
+    "logprobs-shape": lambda value: isinstance(value, dict | list),
+    "usage-type": lambda value: isinstance(value, list),
+    "usage-tokens-type": lambda value: isinstance(value, float) or is_digits(value),
+    "usage-details-type": lambda value: isinstance(value, list),
+}
+"""What the codes for wrong types mean; a value of yet another type has the catch-all."""
+
+_OUTSIDE = (
+    ".reasoning_content",
+    ".reasoning",
+    ".reasoning_text",
+    ".thinking",
+    "choices[].text",
+    "choices[].usage",
+    "choices[].error",
+)
+"""Members that the published format doesn't know: whatever they hold, it is no breach."""
+
+
+def find_code(problem: Problem, place: str, value: Any = None) -> str | None:
+    """The code of a problem at a place; None where the published format says nothing.
+
+    Args:
+        problem: What is wrong.
+        place: Where, with ``[]`` for every index.
+        value: What stands there; only looked at when it is of the wrong type.
+    """
+    code = _code_at(problem, place)
+    fits = _KINDS.get(code) if code else None
+    return code if fits is None or fits(value) else _GENERIC[problem]
+
+
+@cache  # there are as many places as the wire structs have members
+def _code_at(problem: Problem, place: str) -> str | None:
+    if place.endswith(_OUTSIDE):
+        return None
+    key = ".".join(place.rsplit(".", 2)[-2:])
+    return _CODES.get(key, {}).get(problem, _GENERIC[problem])
+
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 _DROP: Any = object()
@@ -47,42 +190,42 @@ _BEARING = (
 or number of another type is never worth an answer: the text is its JSON, the number unknown."""
 
 _NEVER_NULL = ("choices[]", "tool_calls[]", ".custom")
-"""Where null, too, is one of another type."""
+"""Where null counts as a wrong type."""
 
 _TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
 """Where whatever isn't text is taken as its JSON text."""
 
 
-def mend(value: dict[str, Any], shape: type[Shape], notes: Notes) -> Shape:
+def mend(value: dict[str, Any], shape: type[Shape], log: DeviationLog) -> Shape:
     """Build a struct of a body or an event that may break the format.
 
     Args:
-        value: What `lenient_json.read` gave.
+        value: What `lenient_json.parse` gave.
         shape: One of the structs of `wire`.
-        notes: Where to note what was wrong, and what can't be read.
+        log: Where to note what was wrong, and what can't be read.
 
     Returns:
         The struct, as complete as can be.
     """
-    return cast("Shape", _Walk(notes).walk(value, _info(shape), "$", "$"))
+    return cast("Shape", _Walk(log).walk(value, _info(shape), "$", "$"))
 
 
 def mend_members(
-    struct: msgspec.Struct, members: shapes.StructType, notes: Notes, path: str, place: str
+    struct: msgspec.Struct, members: shapes.StructType, log: DeviationLog, path: str, place: str
 ) -> None:
     """Mend some members of a struct that were decoded as whatever they are.
 
     Args:
         struct: The struct, changed in place.
         members: What `narrowed` gave.
-        notes: As for `mend`.
+        log: As for `mend`.
         path: Where the struct stands.
         place: The same for any index.
     """
     names = [field.name for field in members.fields]
     odd = {name: value for name in names if (value := getattr(struct, name)) is not None}
     if odd:
-        mended = _Walk(notes).read_struct(odd, members, path, place)
+        mended = _Walk(log).read_struct(odd, members, path, place)
         for name in names:
             setattr(struct, name, getattr(mended, name))
 
@@ -111,18 +254,18 @@ def _info(shape: type[msgspec.Struct]) -> shapes.Type:
 class _Walk:
     """One walk along a type; every method gives the mended value, or _DROP where nothing is usable."""
 
-    def __init__(self, notes: Notes) -> None:
-        self._notes = notes
+    def __init__(self, log: DeviationLog) -> None:
+        self._log = log
 
     def _note(self, problem: Problem, path: str, place: str, value: Any = None) -> None:
-        code = code_of(problem, place, value)
+        code = find_code(problem, place, value)
         if code is not None:
-            self._notes.add(code, path, place)
+            self._log.add(code, path, place)
 
     def _misfit(self, value: Any, path: str, place: str) -> Any:
         """Drop a value of the wrong type: note it, or refuse it."""
         if place.endswith(_BEARING):
-            self._notes.refuse(path, value)
+            self._log.refuse(path, value)
         else:
             self._note("type", path, place, value)
         return _DROP
@@ -165,7 +308,7 @@ class _Walk:
             value = {"content": value}
         members = value
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
-            self._notes.add("logprobs-shape", path, place)
+            self._log.add("logprobs-shape", path, place)
             return _DROP
         if is_array(members.get("content")) and place.endswith((".message", ".delta")):
             members = self._without_parts(members, path, place)
@@ -186,15 +329,15 @@ class _Walk:
         return info.cls(**built)
 
     def _without_parts(self, members: dict[str, Any], path: str, place: str) -> dict[str, Any]:
-        self._notes.add("content-parts", f"{path}.content", f"{place}.content")
+        self._log.add("content-parts", f"{path}.content", f"{place}.content")
         for position, part in enumerate(members["content"]):
             where = f"{path}.content[{position}]"
             if not is_object(part):
                 if not isinstance(part, str):
-                    self._notes.refuse(where, part)
+                    self._log.refuse(where, part)
             elif not isinstance(part.get("text", ""), str):
-                self._notes.refuse(f"{where}.text", part["text"])
-        text, thinking = content_parts(members["content"])
+                self._log.refuse(f"{where}.text", part["text"])
+        text, thinking = split_content_parts(members["content"])
         told = as_text(members.get("reasoning_content"))
         if thinking and thinking != told:
             members = {**members, "reasoning_content": told + thinking}
@@ -259,7 +402,7 @@ class _Walk:
         return value if place.endswith(".finish_reason") else _DROP
 
     def read_integer(self, value: Any, info: shapes.IntType, path: str, place: str) -> Any:
-        number = whole(value)
+        number = as_whole_number(value)
         if number is None:
             self._note("type", path, place, value)
             return _as_integer(value, place)
@@ -282,8 +425,8 @@ def _as_text(value: Any, place: str) -> Any:
     if place.endswith("finish_reason"):
         return value
     if place in ("$.id", "$.model") or place.endswith("tool_calls[].id"):
-        return id_text(value) or _DROP
-    return lenient_json.write(value) if place.endswith(_TEXTS) else _DROP
+        return as_id(value) or _DROP
+    return lenient_json.dump(value) if place.endswith(_TEXTS) else _DROP
 
 
 def _as_integer(value: Any, place: str) -> Any:
@@ -305,3 +448,88 @@ _READERS: dict[type[shapes.Type], Callable[..., Any]] = {
     shapes.FloatType: _Walk.read_float,
     shapes.BoolType: _Walk.read_bool,
 }
+
+
+Names = frozenset[str]
+_LIST: Any = list  # of a type that is made here, which no checker can follow
+_CHOICE = {
+    field.name: field.type for field in msgspec.structs.fields(wire.FastChoice) if field.name != "delta"
+}
+_DELTA = {field.name: field.type for field in msgspec.structs.fields(wire.FastDelta)}
+
+
+class AdaptiveDecoder:
+    """Decodes the chunks of one stream, and learns what its server gets wrong.
+
+    Attributes:
+        known: Whether there is anything that it gets wrong.
+
+    Args:
+        log: Where to note what was mended.
+    """
+
+    def __init__(self, log: DeviationLog) -> None:
+        self.known = False
+        self._log = log
+        self._of_choice: Names = frozenset()
+        self._of_delta: Names = frozenset()
+        self._read: Callable[[bytes], Any] = _decoder(self._of_choice, self._of_delta)
+
+    def learn(self, value: dict[str, Any]) -> None:
+        """Learn from a chunk that the typed decoder refused and that could be mended."""
+        choices = [choice for choice in value.get("choices") or () if is_object(choice)]
+        deltas = [delta for choice in choices if is_object(delta := choice.get("delta"))]
+        self._of_choice = self._of_choice.union(*(_odd(choice, _CHOICE) for choice in choices))
+        self._of_delta = self._of_delta.union(*(_odd(delta, _DELTA) for delta in deltas))
+        if "content" in self._of_delta:
+            self._of_delta |= {"reasoning_content"}  # what is thought in the parts of a content goes there
+        self.known = bool(self._of_choice or self._of_delta)
+        self._read = _decoder(self._of_choice, self._of_delta)
+        self._choice = narrowed(wire.FastChoice, self._of_choice)
+        self._delta = narrowed(wire.FastDelta, self._of_delta)
+
+    def decode(self, data: bytes) -> wire.FastChunk | None:
+        """Decode the next chunk.
+
+        Returns:
+            The chunk; None for one that may be an error or can't be read as a whole, for others to tell.
+
+        Raises:
+            msgspec.MsgspecError: It has something odd that is new. (Or what else msgspec raises.)
+        """
+        chunk: wire.FastChunk = self._read(data)
+        choices = chunk.choices or ()
+        if any(choice.error for choice in choices):
+            return None  # before anything is noted, for it is read again
+        for position, choice in enumerate(choices):
+            path = f"$.choices[{position}]"
+            if self._of_choice:
+                mend_members(choice, self._choice, self._log, path, "$.choices[]")
+            if self._of_delta and choice.delta is not None:
+                mend_members(choice.delta, self._delta, self._log, f"{path}.delta", "$.choices[].delta")
+        return chunk if self._log.unreadable is None else None
+
+
+def _odd(members: dict[str, Any], types: dict[str, Any]) -> list[str]:
+    return [name for name, kind in types.items() if name in members and not _fits(members[name], kind)]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=32)
+def _decoder(of_choice: Names, of_delta: Names) -> Callable[[bytes], Any]:
+    """A decoder like that of `wire.FastChunk`, to which some members may be anything."""
+    delta = _loosened(wire.FastDelta, dict.fromkeys(of_delta, Any))
+    choice = _loosened(wire.FastChoice, {"delta": delta | None, **dict.fromkeys(of_choice, Any)})
+    return msgspec.json.Decoder(_loosened(wire.FastChunk, {"choices": _LIST[choice] | None})).decode
+
+
+def _loosened(shape: type[msgspec.Struct], types: dict[str, Any]) -> Any:
+    fields = [(name, kind, None) for name, kind in types.items()]
+    return msgspec.defstruct(f"Loose{shape.__name__}", fields, bases=(shape,), gc=False)

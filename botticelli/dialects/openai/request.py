@@ -1,4 +1,4 @@
-"""Requests to bytes, and answers back to the bytes a server would have sent. Files are read by a callback.
+"""Encode requests; files that a message names are read by a callback.
 
 Only what is set is sent; `model` is the first key, because the HuggingFace router routes from the body's
 first bytes.
@@ -6,27 +6,26 @@ first bytes.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+import base64
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
 
-from botticelli.core.message import Text
+from botticelli.core.message import Audio, Document, Image, MediaSource, Role, Text
 from botticelli.core.request import NamedTool
-from botticelli.core.response import AudioOutput
-from botticelli.dialects.openai.checks import check
-from botticelli.dialects.openai.media import encode_part
-from botticelli.dialects.openai.rules import check_json, refuse
+from botticelli.dialects.openai import convert
+from botticelli.dialects.openai.rules import check, check_json, check_text, refuse, wrong_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from botticelli.core.message import Message, ToolCall
+    from botticelli.core.message import Input, Message
     from botticelli.core.request import GenerateRequest, ResponseFormat, ToolDefinition
-    from botticelli.core.response import Choice, GenerateResponse, Usage
 
-__all__ = ["LOSSES", "ONE_WAY", "encode_request", "encode_response"]
+    Read = Callable[[str], bytes] | None
+
+__all__ = ["encode_part", "encode_request"]
 
 _PLAIN = (
     "temperature",
@@ -131,21 +130,12 @@ def _message(message: Message, path: str, read: Callable[[str], bytes] | None) -
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
-        body["tool_calls"] = [_call(call) for call in message.tool_calls]
+        body["tool_calls"] = [convert.encode_call(call) for call in message.tool_calls]
     if message.refusal is not None:
         body["refusal"] = message.refusal
     if message.reasoning is not None:
         body["reasoning_content"] = message.reasoning
     return body
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    inner = (
-        {"custom": {"name": call.name, "input": call.arguments_json}}
-        if call.type == "custom"
-        else {"function": {"name": call.name, "arguments": call.arguments_json}}
-    )
-    return {**call.extra, "id": call.id, "type": call.type, **inner}
 
 
 def _tools(request: GenerateRequest) -> dict[str, Any]:
@@ -180,93 +170,126 @@ def _format(form: ResponseFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-_FINISH_WORDS = {"tool_use": "tool_calls", "other": None}
+_MEDIA_TYPES = {
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "mp3": "audio/mpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "wav": "audio/wav",
+    "webp": "image/webp",
+}
+_AUDIO_FORMATS = {
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/x-wav": "wav",
+}
+_HOLDS: dict[str, tuple[type[str | bytes | bytearray], ...]] = {
+    "url": (str,),
+    "base64": (str,),
+    "bytes": (bytes, bytearray),
+    "path": (str,),
+}
 
-LOSSES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "unknown-members": "what the format doesn't name is in `raw` only; a tool call's own are kept",
-        "metadata": "it repeats the request",
-        "moderation": "it isn't part of the answer; `raw` has it",
-        "null-members": "null says as much as absence: audio, service_tier, system_fingerprint",
-        "empty-texts": "an empty content or refusal says as much as null",
-        "empty-lists": "no tool calls and no annotations are none",
-        "function-call": "it becomes a tool call with an id of our own, unless one says the same",
-        "call-ids": "calls with the same id get ids that differ",
-        "choice-order": "choices come in the order of their indexes",
-    }
-)
-"""What `encode_response(decode_response(body))` doesn't give back of a conforming body, and why not."""
 
-ONE_WAY: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "openai/chunk": "where a stream is cut isn't part of its answer, which is written again whole",
-        "openai/error": "it becomes an exception, which keeps message, type, param and code, and the body",
-        "openai/model-list": "it is only read; ids, dates and owners are kept, the rest are the router's own",
-    }
-)
-"""The contracts whose instances are read and not written again, and why not."""
+def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any]:
+    """One part as the format has it.
 
+    Args:
+        part: The part.
+        role: Whose message it is in.
+        path: Where it stands in the request.
+        read: Gives the bytes of a file; without it a path can't be sent.
 
-def encode_response(response: GenerateResponse) -> bytes:
-    """The body of a whole answer that decodes to this one: how a finished stream enters a cache.
-
-    Deviations stay behind: what is kept is the answer, not the server's slips. What the server didn't say
-    isn't made up: an answer without `created` gives a body without it.
+    Raises:
+        RequestError: If the format, or the message, can't carry it.
     """
-    body: dict[str, Any] = {"id": response.id, "object": "chat.completion", "model": response.model}
-    for member in ("created", "service_tier", "system_fingerprint"):
-        if getattr(response, member) is not None:
-            body[member] = getattr(response, member)
-    body["choices"] = [_choice(choice) for choice in response.choices]
-    if response.usage is not None:
-        body["usage"] = _usage(response.usage)
-    return msgspec.json.encode(body)
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    kind = type(part).__name__
+    if not isinstance(part, Image | Audio | Document):
+        refuse("part-unsupported", path, f"the OpenAI format has no part for {kind}")
+    if role != Role.USER:
+        refuse("part-unsupported", path, f"{kind} parts are for the user's messages, not the {role}'s")
+    source = part.source
+    _check_source(source, f"{path}.source")
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": _image(part, path, read)}
+    if source.kind == "url":
+        refuse("part-unsupported", f"{path}.source", f"the format carries the bytes of {kind} parts, no URL")
+    if isinstance(part, Audio):
+        return {"type": "input_audio", "input_audio": _audio(part, path, read)}
+    return {"type": "file", "file": _file(part, path, read)}
 
 
-def _choice(choice: Choice) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": choice.text or None,
-        "refusal": choice.refusal,
-    }
-    if choice.reasoning is not None:
-        message["reasoning_content"] = choice.reasoning
-    if choice.tool_calls:
-        message["tool_calls"] = [_call(call) for call in choice.tool_calls]
-    if choice.annotations:
-        message["annotations"] = choice.annotations
-    for output in choice.outputs:
-        if isinstance(output, AudioOutput):
-            message["audio"] = _audio(output)
-    word = choice.finish_reason_raw
-    if word is None:
-        word = _FINISH_WORDS.get(choice.finish_reason, str(choice.finish_reason))
-    return {
-        "index": choice.index,
-        "message": message,
-        "logprobs": choice.logprobs,
-        "finish_reason": word,
-    }
+def _check_source(source: object, path: str) -> None:
+    if not isinstance(source, MediaSource):
+        wrong_type(path, source, "a MediaSource")
+    check_text(source.kind, f"{path}.kind")
+    if source.kind not in _HOLDS:
+        refuse("word", f"{path}.kind", f"a source is of kind url, base64, bytes or path, not {source.kind!r}")
+    if not isinstance(source.value, _HOLDS[source.kind]):
+        wrong_type(f"{path}.value", source.value, "bytes" if source.kind == "bytes" else "a text")
+    if source.media_type is not None:
+        check_text(source.media_type, f"{path}.media_type")
 
 
-def _audio(spoken: AudioOutput) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": spoken.id, "data": spoken.data, "transcript": spoken.transcript}
-    if spoken.expires_at is not None:
-        body["expires_at"] = spoken.expires_at
-    return body
+def _image(part: Image, path: str, read: Read) -> dict[str, Any]:
+    image: dict[str, Any] = {"url": _url(part.source, path, read)}
+    if part.detail is not None:
+        if part.detail not in ("auto", "low", "high"):  # pyright: ignore[reportUnnecessaryContains] -- msgspec doesn't check
+            refuse("word", f"{path}.detail", f"detail is auto, low or high, not {part.detail!r}")
+        image["detail"] = part.detail
+    return image
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-    for member, details in (
-        ("prompt_tokens_details", usage.prompt_details),
-        ("completion_tokens_details", usage.completion_details),
-    ):
-        if details is not None:
-            known = msgspec.to_builtins(details)
-            body[member] = {name: count for name, count in known.items() if count is not None}
-    return body
+def _audio(part: Audio, path: str, read: Read) -> dict[str, Any]:
+    media_type, data = _data(part.source, path, read)
+    form = part.format if part.format is not None else _AUDIO_FORMATS.get(media_type or "")
+    if form not in ("wav", "mp3"):
+        refuse("media-type", f"{path}.format", f"a sound must be wav or mp3, not {form or media_type}")
+    return {"data": data, "format": form}
+
+
+def _file(part: Document, path: str, read: Read) -> dict[str, Any]:
+    name = part.filename
+    if name is None and part.source.kind == "path":
+        name = str(part.source.value).replace("\\", "/").rsplit("/", 1)[-1]
+    if name is not None:
+        check_text(name, f"{path}.filename")
+    return {**({"filename": name} if name is not None else {}), "file_data": _url(part.source, path, read)}
+
+
+def _url(source: MediaSource, path: str, read: Read) -> str:
+    if source.kind == "url":
+        return str(source.value)
+    media_type, data = _data(source, path, read)
+    if media_type is None:
+        refuse(
+            "media-type", f"{path}.source", "the media type is unknown: give media_type, such as image/png"
+        )
+    return f"data:{media_type};base64,{data}"
+
+
+def _data(source: MediaSource, path: str, read: Read) -> tuple[str | None, str]:
+    """The media type, if known, and the base64 text."""
+    value = source.value
+    if not isinstance(value, str):
+        return source.media_type, base64.b64encode(value).decode("ascii")
+    if source.kind == "base64":
+        return source.media_type, value
+    if read is None:
+        refuse("media-unreadable", f"{path}.source", f"{value} can't be read here: no files are at hand")
+    content, fault = b"", ""
+    try:
+        content = read(value)
+    except (OSError, ValueError) as error:
+        fault = str(error) or type(error).__name__
+    if fault:
+        refuse("media-unreadable", f"{path}.source", f"{value} can't be read: {fault}")
+    guessed = _MEDIA_TYPES.get(value.rsplit(".", 1)[-1].lower()) if "." in value else None
+    return source.media_type or guessed, base64.b64encode(content).decode("ascii")

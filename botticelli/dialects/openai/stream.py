@@ -1,13 +1,13 @@
-"""A streamed answer: bytes -> chunks -> the whole answer. No I/O, no clock.
+"""Read a streamed answer: bytes in, chunks out, and the whole answer at the end.
 
-What may enter: when a stream begins, breaks and ends. Framing is `protocol.sse`'s; events that aren't plain
-are read by `events`, and what the chunks say is gathered by `assembly`.
+Framing is done by `protocol.sse`, and the chunks are put together by `accumulate`. Here it is decided what an
+event is, and when a stream begins, breaks and ends.
 
 How a stream may end, and what that makes of it::
 
     a finish reason, then [DONE]           the answer
-    a finish reason, no [DONE]             the answer, noted as done-missing
-    [DONE], a choice without its reason    the answer, its reason OTHER, noted as finish-reason-never
+    a finish reason, no [DONE]             the answer, with the deviation done-missing
+    [DONE], a choice without its reason    the answer, its reason OTHER, with finish-reason-never
     neither                                StreamTruncatedError with what came
     not one choice                         EmptyResponseError, or StreamTruncatedError in mid-event
     an error event                         StreamError with what came
@@ -18,7 +18,9 @@ A body that isn't a stream at all is read at its end: as a whole answer, or as J
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from botticelli.core.errors import (
     EmptyResponseError,
@@ -26,29 +28,65 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.pieces import chunks_of, ended
-from botticelli.dialects.openai.accumulate import Assembly
-from botticelli.dialects.openai.errors import embedded_failure
-from botticelli.dialects.openai.events import UNREADABLE, EventReader, is_done, is_json, json_lines
-from botticelli.dialects.openai.response import decode_response, foreign_charset
+from botticelli.core.response import chunks_of, closing_chunks
+from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
+from botticelli.dialects.openai.errors import error_in_success, is_error
+from botticelli.dialects.openai.repair import AdaptiveDecoder, mend
+from botticelli.dialects.openai.response import decode_response, has_foreign_charset
 from botticelli.protocol import lenient_json
-from botticelli.protocol.deviations import Notes
+from botticelli.protocol.deviations import DeviationLog
+from botticelli.protocol.error_body import MAX_BODY
+from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.sse import DEFAULT_MAX_EVENT_BYTES, Event, EventTooLargeError, SSEDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from botticelli.core.response import GenerateResponse, StreamChunk
-    from botticelli.dialects.openai import wire
-    from botticelli.dialects.openai.embedded import EmbeddedFailure
+    from botticelli.dialects.openai.errors import MakeStreamError
 
-__all__ = ["OpenAIStreamReader"]
+__all__ = ["EventReader", "OpenAIStreamReader", "decode_answer", "json_lines"]
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _FIELDS = (b"data", b"event", b"id", b"retry", b":")
+_EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How an event stream may begin; no JSON begins so."""
 _COMPACT_EVERY = 1024
 """Events; each piece of text until then costs some fifty bytes more than it holds."""
+
+
+def decode_answer(
+    body: bytes,
+    *,
+    status: int = 200,
+    content_type: str = "",
+    make_error: MakeStreamError = error_in_success,
+    n: int = 1,
+    audit: bool = False,
+) -> GenerateResponse:
+    """Decode the body of a 2xx answer where a whole answer was asked for.
+
+    Its first bytes decide how it is read, never its content type: some servers send an event stream all the
+    same. `OpenAIStreamReader` finds the opposite, a whole answer where a stream was asked for.
+
+    Args and errors are those of `decode_response`, and of `OpenAIStreamReader` for an event stream.
+    """
+    if not body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
+        return decode_response(
+            body, status=status, content_type=content_type, make_error=make_error, n=n, audit=audit
+        )
+    # sse-answer-to-whole-request
+    reader = OpenAIStreamReader(
+        status=status, content_type=content_type, make_error=make_error, n=n, audit=audit
+    )
+    reader.log.add("sse-in-json")
+    reader.feed(body)
+    reader.finish()
+    response = reader.response
+    response.raw = body
+    return response
 
 
 class OpenAIStreamReader:
@@ -56,16 +94,16 @@ class OpenAIStreamReader:
 
     Attributes:
         events: Events seen so far; comments are none, so that a caller can tell progress from keep-alives.
-        ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still notes
+        ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still log
             that there was something).
         failed: Why the stream broke, or None; raise it after delivering what `feed` returned.
-        notes: Where the server broke the format.
+        log: Where the server broke the format.
 
     Args:
         audit: Also hold every event to the strict contract.
         status: The answer's status, for errors.
         content_type: The answer's content type, for errors; the bytes decide how they are read.
-        failure: What makes an error of an error event; the driver's knows its provider's table.
+        make_error: What makes an error of an error event; the driver's knows its provider's table.
         n: How many answers were asked for.
         max_event_bytes: How long an event, or a whole answer in place of a stream, may be.
     """
@@ -76,18 +114,18 @@ class OpenAIStreamReader:
         audit: bool = False,
         status: int = 200,
         content_type: str = "",
-        failure: EmbeddedFailure = embedded_failure,
+        make_error: MakeStreamError = error_in_success,
         n: int = 1,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
         self.events = 0
         self.ended = False
         self.failed: ModelsError | None = None
-        self.notes = Notes()
+        self.log = DeviationLog()
         self._audit = audit
         self._status = status
         self._content_type = content_type
-        self._failure = failure
+        self._make_error = make_error
         self._n = n
         self._limit = max_event_bytes
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
@@ -95,9 +133,9 @@ class OpenAIStreamReader:
         self._whole: bytearray | None = None
         self._flowing = False  # whether the next bytes are simply more events
         # Where the contract is asked anyway, what it would say must not count twice.
-        structural = Notes() if audit else self.notes
-        self._reader = EventReader(self.notes, structural, audit=audit, failure=failure, status=status)
-        self._assembly = Assembly(self.notes, structural)
+        structural = DeviationLog() if audit else self.log
+        self._reader = EventReader(self.log, structural, audit=audit, make_error=make_error, status=status)
+        self._assembly = ResponseAccumulator(self.log, structural)
         self._compact_at = _COMPACT_EVERY
         self._answer: GenerateResponse | None = None
         self._last: list[StreamChunk] = []  # the chunks that only `finish` brought
@@ -131,13 +169,13 @@ class OpenAIStreamReader:
                 except UNREADABLE:
                     chunk = None
                 if chunk is None:
-                    self._unusual(self._reader.refused(event), chunks)
-                    assembly.loosen(self._reader.loose)
+                    self._unusual(self._reader.read_invalid(event), chunks)
+                    assembly.adapt(self._reader.adaptive)
                 elif chunk.choices and chunk.error is None and event.event != "error" and not self._audit:
                     if assembly.take(chunk, chunks):
-                        self._unusual(self._reader.failed(event), chunks)
+                        self._unusual(self._reader.recheck(event), chunks)
                 else:
-                    self._unusual(self._reader.looked_at(event, chunk), chunks)
+                    self._unusual(self._reader.inspect(event, chunk), chunks)
                 if self.ended:
                     self._note_beyond(len(list(rest)))
                     return chunks
@@ -188,8 +226,8 @@ class OpenAIStreamReader:
         """
         if self._answer is not None:
             return self._answer
-        response = self._assembly.build(self._reader)
-        response.deviations = self.notes.deviations()
+        response = self._assembly.build()
+        response.deviations = self.log.deviations()
         return response
 
     def partial(self) -> GenerateResponse | None:
@@ -265,7 +303,7 @@ class OpenAIStreamReader:
     def _note_beyond(self, count: int) -> None:
         """Note the events that followed ``[DONE]``."""
         if count and self._audit and self.failed is None:
-            self.notes.add("data-after-done", count=count)
+            self.log.add("data-after-done", count=count)
 
     # The end.
 
@@ -284,35 +322,35 @@ class OpenAIStreamReader:
         done = self.ended or self._take_tail()
         self._check_end(done=done, unframed=unframed)
         self._last += self._assembly.settle()
-        self._answer = self._assembly.build(self._reader, last=True)
-        self._answer.deviations = self.notes.deviations()
-        fault = self.notes.fault
+        self._answer = self._assembly.build(last=True)
+        self._answer.deviations = self.log.deviations()
+        fault = self.log.unreadable
         if fault is not None:
             raise MalformedResponseError(
                 fault.message, path=fault.path, status=self._status, partial=self._answer
             )
-        self._last = ended(self._last, self._answer)
+        self._last = closing_chunks(self._last, self._answer)
 
     def _finish_whole(self, body: bytes) -> None:
         response = decode_response(
             body,
             status=self._status,
             content_type=self._content_type,
-            failure=self._failure,
+            make_error=self._make_error,
             n=self._n,
             audit=self._audit,
         )
-        self.notes.add("json-in-sse")
-        response.deviations = [*response.deviations, *self.notes.deviations()]
+        self.log.add("json-in-sse")
+        response.deviations = [*response.deviations, *self.log.deviations()]
         self._answer = response
         self._last = chunks_of(response)
 
     def _take_lines(self, lines: list[bytes]) -> None:
         """Read JSON lines that came in place of events."""
-        self.notes.add("events-unframed")
+        self.log.add("events-unframed")
         for line in lines:
             self.events += 1
-            self._unusual(self._reader.refused(Event(line)), self._last)
+            self._unusual(self._reader.read_invalid(Event(line)), self._last)
             if self.ended:
                 return
 
@@ -321,12 +359,12 @@ class OpenAIStreamReader:
         event = self._sse.finish().event
         data = event.data.strip() if event is not None else b""
         if is_done(data):
-            self.notes.add("event-unfinished")
+            self.log.add("event-unfinished")
             return True
         if event is not None and data.startswith(b"{") and (is_json(data) or json_lines(data) is not None):
-            self.notes.add("event-unfinished")
+            self.log.add("event-unfinished")
             self.events += 1
-            self._unusual(self._reader.refused(event), self._last)
+            self._unusual(self._reader.read_invalid(event), self._last)
         return self.ended
 
     def _check_end(self, *, done: bool, unframed: bool) -> None:
@@ -352,16 +390,190 @@ class OpenAIStreamReader:
                 status=self._status,
             )
         if unfinished:
-            self.notes.add("finish-reason-never", "$.choices[].finish_reason", count=len(unfinished))
+            self.log.add("finish-reason-never", "$.choices[].finish_reason", count=len(unfinished))
         if not done and not unframed:
-            self.notes.add("done-missing")
+            self.log.add("done-missing")
         if len(choices) < self._n:
-            self.notes.add("choices-fewer", "$.choices", "$.choices")
-        if foreign_charset(self._content_type):
-            self.notes.add("charset-wrong")
+            self.log.add("choices-fewer", "$.choices", "$.choices")
+        if has_foreign_charset(self._content_type):
+            self.log.add("charset-wrong")
 
     def _foreign(self) -> bytes:
         """The lines that are none of an event stream's: a proxy's page, another format."""
         junk = self._sse.finish().junk
         known = junk.startswith(_FIELDS) or any(field.startswith(junk.strip(_SPACE)) for field in _FIELDS)
         return self._sse.foreign or (b"" if known else junk)
+
+
+_DONE: Final = b"[DONE]"
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes it can't read as a given struct."""
+
+_STRICT = msgspec.json.Decoder(wire.Chunk)
+
+
+def is_done(data: bytes) -> bool:
+    """Whether an event's data is the end mark; the official client, too, goes by how it begins."""
+    return data.startswith(_DONE)
+
+
+class EventReader:
+    """Reads the events that aren't plain.
+
+    Attributes:
+        adaptive: Decodes further events by what was wrong in these.
+
+    Args:
+        log: Where to note what only a stream can do wrong, and slips below JSON.
+        structural: Where to note what the strict contract would reject too.
+        audit: Whether to hold every event to the strict contract, noting into `log`.
+        make_error: What makes an error of an error event.
+        status: The answer's status, for errors.
+    """
+
+    def __init__(
+        self,
+        log: DeviationLog,
+        structural: DeviationLog,
+        *,
+        audit: bool,
+        make_error: MakeStreamError,
+        status: int,
+    ) -> None:
+        self._log = log
+        self._structural = structural
+        self._audit = audit
+        self._make_error = make_error
+        self._status = status
+        self.adaptive = AdaptiveDecoder(structural)
+
+    def read_invalid(self, event: Event) -> Iterator[wire.FastChunk | None]:
+        """Read an event that the fast struct refused.
+
+        Yields:
+            The chunks in it; None for the end mark, after which nothing counts.
+
+        Raises:
+            StreamError: If it is an error.
+            MalformedResponseError: If it can't be read, after what can: to skip it would be to lose text.
+        """
+        data = event.data.strip()
+        if is_done(data):
+            yield None
+        elif event.event == "error":
+            raise self._make_error(event.data)
+        elif not data:
+            self._log.add("event-empty")
+        elif b"\n" in data and (lines := json_lines(data)) is not None:
+            self._log.add("events-unseparated")
+            for line in lines:
+                yield from self.read_invalid(Event(line))
+        else:
+            yield from self._mended(data)
+
+    def inspect(self, event: Event, chunk: wire.FastChunk) -> Iterator[wire.FastChunk]:
+        """Look at an event that decoded, but has no choices, or an error, or a name, or is to be audited.
+
+        Yields:
+            The chunk, unless it is nothing but an error.
+
+        Raises:
+            StreamError: If it is an error, after the chunk if that has choices.
+            MalformedResponseError: If it can't be read as a whole, after the chunk.
+        """
+        value = self._value(event.data)[0]
+        if self._audit:
+            self._hold_to_contract(value, event.data)
+        failed = event.event == "error" or is_error(value)
+        if chunk.choices or not failed:
+            yield chunk
+        if failed:
+            raise self._make_error(event.data)
+        self._check(event.data)
+        if chunk.choices is None:
+            code = "choices-null" if "choices" in value else "choices-missing"
+            self._structural.add(code, "$.choices", "$.choices")
+
+    def recheck(self, event: Event) -> Iterator[wire.FastChunk]:
+        """Look at an event whose chunk has been taken, and told of an error or can't be read as a whole.
+
+        Raises:
+            StreamError: If it is an error.
+            MalformedResponseError: If it can't be read.
+        """
+        if is_error(self._value(event.data)[0]):
+            raise self._make_error(event.data)
+        self._check(event.data)
+        yield from ()
+
+    def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:
+        """The error for bytes that can't be read, not raised."""
+        return MalformedResponseError(message, path=path, status=self._status, body=data[:MAX_BODY])
+
+    def _hold_to_contract(self, value: dict[str, Any], data: bytes) -> None:
+        for code in lenient_json.lint(data):
+            self._log.add(code)
+        try:
+            _STRICT.decode(data)
+        except UNREADABLE:
+            mend(value, wire.Chunk, self._log)
+
+    def _value(self, data: bytes) -> lenient_json.Reading:
+        """The JSON value in an event; what follows it is nothing, or the end mark."""
+        found = lenient_json.try_parse(data)
+        if isinstance(found, lenient_json.NotJsonError):
+            message = f"an event isn't JSON: {found}; it begins {lenient_json.excerpt(data)!r}"
+            raise self.malformed(message, data, f"character {found.position}")
+        _, codes, rest = found
+        if rest and not is_done(rest.encode()):
+            raise self.malformed(f"an event holds more than one value: {lenient_json.excerpt(data)!r}", data)
+        for code in codes:
+            self._log.add(code)
+        return found
+
+    def _mended(self, data: bytes) -> Iterator[wire.FastChunk | None]:
+        value, codes, rest = self._value(data)
+        if value is None:
+            self._log.add("event-null")
+        elif isinstance(value, str) and is_done(value.encode()):
+            self._log.add("done-quoted")
+            yield None
+        elif is_error(value):
+            if is_object(value) and is_array(value.get("choices")):
+                yield from self._chunk(value, data)
+            raise self._make_error(data)
+        elif is_object(value):
+            yield from self._chunk(value, data)
+            if not codes and not self._audit:
+                self.adaptive.learn(value)
+        else:
+            raise self.malformed(f"an event is JSON but not an object: {lenient_json.excerpt(data)!r}", data)
+        if rest:
+            yield None
+
+    def _chunk(self, value: dict[str, Any], data: bytes) -> Iterator[wire.FirstChunk]:
+        if self._audit:
+            self._hold_to_contract(value, data)
+        yield mend(value, wire.FirstChunk, self._structural)
+        self._check(data)
+
+    def _check(self, data: bytes) -> None:
+        """Raise for what couldn't be read of an event, once the rest of it has been taken."""
+        fault = self._log.unreadable or self._structural.unreadable
+        if fault is not None:
+            raise self.malformed(fault.message, data, fault.path)
+
+
+def json_lines(data: bytes) -> list[bytes] | None:
+    """The lines of some bytes, if each of them is a JSON value (or the end mark) and their join is not."""
+    if is_json(data):
+        return None
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    whole = len(lines) > 1 and all(is_done(line.strip()) or is_json(line) for line in lines)
+    return lines if whole else None
+
+
+def is_json(data: bytes) -> bool:
+    """Whether there is a reading of the bytes as one JSON value."""
+    found = lenient_json.try_parse(data)
+    return not isinstance(found, lenient_json.NotJsonError) and not found[2]

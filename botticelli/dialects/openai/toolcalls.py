@@ -1,4 +1,4 @@
-"""Streamed tool calls: deltas as they really come -> whole calls. No bytes, no I/O.
+"""Accumulate streamed tool calls from the deltas that servers really send.
 
 The published rule is short: a delta's `index` says which call it continues, id and name come once, the
 arguments in pieces. Servers leave the index out, send null, start at 1, give every call the index 0,
@@ -14,21 +14,20 @@ import msgspec
 from botticelli.core.message import ToolCall
 from botticelli.core.response import ToolCallDelta
 from botticelli.dialects.openai import convert
-from botticelli.dialects.openai.codes import is_digits
-from botticelli.protocol.lenient_json import is_object
+from botticelli.protocol.lenient_json import as_whole_number, is_digits, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botticelli.protocol.deviations import Notes
+    from botticelli.protocol.deviations import DeviationLog
 
-__all__ = ["ToolCallAssembler"]
+__all__ = ["ToolCallAccumulator"]
 
 _PLACEHOLDER = "{}"
 
 
 class _Call:
-    """One call under way."""
+    """One call, as far as it has come."""
 
     __slots__ = ("arguments", "extra", "id", "length", "name", "position", "type")
 
@@ -47,17 +46,17 @@ class _Call:
         return self.arguments[0] if self.arguments else ""
 
 
-class ToolCallAssembler:
+class ToolCallAccumulator:
     """The tool calls of one choice of one stream.
 
     Args:
-        notes: Where to note what only a stream can do wrong.
+        log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too.
         path: The path of the choice's delta.
     """
 
-    def __init__(self, notes: Notes, structural: Notes, path: str = "$.choices[0].delta") -> None:
-        self._notes = notes
+    def __init__(self, log: DeviationLog, structural: DeviationLog, path: str = "$.choices[0].delta") -> None:
+        self._log = log
         self._structural = structural
         self._path = path
         self._calls: list[_Call] = []
@@ -74,7 +73,7 @@ class ToolCallAssembler:
         touched: set[int] = set()
         pieces: list[ToolCallDelta] = []
         for position, raw in enumerate(deltas):
-            piece = convert.tool_call(raw)
+            piece = convert.to_tool_call(raw)
             call = self._find(raw, piece, touched, position)
             touched.add(call.position)
             pieces.append(self._continue(call, raw, piece, position))
@@ -84,10 +83,10 @@ class ToolCallAssembler:
         """Take the deprecated `function_call` of one delta: there can only be one call."""
         if self._legacy is None:
             self._legacy = self._begin()
-        return (self._continue(self._legacy, {}, convert.tool_call({"function": raw}), 0),)
+        return (self._continue(self._legacy, {}, convert.to_tool_call({"function": raw}), 0),)
 
     def calls(self) -> list[ToolCall]:
-        """The calls as far as they have come, in the order of their first pieces."""
+        """Return the calls as far as they have come, in the order of their first pieces."""
         return [
             ToolCall(
                 id=call.id,
@@ -105,12 +104,12 @@ class ToolCallAssembler:
         return call
 
     def _note(self, code: str, member: str, position: int, *, structural: bool = False) -> None:
-        notes = self._structural if structural else self._notes
+        log = self._structural if structural else self._log
         place = f"$.choices[].delta.tool_calls[].{member}"
-        notes.add(code, f"{self._path}.tool_calls[{position}].{member}", place)
+        log.add(code, f"{self._path}.tool_calls[{position}].{member}", place)
 
     def _find(self, raw: dict[str, Any], piece: ToolCall, touched: set[int], position: int) -> _Call:
-        """The call that a delta continues, or a new one."""
+        """Return the call that a delta continues, or begin a new one."""
         index = self._index(raw, position)
         if index is None:
             call = self._by_id.get(piece.id) or (self._calls[-1] if self._calls else None)
@@ -125,7 +124,7 @@ class ToolCallAssembler:
 
     def _index(self, raw: dict[str, Any], position: int) -> int | None:
         index = raw.get("index")
-        number = convert.whole(index)
+        number = as_whole_number(index)
         if number is not None:
             if number < 0:
                 self._note("tool-index-negative", "index", position, structural=True)
@@ -164,15 +163,17 @@ class ToolCallAssembler:
         return ToolCallDelta(index=call.position, id=call.id, name=call.name, arguments=arguments)
 
     def _new_arguments(self, call: _Call, piece: str, position: int) -> str:
-        """What a piece adds: neither an object that is there already nor one that replaces an empty one."""
+        """Return what a piece adds to the arguments: nothing if it repeats them whole."""
         if not piece.startswith("{") or not call.length:
             return piece
-        # Two objects in a row are never JSON, so neither reading can spoil arguments that were right.
+        # Two objects in a row are never JSON, so neither of these can spoil arguments that were right.
+        # tool-arguments-placeholder: "{}" first, then the arguments
         if call.length == len(_PLACEHOLDER) and call.written() == _PLACEHOLDER and piece != _PLACEHOLDER:
             self._note("arguments-placeholder", "function.arguments", position)
             call.arguments.clear()
             call.length = 0
             return piece
+        # tool-arguments-repeated-whole: the arguments in pieces, then once more whole
         if call.length == len(piece) and call.written() == piece and _is_json(piece):
             self._note("arguments-repeated", "function.arguments", position)
             return ""
@@ -180,19 +181,31 @@ class ToolCallAssembler:
 
 
 def _is_another(call: _Call, piece: ToolCall, touched: set[int], *, indexed: bool = False) -> bool:
-    """Whether a piece begins another call than the one that its index, or its place, says it continues."""
+    """Return whether a piece begins another call than the one that its index or place says it continues.
+
+    Args:
+        call: The call that the index names or, without an index, the newest one.
+        piece: What came.
+        touched: The positions of the calls that earlier pieces of the same delta belong to.
+        indexed: Whether the server sent an index.
+    """
     if piece.id and call.id and piece.id != call.id:
-        # Some servers make up an id for every delta; but arguments are an object, so what can't begin
-        # one goes on with what is there.
+        # tool-index-reused: another id means another call, although the index is the same. But some servers
+        # make up an id for every delta. Arguments are an object, so a piece that can't begin one continues
+        # the call that is there: the id alone doesn't decide.
         written = piece.arguments_json
         goes_on = call.length and written and not written.startswith("{") and piece.type == "function"
         return not goes_on and (bool(piece.name) or not indexed)
     if not piece.name or not call.name:
         return False
     if call.position in touched:
+        # tool-index-missing-one-delta: two pieces in one delta are two calls, even of the same tool
         return piece.name != call.name or bool(call.length)
     if piece.id and piece.id == call.id:
+        # tool-repeated-id-and-name: servers repeat both in every delta of a call
         return False
+    # tool-index-missing: a new name begins a new call; tool-name-late: with an index, only once the call has
+    # arguments, for until then the name may be what was missing
     return piece.name != call.name and (bool(call.length) or not indexed)
 
 

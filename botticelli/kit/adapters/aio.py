@@ -1,7 +1,6 @@
-"""Asynchronous adapters: one loop in a thread of its own, shared by all calls, as an application would.
+"""Run an asynchronous adapter: all calls share one event loop in a thread, as in an application.
 
-May enter: an object with an awaitable ``exchange``. A loop that a call blocks is left behind, and
-another takes the calls that follow.
+A loop that a call blocks is abandoned, and the calls that follow get a new one.
 """
 
 from __future__ import annotations
@@ -19,11 +18,13 @@ if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import AsyncAdapter
 
-_PARTING = 2.0  # seconds that a loop has to cancel what still runs on it
+__all__ = ["AsyncBridge"]
+
+_SHUTDOWN = 2.0  # seconds that a loop has to cancel what still runs on it
 
 
 class AsyncBridge:
-    """An adapter for an :class:`AsyncAdapter`, with a loop in a thread of its own.
+    """Make an :class:`AsyncAdapter` an :class:`Adapter`.
 
     Args:
         adapter: The asynchronous adapter.
@@ -31,7 +32,7 @@ class AsyncBridge:
     """
 
     def __init__(self, adapter: AsyncAdapter, limit: float = LIMIT) -> None:
-        self._door = adapter
+        self._adapter = adapter
         self._limit = limit
         self._lock = threading.Lock()
         self._loop, self._thread = _running_loop()
@@ -39,10 +40,10 @@ class AsyncBridge:
     @property
     def capabilities(self) -> frozenset[str]:
         """What the driver can do."""
-        return self._door.capabilities
+        return self._adapter.capabilities
 
     def exchange(self, call: Document) -> Document:
-        """Make the call on the loop and wait for it.
+        """Make the call on the loop and wait for its outcome.
 
         Raises:
             HungError: The limit ran out; the call was cancelled.
@@ -54,44 +55,44 @@ class AsyncBridge:
             return future.result(self._limit)
         except FutureTimeoutError:
             if future.done():
-                raise  # the driver's own TimeoutError is a crash, not a hang
+                raise  # a TimeoutError of the driver's own is a crash, not a hang
             future.cancel()
-            culprit = self._left(loop)
+            culprit = self._abandon_if_blocked(loop)
             if culprit not in (None, name):
                 raise CrashedError(f"the event loop was blocked meanwhile, by {culprit}") from None
             raise HungError(f"no outcome in {self._limit:g} s") from None
 
     def close(self) -> None:
-        """Close the adapter behind, if it can be closed, and end the loop.
+        """Close the adapter, if it can be closed, and end the loop.
 
         Raises:
-            HungError: The adapter behind does not close in time.
+            HungError: The adapter doesn't close in time.
         """
-        closing = getattr(self._door, "close", None)
+        closing = getattr(self._adapter, "close", None)
         with self._lock:
             loop, thread = self._loop, self._thread
         try:
             if closing is not None:
-                future = asyncio.run_coroutine_threadsafe(_settled(closing), loop)
+                future = asyncio.run_coroutine_threadsafe(_call_and_await(closing), loop)
                 if not wait([future], self._limit).done:
                     raise HungError(f"nothing in {self._limit:g} s")
                 future.result()
         finally:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(_PARTING)
+            thread.join(_SHUTDOWN)
 
     async def _make(self, call: Document, name: str) -> Document:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - it was made to run as one
+        assert task is not None  # noqa: S101 -- run_coroutine_threadsafe made one
         task.set_name(name)
         try:
-            return await self._door.exchange(call)
+            return await self._adapter.exchange(call)
         except (SystemExit, KeyboardInterrupt) as error:
-            # These two a loop does not keep to the task, but ends with them.
+            # A task that raises one of these two ends its event loop.
             raise CrashedError(describe_exception(error)) from error
 
-    def _left(self, loop: asyncio.AbstractEventLoop) -> str | None:
-        """Leave a loop that does no more work; return what blocks it."""
+    def _abandon_if_blocked(self, loop: asyncio.AbstractEventLoop) -> str | None:
+        """Replace a loop that doesn't respond; return the name of the task that blocks it, or None."""
         works = threading.Event()
         loop.call_soon_threadsafe(works.set)
         if works.wait(self._limit / 10):
@@ -101,7 +102,7 @@ class AsyncBridge:
             if self._loop is loop:
                 loop.call_soon_threadsafe(loop.stop)
                 self._loop, self._thread = _running_loop()
-        return running.get_name() if running else "something that is no task"
+        return running.get_name() if running else "a callback outside any task"
 
 
 def _running_loop() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
@@ -118,12 +119,12 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     for task in pending:
         task.cancel()
     if pending:
-        loop.run_until_complete(asyncio.wait(pending, timeout=_PARTING / 2))
+        loop.run_until_complete(asyncio.wait(pending, timeout=_SHUTDOWN / 2))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
 
-async def _settled(closing: Any) -> None:
+async def _call_and_await(closing: Any) -> None:
     result = closing()
     if inspect.isawaitable(result):
         await result

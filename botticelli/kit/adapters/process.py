@@ -1,17 +1,16 @@
-"""An adapter for programs in any language: JSON lines on standard input and output.
+"""Judge a program in any language: JSON lines on its standard input and output.
 
-The judge writes one object per line and the program answers each with one line, which repeats the
-question's ``id``:
+The kit writes one object per line, and the program answers each with one line that repeats its ``id``:
 
     -> {"id": 0, "hello": 1}          <- {"id": 0, "hello": {"capabilities": ["generate", "stream"]}}
     -> {"id": 1, "call": {...}}       <- {"id": 1, "outcome": {...}}
-                                   or <- {"id": 1, "crash": "traceback of an exception that is not the
-                                          driver's own"}
+                                   or <- {"id": 1, "crash": "traceback of an exception that isn't one of
+                                          the driver's own error classes"}
 
-One call at a time per program; the judge starts as many as it wants answers at once, keeps all
-calls with one base_url in one program, and closes standard input when it is done. A program that
-does not answer in time, answers another question than it was asked, or nonsense, is killed with
-all that it has started; what it last wrote to standard error is told.
+A program gets one call at a time; the kit starts several for calls at once, sends all calls with one
+base_url to the same program, and closes standard input at the end. A program that doesn't answer in time,
+answers with the wrong id, or doesn't answer with JSON is killed with all the processes that it has started.
+The last lines that it wrote to standard error are reported.
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from botticelli.contracts.jsonvalue import is_array, is_object
-from botticelli.kit.adapters.adapter import capable
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
-from botticelli.kit.adapters.proxies import no_proxy_variables
+from botticelli.kit.adapters.adapter import check_capabilities
+from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, no_proxy_variables
 from botticelli.kit.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -40,14 +38,16 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
 
-LONGEST = 64 << 20
-"""Bytes that an answer may have; far more than any case can bring about."""
+__all__ = ["LONGEST", "ProcessAdapter"]
 
-_TAIL = 20  # lines of standard error that are told of a program that died
-_WIDE = 4096  # bytes of such a line that are kept
-_AHEAD = 4  # answers that are read before they are wanted; who says more is not listened to
-_PARTING = 2.0  # seconds that programs have to end once their input is closed
-_GREETING = 'it is to answer {"id": 0, "hello": 1} with {"id": 0, "hello": {"capabilities": [...]}}'
+LONGEST = 64 << 20
+"""Bytes that an answer may have; far more than any case needs."""
+
+_TAIL = 20  # lines of standard error that are reported for a program that died
+_WIDE = 4096  # bytes kept of such a line
+_AHEAD = 4  # unsolicited answers to buffer; further ones are dropped
+_SHUTDOWN = 2.0  # seconds that programs have to end once their input is closed
+_GREETING = 'it must answer {"id": 0, "hello": 1} with {"id": 0, "hello": {"capabilities": [...]}}'
 
 
 class _Program:
@@ -57,19 +57,19 @@ class _Program:
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - what the user asked to be run
+        self._process = subprocess.Popen(  # noqa: S603 -- the command is the user's own
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **no_proxy_variables(os.environ)},
-            start_new_session=True,  # a group of its own, to be killed with all that it starts
+            start_new_session=True,  # its own process group, so that its children can be killed with it
         )
         self._asked = 0
         self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._answers: queue.Queue[bytes] = queue.Queue(_AHEAD)
-        self._complaints: deque[str] = deque(maxlen=_TAIL)
-        work = (self._write_questions, self._read_answers, self._read_complaints)
+        self._error_lines: deque[str] = deque(maxlen=_TAIL)
+        work = (self._write_questions, self._read_answers, self._read_error_lines)
         self._threads = [threading.Thread(target=target, daemon=True) for target in work]
         for thread in self._threads:
             thread.start()
@@ -79,7 +79,7 @@ class _Program:
 
         Raises:
             HungError: No answer in ``limit`` seconds; the program has been killed.
-            CrashedError: It died, or answered what is not asked for; it has been killed.
+            CrashedError: It died, or its answer isn't one to this question; it has been killed.
         """
         number, self._asked = self._asked, self._asked + 1
         self._questions.put(json.dumps({"id": number, **question}).encode() + b"\n")
@@ -89,7 +89,7 @@ class _Program:
             self.end(0)
             raise HungError(f"no answer in {limit:g} s") from None
         if not line:
-            self.end(_PARTING)  # it has closed its output, and ends with a code of its own, or is made to
+            self.end(_SHUTDOWN)  # its output is closed: wait for its own exit code, then kill it
             raise self._failed(f"the program ended with code {self._process.returncode}")
         if len(line) > LONGEST:
             raise self._failed(f"an answer of more than {LONGEST} bytes")
@@ -98,28 +98,28 @@ class _Program:
         except (ValueError, RecursionError):
             answer = None
         if not is_object(answer):
-            told = line.decode("utf-8", "backslashreplace").rstrip()
-            raise self._failed(f"answered {told!r} and not a JSON object on a line")
+            text = line.decode("utf-8", "backslashreplace").rstrip()
+            raise self._failed(f"answered {text!r} and not a JSON object on a line")
         if answer.get("id") != number:
             raise self._failed(f"answered id {answer.get('id')!r} when it was asked id {number}")
         return answer
 
-    def part(self) -> None:
-        """Close the program's input, once what is to be written has been."""
+    def close_input(self) -> None:
+        """Close the program's standard input, after everything queued has been written."""
         self._questions.put(None)
 
     def end(self, patience: float) -> None:
-        """Wait ``patience`` seconds for the program to end, then end it and all that it started."""
-        self.part()
+        """Wait ``patience`` seconds for the program to end, then kill it and all that it started."""
+        self.close_input()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
         self._kill()
         self._process.wait()
         for thread in self._threads:
-            thread.join(_PARTING)
+            thread.join(_SHUTDOWN)
         if not any(thread.is_alive() for thread in self._threads):
             for pipe in filter(None, (self._process.stdin, self._process.stdout, self._process.stderr)):
-                with contextlib.suppress(OSError):  # what could not be written goes nowhere
+                with contextlib.suppress(OSError):  # flushing to a program that has ended
                     pipe.close()
 
     def _kill(self) -> None:
@@ -131,15 +131,15 @@ class _Program:
 
     def _failed(self, what: str) -> CrashedError:
         self.end(0)
-        return CrashedError(f"{what}; it said on standard error: {self._last_words()}")
+        return CrashedError(f"{what}; on standard error: {self._last_lines()}")
 
-    def _last_words(self) -> str:
-        return "\n".join(self._complaints) or "nothing"
+    def _last_lines(self) -> str:
+        return "\n".join(self._error_lines) or "nothing"
 
     def _write_questions(self) -> None:
         pipe = self._process.stdin
-        assert pipe  # noqa: S101 - opened as a pipe
-        # A program that reads no more is known by the answer that does not come.
+        assert pipe  # noqa: S101 -- opened as a pipe
+        # If the program no longer reads, its missing answer will be noticed.
         with contextlib.suppress(OSError):
             for line in iter(self._questions.get, None):
                 pipe.write(line)
@@ -148,29 +148,29 @@ class _Program:
 
     def _read_answers(self) -> None:
         pipe = self._process.stdout
-        assert pipe  # noqa: S101 - opened as a pipe
+        assert pipe  # noqa: S101 -- opened as a pipe
         with contextlib.suppress(queue.Full):
             while line := pipe.readline(LONGEST + 1):
                 if line.strip():
                     self._answers.put_nowait(line)
             self._answers.put_nowait(b"")
 
-    def _read_complaints(self) -> None:
+    def _read_error_lines(self) -> None:
         pipe = self._process.stderr
-        assert pipe  # noqa: S101 - opened as a pipe
+        assert pipe  # noqa: S101 -- opened as a pipe
         while line := pipe.readline(_WIDE):
-            self._complaints.append(line.decode("utf-8", "replace").rstrip())
+            self._error_lines.append(line.decode("utf-8", "replace").rstrip())
 
 
 class ProcessAdapter:
-    """A driver that is a program.
+    """An adapter for a driver that is a program.
 
     Args:
         command: The command line, or its words.
-        limit: Seconds that it has for one answer.
+        limit: Seconds that the program has for one answer.
 
     Raises:
-        AdapterError: It cannot be started or does not greet.
+        AdapterError: It cannot be started, or doesn't answer the greeting.
     """
 
     def __init__(self, command: str | Sequence[str], limit: float = LIMIT) -> None:
@@ -188,30 +188,30 @@ class ProcessAdapter:
         self._busy: dict[str, _Program] = {}
         try:
             program = self._start()
-            self._capabilities = self._greeted(program)
-        except BaseException:  # the user's Ctrl-C too: nothing goes on running
+            self._capabilities = self._greet(program)
+        except BaseException:  # also Ctrl-C: no program may go on running
             self.close()
             raise
         self._idle.append(program)
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the program says that it can do."""
+        """What the program declares that it can do."""
         return self._capabilities
 
     def exchange(self, call: Document) -> Document:
-        """Make the call in the program that has made those with the same base_url.
+        """Make the call in the program that has made the calls with the same base_url.
 
         Raises:
             HungError: No answer in time.
-            CrashedError: The program died, answered nonsense or reported a crash.
+            CrashedError: The program died, reported a crash, or answered with something else.
         """
         place = call["base_url"]
         with self._lock:
             program = self._busy.pop(place, None) or (self._idle.pop() if self._idle else None)
         if program is None:
             program = self._start()
-            self._greeted(program)
+            self._greet(program)
         answer = self._asked(program, {"call": call})
         with self._lock:
             if call["last"]:
@@ -226,17 +226,17 @@ class ProcessAdapter:
         return outcome
 
     def close(self) -> None:
-        """End all programs: those in a call at once, the others when they have seen their input end."""
+        """Kill the programs that are in a call; let the others end by closing their input."""
         with self._lock:
             programs, self._running = self._running, set()
-            patient = {*self._idle, *self._busy.values()}
+            waiting = {*self._idle, *self._busy.values()}
             self._idle, self._busy = [], {}
-        for program in programs - patient:
+        for program in programs - waiting:
             program.end(0)
-        for program in patient:
-            program.part()
-        until = time.monotonic() + _PARTING
-        for program in patient:
+        for program in waiting:
+            program.close_input()
+        until = time.monotonic() + _SHUTDOWN
+        for program in waiting:
             program.end(max(0.0, until - time.monotonic()))
 
     def _asked(self, program: _Program, question: Document) -> Document:
@@ -257,12 +257,14 @@ class ProcessAdapter:
             self._running.add(program)
         return program
 
-    def _greeted(self, program: _Program) -> frozenset[str]:
+    def _greet(self, program: _Program) -> frozenset[str]:
         try:
             hello = self._asked(program, {"hello": 1}).get("hello")
         except (HungError, CrashedError) as error:
-            raise AdapterError(f"{self._line!r} does not greet: {error}; {_GREETING}") from error
+            raise AdapterError(
+                f"{self._line!r} does not answer the greeting: {error}; {_GREETING}"
+            ) from error
         words = hello.get("capabilities") if is_object(hello) else None
         if not is_array(words):
             raise AdapterError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
-        return capable(words, self._line)
+        return check_capabilities(words, self._line)

@@ -222,8 +222,8 @@ _NOT_THE_ADAPTERS = frozenset({"expect", "times", "pause"})
 def _calls(document: Document, variables: Variables) -> Iterator[Call]:
     for written in document["calls"]:
         call = {key: value for key, value in written.items() if key not in _NOT_THE_ADAPTERS}
-        request = {} if call["operation"] == "models" else variables.format.request
-        defaults: Document = variables.fill({**_CALL, "request": request})
+        request: Mapping[str, Any] = {} if call["operation"] == "models" else variables.format.request
+        defaults: Document = variables.fill({**_CALL, "request": dict(request)})
         about = {"case": document["id"], "format": variables.format.name, "last": False}
         neutral: Document = {**overlay(defaults, call), **about}
         for _ in range(written.get("times", 1)):

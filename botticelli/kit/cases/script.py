@@ -317,12 +317,16 @@ def _in_format(piece: Piece, context: Context) -> bytes:
 
 def _answer(written: Piece) -> Answer:
     calls = [ToolCall(**call) for call in written.get("tool_calls", ())]
-    return Answer(**{**written, "text": _long(written.get("text", "")), "tool_calls": calls})
+    made: dict[str, Any] = {"text": _long(written.get("text", "")), "tool_calls": calls}
+    return Answer(**{**written, **made})
 
 
 def _chunk(written: Piece) -> Chunk:
     call = written.get("tool_call")
-    made = {"text": _long(written.get("text", "")), "tool_call": ToolCall(**call) if call else None}
+    made: dict[str, Any] = {
+        "text": _long(written.get("text", "")),
+        "tool_call": ToolCall(**call) if call else None,
+    }
     return Chunk(**{**written, **made})
 
 

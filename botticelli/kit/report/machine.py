@@ -1,6 +1,6 @@
 """Reports for programs: JSON (contracts/kit/report.schema.json) and JUnit XML.
 
-May enter: results. What they say is cut as on the terminal (report.py).
+Long texts are shortened as on the terminal (text.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from botticelli.kit.report.text import MANY, cut, told
+from botticelli.kit.report.text import MANY, cut, describe_failure
 from botticelli.kit.runner import Result, Status
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.report.text import RunReport
+
+
+__all__ = ["as_document", "write_json", "write_junit"]
 
 
 def as_document(reports: Sequence[RunReport], seed: int, version: str) -> Document:
@@ -45,8 +48,8 @@ def _run(report: RunReport) -> Document:
 
 def _result(result: Result) -> Document:
     case, verdict = result.case, result.verdict
-    told: dict[str, Any] = {
-        "case": case.id,
+    document: dict[str, Any] = {
+        "case": case.key,
         "title": case.title,
         "area": case.area,
         "level": case.level,
@@ -67,7 +70,7 @@ def _result(result: Result) -> Document:
         "remarks": remarks,
         "spec": case.spec,
     }
-    return told | {name: value for name, value in optional.items() if value}
+    return document | {name: value for name, value in optional.items() if value}
 
 
 def write_json(path: Path, document: Document) -> None:
@@ -77,12 +80,12 @@ def write_json(path: Path, document: Document) -> None:
         OSError: The file cannot be written.
     """
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-    # A lone surrogate, as of a name that is no UTF-8, has no bytes; its escape is JSON too.
+    # A lone surrogate, as in a file name that isn't UTF-8, can't be encoded; its escape is valid JSON.
     path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_junit(path: Path, reports: Sequence[RunReport]) -> None:
-    """Write reports as JUnit XML, one suite per driver, as CI servers read it.
+    """Write reports as JUnit XML, one suite per driver, in the form that CI servers read.
 
     Raises:
         OSError: The file cannot be written.
@@ -118,18 +121,18 @@ def _testcase(suite: ET.Element, result: Result) -> None:
         suite,
         "testcase",
         classname=result.case.area,
-        name=result.case.id,
+        name=result.case.key,
         time=f"{result.seconds:.3f}",
     )
     if result.fails_run:
         kind = result.verdict.fault.value if result.verdict.fault else "stale"
         failure = ET.SubElement(case, "failure", type=kind, message=_xml(result.case.title))
-        failure.text = _xml(told(result))
+        failure.text = _xml(describe_failure(result))
     elif _skipped(result):
         message = f"{result.status.value.replace('_', ' ')}: {cut(result.reason) or 'a may'}"
         ET.SubElement(case, "skipped", message=_xml(message))
 
 
 def _xml(text: str) -> str:
-    """Return the text without what XML 1.0 cannot hold."""
+    """Replace the characters that XML 1.0 can't contain."""
     return "".join(c if c in "\t\n" or c.isprintable() else "\ufffd" for c in text)

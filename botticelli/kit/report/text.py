@@ -1,38 +1,51 @@
-"""Results in words, for a person: a table by area, every failure, one line that says it all.
+"""Reports for people: a table by area, every failure, and one line with the verdict.
 
-May enter: results. Verdicts come without the API key (judge.py) and are cut only here, after it was
-blanked, so that no half of it is left at an edge. Files for programs are written by written.py.
+Verdicts come without the API key (judge/verdict.py). Texts are shortened only here, after the key was
+blanked, so that no part of a key is left at an edge. Reports for programs are in machine.py.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.report.terminal import painter
 from botticelli.kit.runner import Result, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+__all__ = [
+    "MANY",
+    "RunReport",
+    "cut",
+    "describe_failure",
+    "painter",
+    "watch",
+    "write_report",
+    "write_table",
+]
 
 _COLUMNS = ("passed", "failed", "known", "stale", "not claimed")
-_WIDE = 400  # characters of a line that are told
-_HIGH = 24  # lines of a text that are told
+_WIDE = 400  # characters shown of a line
+_HIGH = 24  # lines shown of a text
 MANY = 20
-"""Differences of one case that are told."""
+"""Differences shown of one case."""
 
 
 @dataclass
 class RunReport:
-    """One driver's results.
+    """The results of one run.
 
     Attributes:
-        name: The driver, as the user named it.
-        capabilities: What it claims.
+        name: What was judged, as the user named it.
+        capabilities: What its adapter declares.
         results: So far, in the order in which they came.
         seconds: How long the run took.
-        mishaps: What went wrong with the run itself, such as a driver that cannot be closed.
+        mishaps: What went wrong with the run itself, such as a driver that can't be closed.
         interrupted: The user ended it.
     """
 
@@ -49,7 +62,7 @@ class RunReport:
         return not self.problems() and not any(result.fails_run for result in self.results)
 
     def problems(self) -> list[str]:
-        """Return what makes the run worthless or unsound, whatever the cases say."""
+        """Return what makes the run itself fail, whatever the results are."""
         if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
             return self.mishaps
         claims = ", ".join(sorted(self.capabilities)) or "nothing"
@@ -58,7 +71,7 @@ class RunReport:
         return [*self.mishaps, f"nothing was judged{why}"]
 
     def lacking(self) -> Counter[str]:
-        """Count the cases that were not run by what the driver does not claim."""
+        """Count the cases that weren't run, by the capability that they lack."""
         skipped = (result for result in self.results if result.status is Status.NOT_CLAIMED)
         return Counter(word for result in skipped for word in result.reason.split(", "))
 
@@ -73,28 +86,23 @@ class RunReport:
 
     def ordered(self) -> list[Result]:
         """Return the results by area and case, so that two runs compare."""
-        return sorted(self.results, key=lambda result: (result.case.area, result.case.id))
+        return sorted(self.results, key=lambda result: (result.case.area, result.case.key))
 
     def failures(self) -> list[Result]:
-        """Return what is to be told at length, gravest first."""
-        told = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE)]
-        return sorted(told, key=lambda r: r.verdict.fault.gravity if r.verdict.fault else 99)
+        """Return the results to describe at length, gravest first."""
+        shown = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE)]
+        return sorted(shown, key=lambda r: r.verdict.fault.gravity if r.verdict.fault else 99)
 
 
-def write_terminal(report: RunReport, out: TextIO) -> None:
-    """Write the table by area, then every failure, then one line that says it all."""
+def write_report(report: RunReport, out: TextIO) -> None:
+    """Write the table by area, then every failure, then one line with the verdict."""
     paint = painter(out)
     out.write(f"{paint(report.name, 'bold')}\n\n")
     rows = [[area, *_numbers(report.counts(area))] for area in report.areas()]
+    styles = ["red" if row[2] != "." or row[4] != "." else "" for row in rows]
     rows.append(["all", *_numbers(report.counts())])
-    table = [["area", *_COLUMNS], *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for number, row in enumerate(table):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        style = "bold" if number in (0, len(table) - 1) else _row_style(row)
-        out.write(paint("  ".join(cells).rstrip(), style) + "\n")
-    out.writelines("\n" + "\n".join(_told(result, paint)) + "\n" for result in report.failures())
+    write_table(out, ("area", *_COLUMNS), rows, [*styles, "bold"], numbers=True)
+    out.writelines("\n" + "\n".join(_describe(result, paint)) + "\n" for result in report.failures())
     out.write(f"\n{_summary(report, paint)}\n")
     if lacking := report.lacking():
         words = ", ".join(f"{word} ({count})" for word, count in sorted(lacking.items()))
@@ -102,17 +110,41 @@ def write_terminal(report: RunReport, out: TextIO) -> None:
     out.writelines(f"  {cut(problem)}\n" for problem in report.problems())
 
 
+def write_table(
+    out: TextIO,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str] = (),
+    *,
+    numbers: bool = False,
+) -> None:
+    """Write aligned columns under a head.
+
+    Args:
+        out: Where to.
+        head: The names of the columns.
+        rows: As many cells each as the head has.
+        styles: One for each row; with any, the head is bold. Colour only where it is wanted.
+        numbers: All columns but the first hold numbers and are aligned to the right.
+    """
+    paint = painter(out)
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    every = ["bold", *styles] if styles else [""] * (len(rows) + 1)
+    for row, style in zip([head, *rows], every, strict=True):
+        cells = [
+            cell.rjust(width) if numbers and position else cell.ljust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        out.write(paint("  ".join(cells).rstrip(), style) + "\n")
+
+
 def _numbers(counts: Counter[Status]) -> list[str]:
-    # A dot for nothing lets the eye find what is something.
+    # Dots instead of zeros make the other numbers stand out.
     return [str(counts[status] or ".") for status in Status]
 
 
-def _row_style(row: Sequence[str]) -> str:
-    return "red" if row[2] != "." or row[4] != "." else ""
-
-
 def cut(text: str) -> str:
-    """Return a text of which a reader sees beginning and end: long lines and many are cut in the middle."""
+    """Shorten a text in the middle, both its long lines and its many lines."""
     lines = text.split("\n")
     if len(lines) > _HIGH:
         lines[4 : 5 - _HIGH] = [f"[... {len(lines) - _HIGH + 1} lines]"]
@@ -122,18 +154,18 @@ def cut(text: str) -> str:
     )
 
 
-def told(result: Result) -> str:
-    """Return a failure at length: what was expected, what came, where the rule is from."""
-    return "\n".join(_told(result, lambda text, _style: text))
+def describe_failure(result: Result) -> str:
+    """Describe a failure: what was expected, what happened, where the requirement comes from."""
+    return "\n".join(_describe(result, lambda text, _style: text))
 
 
-def _told(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
+def _describe(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
     case, verdict = result.case, result.verdict
     if result.status is Status.STALE:
-        yield paint(f"STALE   {case.id}", "yellow") + f"  ({case.area}, {case.level})"
-        yield f"  it passes now; take it out of the baseline, where it says: {cut(result.reason)}"
+        yield paint(f"STALE   {case.key}", "yellow") + f"  ({case.area}, {case.level})"
+        yield f"  it passes now; remove it from the baseline, which says: {cut(result.reason)}"
         return
-    word = paint(f"FAILED  {case.id}", "red")
+    word = paint(f"FAILED  {case.key}", "red")
     yield f"{word}  ({case.area}, {case.level}, {verdict.fault})"
     yield f"  {case.title}"
     for difference in verdict.differences[:MANY]:
@@ -151,6 +183,58 @@ def _indented(text: str) -> str:
 
 def _summary(report: RunReport, paint: Callable[[str, str], str]) -> str:
     counts = report.counts()
-    told = [f"{counts[s]} {s.value.replace('_', ' ')}" for s in Status if counts[s]]
+    numbers = [f"{counts[s]} {s.value.replace('_', ' ')}" for s in Status if counts[s]]
     verdict = paint("passed", "green") if report.passed else paint("FAILED", "red")
-    return f"{verdict}: {', '.join(told) or 'nothing run'} in {report.seconds:.1f} s"
+    return f"{verdict}: {', '.join(numbers) or 'nothing run'} in {report.seconds:.1f} s"
+
+
+# The terminal
+
+_CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
+
+
+def painter(out: TextIO) -> Callable[[str, str], str]:
+    """Return a function that paints a text in a style, or leaves it as it is where colour isn't wanted.
+
+    The order is that of CPython and no-color.org: ``NO_COLOR`` forbids colour, ``FORCE_COLOR`` demands it,
+    ``TERM=dumb`` and anything that isn't a terminal have none.
+    """
+    if os.environ.get("NO_COLOR") or not (os.environ.get("FORCE_COLOR") or _is_terminal(out)):
+        return lambda text, _style: text
+    return lambda text, style: f"\x1b[{_CODES[style]}m{text}\x1b[0m" if style else text
+
+
+def _is_terminal(out: TextIO) -> bool:
+    """Tell whether the stream is a terminal that obeys escape sequences."""
+    return out.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def watch(
+    results: Iterable[Result], total: int, title: str, out: TextIO, *, after: float = 1.0
+) -> Iterator[Result]:
+    """Pass results on, and show a progress bar on a terminal when it takes a while.
+
+    Args:
+        results: The results, as they come.
+        total: How many will come.
+        title: Title of the bar.
+        out: The stream to show it on.
+        after: Seconds before the bar is shown; a short run needs none.
+    """
+    if not _is_terminal(out) or find_spec("rich") is None:
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, console=Console(file=out), transient=True)
+    task, start = progress.add_task(title, total=total), time.monotonic()
+    try:
+        for result in results:
+            progress.advance(task)
+            if time.monotonic() - start >= after:
+                progress.start()  # does nothing when called again
+            yield result
+    finally:
+        progress.stop()

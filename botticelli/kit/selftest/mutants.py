@@ -1,45 +1,45 @@
-"""Drivers with one thing done wrong each, to show that the judge notices.
+"""Mutants: the reference client with one thing done wrong each, to show that the judge notices.
 
-May enter: naive.py with a method replaced. Every mistake is one that was found in real clients;
-a test holds what is said here of cases and faults to what really happens. Try one:
-``botticelli check driver botticelli.kit.selftest.mutants:SumsUsage``.
+Every mistake was found in real clients. A test compares the declared cases, faults and paths with what really
+happens. Try one: ``botticelli check driver botticelli.kit.selftest.mutants:SumsUsage``.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
 from botticelli.kit.judge.verdict import Fault
-from botticelli.kit.selftest.naive_answer import Answer, Choice, FailedError
-from botticelli.kit.selftest.reference_client import Connection, ReferenceClient
+from botticelli.kit.selftest.reference_client import Answer, Choice, Connection, FailedError, ReferenceClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+__all__ = ["MUTANTS", "killed_by"]
 
 Kills: TypeAlias = "Mapping[str, tuple[Fault, str]]"
-"""Cases that trip a driver, each with what the judge calls it and the path that it names first."""
+"""Cases that catch a mutant, each with the fault and the first path that the judge reports."""
 
 MUTANTS: dict[type[ReferenceClient], Kills] = {}
-"""Every broken driver, with the cases that it trips over; those of unjust.py when it is imported."""
+"""Every mutant, with the cases that catch it."""
 
 T = TypeVar("T", bound=type[ReferenceClient])
 
 
-def killed_by(meant: Kills) -> Callable[[T], T]:
-    """Enter a broken driver into :data:`MUTANTS`.
+def killed_by(expected: Kills) -> Callable[[T], T]:
+    """Register a mutant in :data:`MUTANTS`.
 
     Args:
-        meant: First the case that is meant for it, then those of the others that it cannot but
-            trip over as well; each with the fault that the judge must find, and where.
+        expected: First the case that is meant for it, then the others that it can't avoid failing, of
+            those that are meant for some mutant; each with the fault that the judge must find, and where.
     """
 
-    def enter(driver: T) -> T:
-        MUTANTS[driver] = meant
+    def register(driver: T) -> T:
+        MUTANTS[driver] = expected
         return driver
 
-    return enter
+    return register
 
 
 @killed_by({"auth-kept-on-retry": (Fault.REQUEST, "/requests/1/headers/Authorization")})
@@ -56,9 +56,9 @@ class LosesKeyOnRetry(ReferenceClient):
 
 @killed_by({"auth-key-echoed-by-server": (Fault.LEAK, "/calls/0/error/message")})
 class ShowsKey(ReferenceClient):
-    """Passes on what the server says, key and all."""
+    """Passes on the server's message with the key in it."""
 
-    def without_key(self, call: Document, text: str) -> str:  # noqa: ARG002 - the very mistake
+    def without_key(self, call: Document, text: str) -> str:  # noqa: ARG002 -- the mistake
         """Leave the text as it is."""
         return text
 
@@ -73,24 +73,24 @@ class StaysConnected(ReferenceClient):
     """Leaves the connection to the garbage collector when the caller leaves."""
 
     def __init__(self) -> None:
-        self._kept: list[Connection] = []
+        self._open: list[Connection] = []
 
     def leave(self, connection: Connection) -> None:
-        """Keep the connection."""
-        self._kept.append(connection)
+        """Leave the connection open."""
+        self._open.append(connection)
 
     def close(self) -> None:
-        """Close what was kept, when all is over."""
-        for connection in self._kept:
+        """Close the connections at the end."""
+        for connection in self._open:
             super().leave(connection)
 
 
 @killed_by({"choices-interleaved": (Fault.SILENT, "/response/choices")})
 class IgnoresChoice(ReferenceClient):
-    """Takes every choice for the first."""
+    """Takes every choice for the first one."""
 
-    def choice_index(self, told: Document) -> int:  # noqa: ARG002 - the very mistake
-        """Return 0 whatever is told."""
+    def choice_index(self, event: Document) -> int:  # noqa: ARG002 -- the mistake
+        """Return 0 in any case."""
         return 0
 
 
@@ -101,14 +101,14 @@ class IgnoresChoice(ReferenceClient):
     }
 )
 class WritesNull(ReferenceClient):
-    """Makes text of a content that is null."""
+    """Writes out a content that is null as text."""
 
-    def take_choice(self, answer: Answer, told: Document) -> None:
-        """Turn a null into its name."""
-        delta = as_object(told.get("delta"))
+    def take_choice(self, answer: Answer, event: Document) -> None:
+        """Turn null into "None"."""
+        delta = as_object(event.get("delta"))
         if "content" in delta:
-            told = {**told, "delta": {**delta, "content": str(delta["content"])}}
-        super().take_choice(answer, told)
+            event = {**event, "delta": {**delta, "content": str(delta["content"])}}
+        super().take_choice(answer, event)
 
 
 @killed_by({"connection-cut-mid-stream": (Fault.SILENT, ""), "retry-never-after-text": (Fault.SILENT, "")})
@@ -127,10 +127,10 @@ class TakesLossForEnd(ReferenceClient):
 
 @killed_by({"error-status-over-words": (Fault.ERROR, "/calls/0/error/kind")})
 class KnowsEveryStatus(ReferenceClient):
-    """Looks for numbers in the server's prose before it looks at the status."""
+    """Searches the server's message for a status before it looks at the status."""
 
     def kind(self, status: int, body: bytes) -> str:
-        """Find a kind in the words."""
+        """Find a kind in the message."""
         return "rate_limit" if b"429" in body else super().kind(status, body)
 
 
@@ -200,11 +200,11 @@ class NeedsEnvelope(ReferenceClient):
 class MixesReasoning(ReferenceClient):
     """Adds the reasoning to the answer."""
 
-    def take_choice(self, answer: Answer, told: Document) -> None:
-        """Put what the model thinks before what it says."""
-        delta = as_object(told.get("delta"))
+    def take_choice(self, answer: Answer, event: Document) -> None:
+        """Put the reasoning before the text."""
+        delta = as_object(event.get("delta"))
         text = (delta.get("reasoning") or "") + (delta.get("content") or "")
-        super().take_choice(answer, {**told, "delta": {**delta, "content": text}})
+        super().take_choice(answer, {**event, "delta": {**delta, "content": text}})
 
 
 @killed_by({"request-nothing-unasked": (Fault.REQUEST, "/requests/0/body/max_tokens")})
@@ -223,7 +223,7 @@ class SendsNulls(ReferenceClient):
     }
 )
 class RetriesAfterText(ReferenceClient):
-    """Tries again after the caller has had some of the answer."""
+    """Tries again after the caller has received some of the answer."""
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
         """Forget what was delivered."""
@@ -238,17 +238,17 @@ class SplitsLikeText(ReferenceClient):
     """Splits lines as text is split, at U+2028 and its like."""
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
-        """Split what is one line."""
+        """Split at every line boundary of Unicode."""
         for line in super().lines(pieces):
             yield from line.splitlines() or [""]
 
 
 @killed_by({"stream-error-in-chunk": (Fault.SILENT, "")})
 class SkipsErrors(ReferenceClient):
-    """Reads an error in the stream as a chunk without news."""
+    """Reads an error in the stream as a chunk without content."""
 
     def refuse_error(self, value: Document) -> None:
-        """Look away."""
+        """Do nothing."""
 
 
 @killed_by({"timeout-idle-after-text": (Fault.HANG, "")})
@@ -261,22 +261,27 @@ class WaitsForEver(ReferenceClient):
         return super().converse(call, connection, path, answer)
 
 
-@killed_by({"tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls")})
+@killed_by(
+    {
+        "tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls"),
+        "content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/tool_calls"),
+    }
+)
 class TakesNoIndexForZero(ReferenceClient):
     """Takes a tool-call delta without an index for one of the first call."""
 
-    def tool_at(self, tools: list[Document], told: Document) -> Document | None:
+    def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
         """Find the first call."""
-        return super().tool_at(tools, {**told, "index": told.get("index") or 0})
+        return super().tool_at(tools, {**fragment, "index": fragment.get("index") or 0})
 
-    def new_tool(self, told: Document) -> Document:
+    def new_tool(self, fragment: Document) -> Document:
         """Call it the first."""
-        return super().new_tool({**told, "index": told.get("index") or 0})
+        return super().new_tool({**fragment, "index": fragment.get("index") or 0})
 
 
 @killed_by({"unicode-emoji-split": (Fault.SILENT, "/response/choices/0/text")})
 class DecodesPieces(ReferenceClient):
-    """Decodes each read on its own, in the middle of a character too."""
+    """Decodes each read on its own, even if it ends inside a character."""
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
         """Replace what cannot be decoded yet."""
@@ -293,3 +298,83 @@ class SumsUsage(ReferenceClient):
         pairs = ((name, count, before.get(name)) for name, count in usage.items())
         summed = {n: a + b for n, a, b in pairs if isinstance(a, int) and isinstance(b, int)}
         super().take_usage(answer, usage | summed)
+
+
+# Mutants that give the right text for the wrong reason: they answer what the server sent, or would have sent;
+# what is wrong is how they got it, or what they give out beside it
+
+
+@killed_by({"connection-framings-in-turn": (Fault.SILENT, "/requests/count")})
+class AnswersFromMemory(ReferenceClient):
+    """Answers a repeated call from memory."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Document] = {}
+
+    def exchange(self, call: Document) -> Document:
+        """Look up the answer."""
+        question = json.dumps([call["base_url"], call["operation"], call["request"]])
+        known = self._answers.get(question)
+        if known is not None:
+            return known
+        outcome = super().exchange(call)
+        if "response" in outcome:
+            self._answers[question] = outcome
+        return outcome
+
+
+@killed_by(
+    {
+        "models-extra-members": (Fault.SILENT, "/requests/count"),
+        "models-bare-array": (Fault.SILENT, "/requests/count"),
+    }
+)
+class AsksTwice(ReferenceClient):
+    """Lists the models once to check the key, and again for the list."""
+
+    def exchange(self, call: Document) -> Document:
+        """Throw the first list away."""
+        if call["operation"] == "models":
+            super().exchange(call)
+        return super().exchange(call)
+
+
+@killed_by({"chunk-tool-calls-null": (Fault.SILENT, "/response/choices/0/tool_calls")})
+class CallsNull(ReferenceClient):
+    """Makes a tool call of a member that is null."""
+
+    def take_choice(self, answer: Answer, event: Document) -> None:
+        """Take a null for a call without a name."""
+        super().take_choice(answer, event)
+        if "function_call" in as_object(event.get("delta")):
+            tools = answer.choices[self.choice_index(event)].tools
+            tools.append(self.new_tool({}))
+
+
+@killed_by(
+    {
+        "stream-error-not-json": (Fault.SILENT, "/partial_chunks"),
+        "connection-cut-mid-stream": (Fault.SILENT, "/partial_chunks"),
+        "stream-error-in-chunk": (Fault.SILENT, "/partial_chunks"),
+        "retry-never-after-text": (Fault.SILENT, "/partial_chunks"),
+        "timeout-idle-after-text": (Fault.SILENT, "/partial_chunks"),
+    }
+)
+class Withholds(ReferenceClient):
+    """Buffers a stream, and delivers its chunks when it is whole or not at all."""
+
+    def failure(self, error: Document, answer: Answer, attempt: int) -> Document:
+        """Deliver nothing before an error."""
+        return {**super().failure(error, answer, attempt), "partial_chunks": []}
+
+
+@killed_by({"content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/content")})
+class GroupsBlocks(ReferenceClient):
+    """Reports tool calls before all other blocks, whatever the server sent first."""
+
+    def exchange(self, call: Document) -> Document:
+        """Sort the blocks."""
+        outcome = super().exchange(call)
+        for choice in outcome.get("response", {}).get("choices", ()):
+            choice["content"].sort(key=lambda block: block["type"] != "tool_calls")
+        return outcome

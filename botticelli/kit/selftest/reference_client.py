@@ -1,9 +1,8 @@
-"""A small client of the chat format, written apart from the driver, to try the judge on.
+"""A small client of the OpenAI chat format, written apart from the driver, to try the judge on.
 
-May enter: the standard library alone. It is the measure for broken.py: each broken driver is this
-one with one thing done wrong, so that what the judge then says can only come from that thing.
-It is not meant for use: one connection per call, no pool, no repair of odd answers beyond what
-the cases of broken.py need.
+It uses the standard library alone. Each mutant (mutants.py) is this client with one thing done wrong, so that
+whatever the judge then reports can only come from that thing. It isn't meant for use: one connection per
+call, no pool, and no more repair of odd answers than the mutants' cases need.
 """
 
 from __future__ import annotations
@@ -12,16 +11,18 @@ import http.client
 import json
 import re
 import time
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_array, is_object
-from botticelli.kit.selftest.naive_answer import Answer, AnswerReader, FailedError, LeftError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Mapping
+
+__all__ = ["Answer", "AnswerReader", "Choice", "Connection", "FailedError", "LeftError", "ReferenceClient"]
 
 KINDS = {
     400: "invalid_request",
@@ -36,13 +37,264 @@ KINDS = {
     422: "invalid_request",
     429: "rate_limit",
 }
+FINISH = {
+    "stop": "stop",
+    "eos": "stop",
+    "length": "length",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "content_filter",
+}
+LONGEST_LINE = 1 << 24
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+# From the bytes of an answer to a neutral response
+
+
+class FailedError(Exception):
+    """A call failed; ``error`` is the neutral error."""
+
+    def __init__(self, kind: str, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.error: Document = {"kind": kind, "message": message, **data}
+
+
+class LeftError(Exception):
+    """The caller left the stream."""
+
+
+@dataclass
+class Choice:
+    """One choice so far."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    finish: object = None
+    tools: list[Document] = field(default_factory=list[Document])
+    logprobs: list[Any] | None = None
+
+    def neutral(self, index: int) -> Document:
+        """Return it as a neutral choice."""
+        word = FINISH.get(self.finish, "other") if isinstance(self.finish, str) else "other"
+        names = ("id", "type", "name", "arguments")
+        return {
+            "index": index,
+            "text": self.text,
+            "reasoning": self.reasoning or None,
+            "refusal": self.refusal or None,
+            "finish_reason": word,
+            "finish_reason_raw": self.finish,
+            "tool_calls": [{name: tool[name] for name in names} for tool in self.tools],
+            "content": self.blocks(),
+            "logprobs": None if self.logprobs is None else {"content": self.logprobs},
+        }
+
+    def blocks(self) -> list[Document]:
+        """Return it as neutral blocks, in the usual order of this format."""
+        texts = [("reasoning", self.reasoning), ("text", self.text), ("refusal", self.refusal)]
+        found: list[Document] = [{"type": kind, "text": text} for kind, text in texts if text]
+        return [*found, {"type": "tool_calls", "count": len(self.tools)}] if self.tools else found
+
+
+@dataclass
+class Answer:
+    """What has been read of an answer so far."""
+
+    choices: dict[int, Choice] = field(default_factory=dict[int, Choice])
+    usage: Document | None = None
+    id: object = None
+    model: object = None
+    chunks: list[str] = field(default_factory=list[str])
+    done: bool = False
+
+    def response(self) -> Document:
+        """Return it as a neutral response."""
+        choices = [self.choices[index].neutral(index) for index in sorted(self.choices)]
+        return {"choices": choices, "usage": self.usage, "id": self.id, "model": self.model}
+
+
+class AnswerReader:
+    """Read answers. Mutants override its methods."""
+
+    def parsed(self, text: bytes | str) -> Any:
+        """Return the JSON value of an answer or event."""
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            raise FailedError("malformed_response", f"not JSON: {shown[:200]}") from error
+
+    def message(self, value: object) -> str | None:
+        """Return the message of a JSON error, whatever its envelope."""
+        if isinstance(value, str):
+            return value
+        if is_array(value):
+            return "; ".join(filter(None, map(self.message, value)))
+        for name in ("error", "errors", "detail", "message", "msg"):
+            if is_object(value) and (found := self.message(value.get(name))):
+                return found
+        return None
+
+    def whole(self, body: bytes, answer: Answer) -> None:
+        """Read an answer that came in one piece."""
+        if not body.strip():
+            raise FailedError("empty_response", "an empty answer")
+        value = self.parsed(body)
+        if not is_object(value):
+            raise FailedError("malformed_response", "an answer that is not an object")
+        self.refuse_error(value)
+        for choice in as_objects(value.get("choices")):
+            self.take_choice(answer, {**choice, "delta": choice.get("message")})
+        self.take_rest(answer, value)
+        if not answer.choices:
+            raise FailedError("empty_response", "no choice")
+
+    def stream(self, pieces: Iterator[bytes], answer: Answer, leave_after: int | None) -> None:
+        """Read an answer that comes in events."""
+        for data in self.events(self.lines(pieces)):
+            if data.strip() == "[DONE]":
+                answer.done = True
+                break
+            if data.strip() not in ("", "null"):
+                self.take(answer, self.parsed(data))
+            if leave_after is not None and len(answer.chunks) >= leave_after:
+                raise LeftError
+        self.end(answer)
+
+    def end(self, answer: Answer) -> None:
+        """Check that a stream ended with its end."""
+        if not answer.done and not any(choice.finish for choice in answer.choices.values()):
+            raise FailedError("stream_truncated", "the stream ended in the middle")
+        if not answer.choices:
+            raise FailedError("empty_response", "no choice")
+
+    def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
+        """Yield the lines of an event stream, which end with CR, LF or CRLF."""
+        rest, first = bytearray(), True
+        for piece in pieces:
+            rest += piece
+            if len(rest) > LONGEST_LINE:
+                raise FailedError("malformed_response", f"a line of more than {LONGEST_LINE} bytes")
+            if b"\n" not in piece and b"\r" not in rest[-len(piece) - 1 :]:
+                continue
+            # A CR at the end of a read may be the first half of a CRLF.
+            edge = len(rest) - rest.endswith(b"\r")
+            *lines, tail = re.split(rb"\r\n|\r|\n", rest[:edge])
+            rest = bytearray(tail) + rest[edge:]
+            for line in lines:
+                text = line.decode("utf-8", "replace")
+                yield text.removeprefix("\ufeff") if first else text
+                first = False
+        if rest.endswith(b"\r"):
+            yield from (rest[:-1].decode("utf-8", "replace"), "")
+
+    def events(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield the data of each event."""
+        data: list[str] = []
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == "data":
+                data.append(value.removeprefix(" "))
+            if not line and data:
+                yield "\n".join(data)
+                data = []
+
+    def take(self, answer: Answer, event: object) -> None:
+        """Add one event to the answer."""
+        if not is_object(event):
+            raise FailedError("malformed_response", f"an event that is not an object: {event!r}")
+        self.refuse_error(event)
+        for choice in as_objects(event.get("choices")):
+            self.take_choice(answer, choice)
+        self.take_rest(answer, event)
+
+    def refuse_error(self, value: Document) -> None:
+        """Raise the error that a 200 contains, if there is one."""
+        if value.get("error"):
+            message = self.message(value) or "an error in a good answer"
+            raise FailedError("stream_error", message)
+
+    def take_rest(self, answer: Answer, event: Document) -> None:
+        """Add what an event holds beside its choices."""
+        if is_object(event.get("usage")):
+            self.take_usage(answer, event["usage"])
+        answer.id = answer.id or event.get("id")
+        answer.model = answer.model or event.get("model")
+
+    def take_usage(self, answer: Answer, usage: Document) -> None:
+        """Add a usage; the last one counts."""
+        answer.usage = {name: usage.get(name) for name in _COUNTS}
+
+    def take_choice(self, answer: Answer, event: Document) -> None:
+        """Add one choice of an event, or of a whole answer."""
+        choice = answer.choices.setdefault(self.choice_index(event), Choice())
+        delta = as_object(event.get("delta"))
+        self.take_text(answer, choice, delta.get("content") or "")
+        self.take_reasoning(choice, delta)
+        choice.refusal += delta.get("refusal") or ""
+        for tool in as_objects(delta.get("tool_calls")):
+            self.take_tool(choice.tools, tool)
+        self.take_finish(choice, event.get("finish_reason"))
+        self.take_logprobs(choice, as_object(event.get("logprobs")))
+
+    def choice_index(self, event: Document) -> int:
+        """Return the index of a choice."""
+        return int(event.get("index", 0))
+
+    def take_text(self, answer: Answer, choice: Choice, text: str) -> None:
+        """Add text; an empty text makes no chunk."""
+        choice.text += text
+        if text:
+            answer.chunks.append(text)
+
+    def take_reasoning(self, choice: Choice, delta: Document) -> None:
+        """Add reasoning, under either of its names, once."""
+        choice.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
+
+    def take_finish(self, choice: Choice, word: object) -> None:
+        """Add a finish reason; the last one that isn't null counts."""
+        choice.finish = word or choice.finish
+
+    def take_logprobs(self, choice: Choice, logprobs: Document) -> None:
+        """Add the tokens' log probabilities."""
+        if is_array(logprobs.get("content")):
+            choice.logprobs = (choice.logprobs or []) + logprobs["content"]
+
+    def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
+        """Return the tool call that a fragment belongs to, if it has begun."""
+        index, name = fragment.get("index"), fragment.get("id")
+        if index is not None:
+            return next((tool for tool in tools if tool["index"] == index), None)
+        if name:
+            return next((tool for tool in tools if tool["id"] == name), None)
+        return tools[-1] if tools else None
+
+    def new_tool(self, fragment: Document) -> Document:
+        """Return a new tool call for its first fragment."""
+        names = {"index": fragment.get("index"), "id": fragment.get("id"), "type": "function"}
+        return {**names, "name": "", "arguments": ""}
+
+    def take_tool(self, tools: list[Document], fragment: Document) -> None:
+        """Add a fragment of a tool call to its call."""
+        tool = self.tool_at(tools, fragment)
+        if tool is None:
+            tool = self.new_tool(fragment)
+            tools.append(tool)
+        function = as_object(fragment.get("function"))
+        tool["name"] += function.get("name") or ""
+        tool["arguments"] += function.get("arguments") or ""
+
+
+# From a neutral call to a request
 
 
 class Connection:
     """One connection for one call.
 
-    ``socket`` is kept because http.client lets go of it when the answer ends the connection, and
-    ``phase`` because a timeout does not say which one it was.
+    ``socket`` is stored because http.client drops it when the answer ends the connection, and ``phase``
+    because a timeout doesn't say which one it was.
     """
 
     def __init__(self, host: str, port: int | None, limits: Mapping[str, float]) -> None:
@@ -59,12 +311,12 @@ class Connection:
 
 
 class ReferenceClient(AnswerReader):
-    """The client, behind the adapter; its methods are the places where broken.py breaks it."""
+    """The client and its adapter in one. Mutants override its methods."""
 
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
         | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
-        | {"retry", "attempts", "timeouts", "phase", "cancel"}
+        | {"retry", "attempts", "timeouts", "phase", "cancel", "content"}
     )
 
     def exchange(self, call: Document) -> Document:
@@ -85,15 +337,15 @@ class ReferenceClient(AnswerReader):
 
     def failure(self, error: Document, answer: Answer, attempt: int) -> Document:
         """Return the outcome of a call that failed."""
-        told = {key: value for key, value in error.items() if key != "retriable"}
+        public = {key: value for key, value in error.items() if key != "retriable"}
         partial = answer.response() if answer.choices else None
         return {
-            "error": {"attempts": attempt, "partial": partial, **told},
+            "error": {"attempts": attempt, "partial": partial, **public},
             "partial_chunks": answer.chunks,
         }
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
-        """Return the seconds to wait before another attempt, or None."""
+        """Return the seconds to wait before another attempt, or None for no further attempt."""
         options: Document = call["options"]
         if answer.chunks or attempt > options.get("max_retries", 0) or not error.get("retriable"):
             return None
@@ -139,7 +391,7 @@ class ReferenceClient(AnswerReader):
         reply = connection.http.getresponse()
         connection.enter("idle")
         if not self.succeeded(reply.status):
-            raise self.refusal(call, reply.status, dict(reply.getheaders()), reply.read())
+            raise self.error_from_response(call, reply.status, dict(reply.getheaders()), reply.read())
         if models:
             return {"models": self.models(self.parsed(reply.read()))}
         if "text/event-stream" in (reply.getheader("content-type") or ""):
@@ -181,14 +433,16 @@ class ReferenceClient(AnswerReader):
                 body["stream_options"] = {"include_usage": True}
         return body
 
-    def refusal(self, call: Document, status: int, headers: dict[str, str], body: bytes) -> FailedError:
-        """Return the error that a status other than 2xx is."""
+    def error_from_response(
+        self, call: Document, status: int, headers: dict[str, str], body: bytes
+    ) -> FailedError:
+        """Return the error for a status other than 2xx."""
         low = {name.lower(): value for name, value in headers.items()}
         should = low.get("x-should-retry")
         retriable = status in (408, 409, 429) or status >= 500
         return FailedError(
             self.kind(status, body),
-            self.without_key(call, self.said(body))[:2000] or f"status {status}",
+            self.without_key(call, self.error_message(body))[:2000] or f"status {status}",
             status=status,
             code=self.code(body),
             retry_after=self.retry_after(low),
@@ -196,22 +450,22 @@ class ReferenceClient(AnswerReader):
         )
 
     def without_key(self, call: Document, text: str) -> str:
-        """Return what the server says without the key that it may repeat."""
+        """Blank the key in a server's words, which may repeat it."""
         return text.replace(call["api_key"], "[key]") if call["api_key"] else text
 
     def code(self, body: bytes) -> object:
-        """Return the code of a standard envelope, if it is one."""
+        """Return the code in a standard envelope, if there is one."""
         try:
             return as_object(as_object(json.loads(body)).get("error")).get("code")
         except (ValueError, RecursionError):
             return None
 
     def kind(self, status: int, _body: bytes) -> str:
-        """Return the kind of error that a status is."""
+        """Return the kind of error for a status."""
         return KINDS.get(status, "server" if status >= 500 else "api")
 
-    def said(self, body: bytes) -> str:
-        """Return what an error body says."""
+    def error_message(self, body: bytes) -> str:
+        """Return the message of an error body."""
         try:
             return self.message(json.loads(body)) or ""
         except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""Reading one HTTP/1.1 request from a stream, strictly, and keeping it as it came.
+"""Read one HTTP/1.1 request from a stream, strictly, and keep it as it was sent.
 
-May enter: what a client sends. Only as much of RFC 9112 as clients use (a head, a body of known length
-or in chunks) but of that nothing that a server may refuse: a client that breaks HTTP has to be told.
-Written by hand and not by h11, for h11 is what most Python clients write their requests with, ours
-too, and it reads leniently (bare LF, a length beside chunks, two lengths that agree).
+It reads what clients send of RFC 9112 (a head, and a body of known length or in chunks) and rejects
+everything that a server may reject, because a client that breaks HTTP must be reported. It isn't built on
+h11: most Python clients, ours too, write their requests with h11, and h11 reads leniently (bare LF, a length
+beside chunks, two lengths that agree).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import asyncio
 import re
 
 from botticelli.kit.server.recording import Request
+
+__all__ = ["LONGEST", "UnreadableRequestError", "read_request"]
 
 LONGEST = 64 << 20
 """Bytes that a body may have; cases send far less."""
@@ -24,18 +26,21 @@ _CHUNK_LINE = re.compile(r"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 
 
 class UnreadableRequestError(Exception):
-    """The client sent what is not an HTTP/1.1 request. The message is not cut: it may hold a key."""
+    """The client sent something that isn't an HTTP/1.1 request.
+
+    The message isn't shortened: it may contain an API key, which must be blanked whole first.
+    """
 
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
-    """Read the next request; None when the client has closed instead.
+    """Read the next request, or return None when the client has closed the connection.
 
     Args:
-        reader: From the client; its limit is that of a head.
-        writer: To the client, for the 100 that it may wait for.
+        reader: From the client; its limit is the longest head.
+        writer: To the client, for the 100 Continue that it may wait for.
 
     Raises:
-        UnreadableRequestError: What came is not a request.
+        UnreadableRequestError: What came isn't a request.
     """
     try:
         head = await _until(reader, b"\r\n\r\n", "a head")
@@ -44,10 +49,10 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
             raise _broken(f"closed inside a head: {error.partial!r}") from None
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
-    told = _REQUEST_LINE.fullmatch(first)
-    if not told:
+    matched = _REQUEST_LINE.fullmatch(first)
+    if not matched:
         raise _broken(f"not a request line: {first!r}")
-    method, target, minor = told.groups()
+    method, target, minor = matched.groups()
     request = Request(method, target, tuple(map(_field, lines)), b"")
     length = _length(request, minor)
     if (request.header("expect") or "").lower() == "100-continue":
@@ -71,10 +76,10 @@ async def _until(reader: asyncio.StreamReader, end: bytes, what: str) -> bytes:
 
 
 def _field(line: str) -> tuple[str, str]:
-    told = _FIELD_LINE.fullmatch(line)
-    if not told:
+    matched = _FIELD_LINE.fullmatch(line)
+    if not matched:
         raise _broken(f"not a header: {line!r}")
-    return told[1], told[2]
+    return matched[1], matched[2]
 
 
 def _length(request: Request, minor: str) -> int | None:
@@ -93,10 +98,10 @@ def _length(request: Request, minor: str) -> int | None:
         return 0
     if not re.fullmatch(r"[0-9]{1,12}", length):
         raise _broken(f"not a Content-Length: {length!r}")
-    return _bounded(int(length))
+    return _check_length(int(length))
 
 
-def _bounded(length: int) -> int:
+def _check_length(length: int) -> int:
     if length > LONGEST:
         raise UnreadableRequestError(f"a body of more than {LONGEST} bytes")
     return length
@@ -106,13 +111,13 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     body = bytearray()
     while True:
         line = (await _until(reader, b"\r\n", "the size of a chunk")).decode("latin-1")
-        told = _CHUNK_LINE.fullmatch(line)
-        if not told:
+        matched = _CHUNK_LINE.fullmatch(line)
+        if not matched:
             raise _broken(f"not the size of a chunk: {line!r}")
-        size = int(told[1], 16)
+        size = int(matched[1], 16)
         if size == 0:
             break
-        _bounded(len(body) + size)
+        _check_length(len(body) + size)
         body += await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":
             raise _broken("a chunk that does not end where it says")

@@ -1,8 +1,10 @@
-"""What a server saw of a driver: plain values that the mock server fills in and the judge reads."""
+"""What the mock server received from a driver: plain values that it fills in and the judge reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+__all__ = ["RecordedRequest", "Recording", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,7 @@ class Request:
         method: As sent.
         path: The request target as sent, query included.
         headers: Name and value as sent, in order.
-        body: After de-chunking; never decoded.
+        body: The bytes, without chunked framing; a content encoding isn't decoded.
     """
 
     method: str
@@ -34,7 +36,7 @@ class RecordedRequest:
     Attributes:
         request: What was sent.
         connection: Number of the TCP connection, from 0.
-        delay: Seconds from the end of the answer before to the arrival of this; None for the first.
+        delay: Seconds from the end of the previous answer to the arrival of this request; None for the first.
         client_left: The client closed the connection before the answer had been played to its end.
     """
 
@@ -46,12 +48,12 @@ class RecordedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """All that a listener saw.
+    """Everything that a listener received.
 
     Attributes:
         requests: In order of arrival.
         connections: TCP connections opened.
-        protocol_errors: What came and was not HTTP, and exchanges that could not be played.
+        protocol_errors: Requests that break HTTP, and exchanges that could not be played.
     """
 
     requests: tuple[RecordedRequest, ...]

@@ -1,8 +1,7 @@
-"""The embedded server: plays scripts byte by byte and remembers what it was sent.
+"""The mock server: plays scripts to the byte and records the requests that it receives.
 
-The only part of the judge that opens sockets. It lives in a thread and a loop of its own, so that
-blocking drivers can be judged, and listens on loopback unless told otherwise. Each listener has a
-port of its own: nothing that a driver does in one case can reach another.
+It runs an event loop in a thread, so that blocking drivers can be judged, and listens on loopback unless told
+otherwise. Each listener has a port of its own, so that nothing a driver does in one case reaches another.
 """
 
 from __future__ import annotations
@@ -27,21 +26,28 @@ if sys.platform == "linux":
     import termios
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
+
+    from botticelli.contracts.jsonvalue import Document
+
+__all__ = ["Listener", "MockServer", "Responder", "exchange_for", "play_script"]
 
 T = TypeVar("T")
 
 Responder: TypeAlias = Callable[[int, Request], ByteScript]
-"""Says what to play for a request, given how many came before it."""
+"""Returns the script to play for a request, given how many requests came before it."""
 
-_POLL = 0.005  # how often silence looks whether the client is still there; seconds
-_FLIGHT = 0.03  # how long bytes may take over loopback where the kernel does not tell; seconds
+_POLL = 0.005  # seconds between two looks at whether the client is still connected
+_FLIGHT = 0.03  # seconds that bytes may take over loopback, where the kernel can't be asked
 _HEAD_LIMIT = 1 << 20
-_PATIENCE = 30.0  # for the loop's own work; only a bug in here reaches it
+_LOOP_LIMIT = 30.0  # seconds for work on the loop; only a bug in this module reaches it
 
 
 @dataclass
 class _Memory:
+    """What a listener has received so far."""
+
     requests: list[RecordedRequest] = field(default_factory=list[RecordedRequest])
     protocol_errors: list[str] = field(default_factory=list[str])
     connections: int = 0
@@ -51,36 +57,36 @@ class _Memory:
 
 
 class Listener:
-    """One listening port and what is played there. Made by :meth:`MockServer.open`."""
+    """One port, and what is played on it. Made by :meth:`MockServer.open`."""
 
-    def __init__(self, server: MockServer, *, remembers: bool) -> None:
+    def __init__(self, server: MockServer, *, records: bool) -> None:
         self._mock_server = server
-        self._remembers = remembers
+        self._records = records
         self._memory = _Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
-        self._director: Responder | None = None
+        self._responder: Responder | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.port = 0
 
-    def direct(self, director: Responder) -> None:
-        """Say what is to be played; before the first request comes."""
-        self._director = director
+    def respond(self, responder: Responder) -> None:
+        """Set what to play; before the first request comes."""
+        self._responder = responder
 
     def finish(self, *, linger: float = 0.0, patience: float = 0.0) -> Recording:
-        """Close the listener and tell what it saw.
+        """Close the listener and return what it recorded.
 
         Args:
-            linger: Seconds to go on listening first, for requests that should not come.
-            patience: Seconds to wait for the client to leave answers that are still being played.
+            linger: Seconds to listen on first, for requests that shouldn't come.
+            patience: Seconds to wait for the client to close connections on which a script is still playing.
         """
         self._mock_server.forget(self)
         return self._mock_server.run(self._finish(linger, patience))
 
     async def start(self, host: str, port: int, *, listens: bool) -> None:
-        """Open the port; on the mock server's loop."""
+        """Open the port; runs on the server's loop."""
         if not listens:
             # Bound but not listening: the port is ours and every connection is refused.
             self._socket = socket.socket()
@@ -107,43 +113,41 @@ class Listener:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine of start_server runs as a task
+        assert task is not None  # noqa: S101 -- start_server runs each connection as a task
         self._tasks.add(task)
         number = self._memory.connections
         self._memory.connections += 1
         # Every drain waits until the kernel has the bytes: a later write is a later segment.
         writer.transport.set_write_buffer_limits(0)
         try:
-            await self._converse(number, reader, writer)
+            await self._serve(number, reader, writer)
         except UnreadableRequestError as error:
-            writer.write(self._refusal("400 Bad Request", str(error)))
+            writer.write(self._reject("400 Bad Request", str(error)))
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client went away between answers, or the listener is being closed
+            pass  # the client has closed between answers, or the listener is being closed
         finally:
             self._tasks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    async def _converse(
-        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         memory, loop = self._memory, asyncio.get_running_loop()
         while request := await read_request(reader, writer):
             index, before = memory.arrived, memory.answered_at
             delay = None if before is None else loop.time() - before
             memory.arrived += 1
             memory.playing += 1
-            if self._remembers:
+            if self._records:
                 memory.requests.append(RecordedRequest(request, number, delay))
             self._quiet.clear()
             try:
                 script = self._script(index, request)
-                left = await play_script(script, reader, writer, self._writing)
+                closed_early = await play_script(script, reader, writer, self._writing)
             finally:
                 memory.playing -= 1
                 if not memory.playing:
                     self._quiet.set()
-            if self._remembers:
-                memory.requests[index] = replace(memory.requests[index], client_left=left)
+            if self._records:
+                memory.requests[index] = replace(memory.requests[index], client_left=closed_early)
             if script.end != "keep-alive":
                 return
 
@@ -153,21 +157,38 @@ class Listener:
         self._memory.answered_at = asyncio.get_running_loop().time()
 
     def _script(self, index: int, request: Request) -> ByteScript:
-        complaint = "a request before the listener was set"
+        complaint = "a request came before the listener had a responder"
         try:
-            if self._director is not None:
-                return self._director(index, request)
-        except Exception as error:  # noqa: BLE001 - the judge must hear of it; the loop would only log it
+            if self._responder is not None:
+                return self._responder(index, request)
+        except Exception as error:  # noqa: BLE001 -- reported to the judge; the loop would only log it
             complaint = f"cannot be played: {error!r}"
-        return ByteScript((self._refusal("500 Internal Server Error", complaint),), "close")
+        return ByteScript((self._reject("500 Internal Server Error", complaint),), "close")
 
-    def _refusal(self, status: str, complaint: str) -> bytes:
-        """Remember what is wrong, for the judge, and return the answer that tells it to the client."""
-        if self._remembers:
+    def _reject(self, status: str, complaint: str) -> bytes:
+        """Record what is wrong, for the judge, and return a response that says it, for the client."""
+        if self._records:
             self._memory.protocol_errors.append(complaint)
         body = complaint.encode("utf-8", "backslashreplace") + b"\n"
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+_UNEXPECTED: Document = {
+    "status": 500,
+    "headers": [["Content-Type", "text/plain"], ["x-should-retry", "false"]],
+    "body": [{"text": "no request was expected"}],
+}
+
+
+def exchange_for(exchanges: Sequence[Document], index: int) -> Document:
+    """Return the exchange that answers the request of this number: one after the other, the last for ever."""
+    for exchange in exchanges:
+        times = exchange.get("times", 1)
+        if index < times:
+            return exchange
+        index -= times
+    return exchanges[-1] if exchanges else _UNEXPECTED
 
 
 async def play_script(
@@ -180,16 +201,16 @@ async def play_script(
 
     Args:
         script: What to play.
-        reader: Of the connection.
-        writer: Of the connection.
-        writing: Called before each write, and before a connection is closed without one.
+        reader: Reads from the client.
+        writer: Writes to the client.
+        writing: Called before each write, and once for a script that writes nothing.
 
     Returns:
-        True when the client left before the end.
+        True when the client closed the connection before the end.
     """
     for step in script.steps:
         if isinstance(step, Pause):
-            if await _silence(step.seconds, reader, writer):
+            if await _pause(step.seconds, reader, writer):
                 return True
             continue
         writing()
@@ -201,12 +222,12 @@ async def play_script(
     if not script.steps:
         writing()
     if script.end == "reset":
-        await _arrived(writer)
+        await _wait_until_received(writer)
         _reset(writer)
     return False
 
 
-async def _silence(seconds: float | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _pause(seconds: float | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     while deadline is None or loop.time() < deadline:
@@ -216,11 +237,11 @@ async def _silence(seconds: float | None, reader: asyncio.StreamReader, writer: 
     return False
 
 
-async def _arrived(writer: asyncio.StreamWriter) -> None:
-    """Wait until the other side has what was written, for a reset takes back what it has not."""
+async def _wait_until_received(writer: asyncio.StreamWriter) -> None:
+    """Wait until the client has received what was written; a reset discards what is still on its way."""
     if sys.platform == "linux":
         connection = writer.get_extra_info("socket")
-        while not writer.is_closing() and _unsent(connection.fileno()):  # noqa: ASYNC110 - no event tells
+        while not writer.is_closing() and _unsent(connection.fileno()):  # noqa: ASYNC110 -- the kernel signals no event
             await asyncio.sleep(_POLL)
     else:
         await asyncio.sleep(_FLIGHT)
@@ -235,13 +256,13 @@ def _unsent(file: int) -> int:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
-    # Closing with a linger of zero is what makes the kernel send RST in place of FIN.
+    # Closing with SO_LINGER of zero seconds makes the kernel send RST instead of FIN.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 class MockServer:
-    """A thread with a loop on which stages are opened.
+    """A server in a thread; listeners are opened on it.
 
     Args:
         host: Address to listen on.
@@ -254,32 +275,32 @@ class MockServer:
         self._thread = threading.Thread(target=self._run_loop, name="botticelli-server", daemon=True)
         self._thread.start()
 
-    def open(self, *, port: int = 0, listens: bool = True, remembers: bool = True) -> Listener:
+    def open(self, *, port: int = 0, listens: bool = True, records: bool = True) -> Listener:
         """Open a listener.
 
         Args:
-            port: Where to listen; 0 for any free port.
+            port: The port; 0 for any free one.
             listens: False to have connections refused.
-            remembers: False to keep nothing of what comes, for a server that goes on for long.
+            records: False to record nothing, for a server that runs for long.
 
         Raises:
             OSError: The port is taken.
         """
-        listener = Listener(self, remembers=remembers)
+        listener = Listener(self, records=records)
         self.run(listener.start(self._host, port, listens=listens))
         self._listeners.add(listener)
         return listener
 
     def forget(self, listener: Listener) -> None:
-        """No longer count a listener among those to close."""
+        """Drop a listener from those that :meth:`close` closes."""
         self._listeners.discard(listener)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the mock server's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        """Run a coroutine on the server's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_LOOP_LIMIT)
 
     def close(self) -> None:
-        """Close what is still open, stop the loop and end the thread."""
+        """Close all listeners, stop the loop and end the thread."""
         if self._thread.is_alive():
             for listener in list(self._listeners):
                 listener.finish()

@@ -1,0 +1,322 @@
+"""Adapters: found by name, checked, bridged when they are asynchronous, closed, and kept off proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli.kit.adapters.aio import AsyncBridge
+from botticelli.kit.adapters.limits import CrashedError, HungError, bypass_proxies, no_proxy_variables
+from botticelli.kit.adapters.load import as_adapter, close_adapter, importable_working_directory, load_adapter
+from botticelli.kit.errors import AdapterError
+from botticelli.kit.selftest.reference_client import ReferenceClient
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Echo:
+    """An asynchronous adapter that says where it runs."""
+
+    capabilities = frozenset({"generate"})
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.cancelled = threading.Event()
+
+    async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        if call.get("raise"):
+            raise TimeoutError("the driver's own")
+        try:
+            await asyncio.sleep(call.get("sleep", 0))
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return {"models": [threading.current_thread().name, *call.get("say", [])]}
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_a_factory_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from botticelli.kit.selftest.reference_client import ReferenceClient as Factory\n"
+    (tmp_path / "an_adapter_here.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    with importable_working_directory():
+        assert sys.path == [*before, str(tmp_path)], "what was importable is not shadowed"
+        assert load_adapter("an_adapter_here:Factory").capabilities
+        with importable_working_directory():
+            pass
+        assert sys.path == [*before, str(tmp_path)], "an inner block leaves it to the outer one"
+    assert sys.path == before
+
+
+def test_an_adapter_is_found_by_module_and_factory() -> None:
+    adapter = load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")
+    assert isinstance(adapter, ReferenceClient)
+    close_adapter(adapter)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("botticelli.kit.selftest.reference_client", "write package.module:factory"),
+        (":x", "write package.module:factory"),
+        ("no.such.module:x", "No module named 'no'"),
+        ("botticelli.kit.selftest.reference_client:Nobody", "Nobody"),
+        ("botticelli.kit.selftest.reference_client:LONGEST", "AttributeError"),
+        ("botticelli.kit.selftest.reference_client:KINDS", "TypeError: 'dict' object is not callable"),
+        ("builtins:dict", "an adapter has capabilities and exchange.call.; this dict has not"),
+        ("command:", "^command: names no program$"),
+        ("command: 'x", 'cannot read the command line "\'x": No closing quotation'),
+        ("command: a\0b", "cannot start"),
+        ("sys:exit", "^cannot open sys:exit: SystemExit$"),
+        ("botticelli..kit:x", "cannot open"),
+        (".:x", "cannot open"),
+        (
+            "command: /no/such/program --flag",
+            "cannot start '/no/such/program --flag': No such file",
+        ),
+    ],
+)
+def test_what_is_not_an_adapter_is_told_in_one_line(spec: str, told: str) -> None:
+    with pytest.raises(AdapterError, match="(?s)" + told) as caught:
+        load_adapter(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_thing_without_exchange_is_no_adapter() -> None:
+    class Nearly:
+        capabilities = frozenset({"generate"})
+
+    with pytest.raises(AdapterError, match="mine: an adapter has exchange"):
+        as_adapter(Nearly(), "mine")
+
+
+def test_capabilities_must_be_a_frozenset() -> None:
+    class Nearly:
+        def __init__(self) -> None:
+            self.capabilities = ["generate"]
+
+        def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+            return call
+
+    with pytest.raises(AdapterError, match="frozenset of words, not"):
+        as_adapter(Nearly(), "mine")
+
+
+def test_an_asynchronous_adapter_runs_on_one_loop_and_is_closed() -> None:
+    echo = Echo()
+    adapter = as_adapter(echo, "echo")
+    assert isinstance(adapter, AsyncBridge)
+    assert adapter.capabilities == {"generate"}
+    one = adapter.exchange({"say": ["a"]})
+    other = adapter.exchange({"say": ["b"]})
+    assert one["models"][1:] == ["a"]
+    assert one["models"][0] == other["models"][0] == "botticelli-adapter"
+    close_adapter(adapter)
+    assert echo.closed
+
+
+def test_an_asynchronous_call_that_hangs_is_cancelled() -> None:
+    echo = Echo()
+    adapter = AsyncBridge(echo, limit=0.1)
+    with pytest.raises(HungError, match=r"0\.1 s"):
+        adapter.exchange({"sleep": 60})
+    assert echo.cancelled.wait(5)
+    adapter.close()
+
+
+def test_the_drivers_own_timeout_is_not_a_hang() -> None:
+    adapter = AsyncBridge(Echo())
+    with pytest.raises(TimeoutError, match="the driver's own"):
+        adapter.exchange({"raise": True})
+    adapter.close()
+
+
+def test_an_adapter_that_cannot_be_closed_need_not_be() -> None:
+    close_adapter(ReferenceClient())
+    bridge = AsyncBridge(Unclosable())
+    bridge.close()
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_an_adapter_that_does_not_close_is_told(*, awaited: bool) -> None:
+    class Stuck(ReferenceClient):
+        def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    class AwaitedStuck(Echo):
+        async def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    adapter = as_adapter(AwaitedStuck() if awaited else Stuck(), "mine")
+    with pytest.raises(AdapterError, match="cannot be closed: RuntimeError: stuck"):
+        close_adapter(adapter)
+
+
+class Unclosable:
+    capabilities = frozenset[str]()
+
+    async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        return call
+
+
+def claiming(*words: str) -> ReferenceClient:
+    adapter = ReferenceClient()
+    adapter.capabilities = frozenset(words)
+    return adapter
+
+
+def test_every_word_that_an_adapter_claims_means_something() -> None:
+    assert as_adapter(claiming(), "mine")
+    assert as_adapter(claiming("generate", "cancel_any_time", "anonymous"), "mine")
+    with pytest.raises(
+        AdapterError, match=r"^mine: there is no capability 'streams'; did you mean stream\?$"
+    ):
+        as_adapter(claiming("generate", "streams"), "mine")
+    with pytest.raises(AdapterError, match=r"^mine: there is no capability 'xyzzy'$"):
+        as_adapter(claiming("xyzzy"), "mine")
+
+
+def test_an_adapter_whose_capabilities_raise_is_told() -> None:
+    class Broken(Echo):
+        @property
+        def capabilities(self) -> frozenset[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - what is tried
+            raise RuntimeError("not yet\nknown")
+
+    with pytest.raises(AdapterError, match="mine: capabilities cannot be read: RuntimeError: not yet known"):
+        as_adapter(Broken(), "mine")
+
+
+def test_a_factory_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("botticelli.kit.adapters.load.OPENING", 0.1)
+    monkeypatch.setattr("botticelli.kit.selftest.reference_client.ReferenceClient", released.wait)
+    with pytest.raises(AdapterError, match=r"cannot open .*: nothing in 0\.1 s"):
+        load_adapter("botticelli.kit.selftest.reference_client:ReferenceClient")
+    released.set()
+
+
+@pytest.mark.parametrize("how", ["sync", "awaited", "blocking its loop"])
+def test_an_adapter_that_hangs_when_it_is_closed_is_left_behind(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("botticelli.kit.adapters.aio._SHUTDOWN", 0.1)
+
+    class Hanging(ReferenceClient):
+        def close(self) -> None:
+            released.wait(60)
+
+    class AwaitedHanging(Echo):
+        async def close(self) -> None:
+            if how == "awaited":
+                await asyncio.to_thread(released.wait, 60)
+            released.wait(60)
+
+    adapter = Hanging() if how == "sync" else AsyncBridge(AwaitedHanging(), limit=0.1)
+    with pytest.raises(AdapterError, match=r"cannot be closed: nothing in 0\.1 s"):
+        close_adapter(adapter, 0.1 if how == "sync" else 60)
+    released.set()
+
+
+def test_a_stranger_does_not_interrupt_us() -> None:
+    class Interrupting(ReferenceClient):
+        def close(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(AdapterError, match="cannot be closed: KeyboardInterrupt"):
+        close_adapter(Interrupting())
+
+
+class Blocker(Echo):
+    """An asynchronous adapter that can keep its loop from everybody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocked = threading.Event()
+        self.released = threading.Event()
+
+    async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        if call.get("block"):
+            self.blocked.set()
+            self.released.wait(60)
+        if call.get("exit"):
+            raise SystemExit(3)
+        return await super().exchange(call)
+
+
+def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
+    blocker = Blocker()
+    adapter = AsyncBridge(blocker, limit=0.5)
+    caught = list[BaseException]()
+
+    def make(call: dict[str, Any]) -> None:
+        try:
+            adapter.exchange(call)
+        except (HungError, CrashedError) as error:
+            caught.append(error)
+
+    calls: list[dict[str, Any]] = [{"case": "a-bystander", "sleep": 60}, {"case": "a-culprit", "block": True}]
+    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    assert blocker.blocked.wait(10)
+    for thread in threads:
+        thread.join()
+    assert (
+        sorted(type(error) for error in caught)
+        if False
+        else {type(e): str(e) for e in caught}
+        == {
+            HungError: "no outcome in 0.5 s",
+            CrashedError: "the event loop was blocked meanwhile, by case a-culprit",
+        }
+    )
+    assert adapter.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
+    blocker.released.set()
+    adapter.close()
+
+
+def test_a_driver_that_ends_the_process_ends_its_call() -> None:
+    adapter = AsyncBridge(Blocker())
+    with pytest.raises(CrashedError, match="SystemExit: 3"):
+        adapter.exchange({"exit": True})
+    assert adapter.exchange({"say": ["x"]})["models"][1:] == ["x"], "the loop goes on"
+    adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": ""}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "a.b, c", "no_proxy": "d,c,localhost"}, "a.b,c,d,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "*"}, "*"),
+        ({"NO_PROXY": "a", "no_proxy": "*"}, "*"),
+    ],
+)
+def test_loopback_is_exempt(before: dict[str, str], after: str) -> None:
+    assert no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
+
+
+def test_the_environment_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "a.b")
+    before = dict(os.environ)
+    with bypass_proxies():
+        assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "a.b,127.0.0.1,localhost,::1"
+        with bypass_proxies():
+            assert os.environ["no_proxy"].count("localhost") == 1
+    assert dict(os.environ) == before
+    with pytest.raises(LookupError), bypass_proxies():
+        raise LookupError
+    assert dict(os.environ) == before
