@@ -48,8 +48,8 @@ MAX_ANSWER: Final = 256 << 20
 
 LINGER: Final = 0.05
 """Seconds that the end of an answer may take after the stream's own end, so that its connection can be used
-again. The end of HTTP's framing usually comes in the same packet (connection-reuse-stream), but a server that
-never sends it must not hold up a whole answer (stream-done-connection-held-open)."""
+again. The end of HTTP's framing usually comes in the same packet (connection-reused), but a server that
+never sends it must not hold up a whole answer (sse-done-then-silence, connection-done-then-late-end)."""
 
 LINGER_BYTES: Final = 1 << 16
 """Bytes that may follow the stream's own end before its connection is given up."""
@@ -392,7 +392,7 @@ class Exchange:
         """Return as much of an error's body as can be read.
 
         The status is the news: a body that breaks off, comes late or can't be decompressed doesn't take it
-        away (error-body-cut-short, error-body-never-ends).
+        away (error-body-cut, timeout-idle-error-body).
         """
         try:
             body = Body(head.headers, MAX_BODY)
