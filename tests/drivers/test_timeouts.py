@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +12,30 @@ import anyio
 import httpx
 import pytest
 
-from botticelli import CallTimeoutError, GenerateRequest, InvalidRequestError, RateLimitError, Timeouts
+from botticelli import (
+    AsyncHuggingFaceDriver,
+    CallTimeoutError,
+    GenerateRequest,
+    InvalidRequestError,
+    RateLimitError,
+    Timeouts,
+)
 
-from .conftest import DONE, END, STREAM_HEAD, Rim, Server, answer, error, event, framed, http, stream
+from .conftest import (
+    DONE,
+    END,
+    HOLD,
+    STREAM_HEAD,
+    TOKEN,
+    Rim,
+    Server,
+    answer,
+    error,
+    event,
+    framed,
+    http,
+    stream,
+)
 
 Serve = Callable[..., Server]
 
@@ -306,3 +327,23 @@ def test_without_limits_an_answer_comes_all_the_same(rim: Rim, serve: Serve, ask
     none = Timeouts(pool=None, connect=None, first_byte=None, idle=None, progress=None, total=None)
     driver = rim.driver(serve((0.05, answer())), timeout=none)
     assert rim.generate(driver, ask).text == "Hi"
+
+
+@pytest.mark.anyio
+async def test_the_total_limit_is_exact_on_a_transport_without_limits(ask: GenerateRequest) -> None:
+    class Silent(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield event("Hi")
+            await anyio.sleep(HOLD)
+
+    head = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=head, stream=Silent()))
+    async with httpx.AsyncClient(transport=transport) as client:
+        driver = AsyncHuggingFaceDriver.with_api_token(
+            TOKEN, "m", base_url="http://h/v1", http_client=client, timeout=Timeouts(total=0.2)
+        )
+        reading = driver.generate_stream(ask)
+        assert (await anext(reading)).text == "Hi"
+        with pytest.raises(CallTimeoutError) as caught:
+            await anext(reading)
+        assert caught.value.phase == "total"

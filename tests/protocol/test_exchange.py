@@ -179,6 +179,7 @@ def test_a_whole_answer_is_read_closed_and_then_decoded() -> None:
     assert play.steps == ["send", "read", "read", "read", "close"]
     assert play.handler.notes == ["sending", "received 200"]
     assert play.deadlines.attempts == 1
+    assert play.deadlines.answered
     assert play.limits == [4, 4, 4]
 
 
