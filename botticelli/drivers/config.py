@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from botticelli.core.errors import ConfigurationError
@@ -58,7 +58,7 @@ class DriverConfig:
         model: str,
         api_key: str | Secret | None = None,
         *,
-        http_client: httpx.Client | httpx.AsyncClient | None = None,
+        http_client: object = None,
         base_url: str | None = None,
         timeout: Timeouts | float | None = None,
         max_retries: int = 2,
@@ -88,7 +88,7 @@ class DriverConfig:
         self._key = key
         self._base = _url(self.base_url, "")
         self._urls: dict[str, httpx.URL] = {}
-        self._client = http_client
+        self._client: Any = http_client
         asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
         from_env = {
             header: value
@@ -178,14 +178,20 @@ class DriverConfig:
         """The key of a question; None if a user's client can't say what it would send."""
         import httpx
 
-        url, client = self._url(request), self._client
+        url: httpx.URL = self._url(request)
+        client = self._client
         headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
         if client is not None:
             try:
-                built = client.build_request(request.method, url, params=url.params or None, headers=headers)
+                built = client.build_request(
+                    request.method,
+                    str(url),
+                    params=url.params.multi_items() or None,
+                    headers=headers.multi_items(),
+                )
             except Exception:  # noqa: BLE001 -- sending will raise the same, and say so
                 return None
-            url, headers = built.url, built.headers
+            return cache_key(str(built.url), built.headers.multi_items(), request.body or b"")
         return cache_key(str(url), headers.multi_items(), request.body or b"")
 
     def _encoded(self, request: GenerateRequest, *, stream: bool) -> HttpRequest:

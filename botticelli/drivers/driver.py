@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     import httpx
+    import httpx2
 
     from botticelli.core.driver import Capabilities
     from botticelli.core.models import Model, UsageTotals
@@ -95,7 +96,7 @@ class ChatDriver(_Driver):
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply. One
+        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't apply. One
             that speaks HTTP/2 doesn't tell the server that a stream was left, which goes on generating,
             and logs your own credential headers at DEBUG: httpcore sends no RST_STREAM, hpack logs them.
         base_url: Where the API begins; None for the environment's, else the provider's.
@@ -120,7 +121,7 @@ class ChatDriver(_Driver):
         model: str,
         *,
         api_key: str | Secret | None = None,
-        http_client: httpx.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
         **options: Unpack[Options],
     ) -> None:
         self._config = DriverConfig(
@@ -134,7 +135,7 @@ class ChatDriver(_Driver):
         token: str | None,
         model: str,
         *,
-        http_client: httpx.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
         **options: Unpack[Options],
     ) -> Self:
         """A driver with this key and no other.
@@ -224,7 +225,7 @@ class AsyncChatDriver(_Driver):
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: An httpx client of your own, which you close yourself; its timeouts don't apply. Of
+        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't apply. Of
             HTTP/2, see `ChatDriver`.
         **options: As in `ChatDriver`.
 
@@ -237,7 +238,7 @@ class AsyncChatDriver(_Driver):
         model: str,
         *,
         api_key: str | Secret | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         **options: Unpack[Options],
     ) -> None:
         self._config = DriverConfig(
@@ -251,7 +252,7 @@ class AsyncChatDriver(_Driver):
         token: str | None,
         model: str,
         *,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         **options: Unpack[Options],
     ) -> Self:
         """A driver with this key and no other.

@@ -14,12 +14,19 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
-import httpx
 
-from botticelli.core.errors import ClosedError, ConfigurationError
+from botticelli.core.errors import ClosedError
 from botticelli.drivers.connection import AsyncTrace, ConnectionMonitor
 from botticelli.drivers.http_sync import finite
-from botticelli.drivers.httpx_errors import UNREAD, KeyAuth, content, error_of, hooked, make_client
+from botticelli.drivers.httpx_errors import (
+    UNREAD,
+    KeyAuth,
+    client_and_library,
+    content,
+    error_of,
+    hooked,
+    url_for,
+)
 from botticelli.protocol.exchange import (
     LINGER,
     LINGER_BYTES,
@@ -35,6 +42,9 @@ from botticelli.protocol.exchange import (
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Coroutine, Generator
+
+    import httpx
+    import httpx2
 
     from botticelli.core.response import StreamChunk
     from botticelli.drivers.call import Call
@@ -54,19 +64,14 @@ _CLOSING = 1.0
 class AsyncHttpClient:
     """The HTTP client of one driver, the user's or our own."""
 
-    def __init__(self, config: DriverConfig, client: httpx.AsyncClient | None) -> None:
+    def __init__(self, config: DriverConfig, client: httpx.AsyncClient | httpx2.AsyncClient | None) -> None:
         """Take the user's client, or make one.
 
         Raises:
             ConfigurationError: It isn't an async client, or none can be made.
         """
-        given: Any = client
-        if given is not None and not isinstance(given, httpx.AsyncClient):
-            raise ConfigurationError(
-                f"http_client must be an httpx.AsyncClient, not {type(given).__name__}", setting="http_client"
-            )
+        self.client, self.library = client_and_library(client, "AsyncClient", config.base_url)
         self.owned = client is None
-        self.client = client or make_client(httpx.AsyncClient, config.base_url)
         self.auth = KeyAuth(config.credentials) if config.credentials else None
         self.closed = False
 
@@ -194,20 +199,21 @@ class AsyncHttpCall:
         try:
             with monitor.sending():
                 # a user's client has headers, cookies and parameters of its own to add
-                make = httpx.Request if http.owned else http.client.build_request
+                make = http.library.Request if http.owned else http.client.build_request
                 request = make(
                     asked.method,
-                    call.url,
-                    params=None if http.owned else call.url.params or None,  # else the client's replace them
+                    url_for(http.library, call.url),
+                    # without these the client's own would replace the URL's
+                    params=None if http.owned else call.url.params.multi_items() or None,
                     content=asked.body,
                     headers=asked.headers,
                     extensions={"timeout": limits, "trace": AsyncTrace(monitor)},
                 )
-                request.stream = _Sent(asked.body or b"")
+                request.stream = _sent(http.library, asked.body or b"")
                 response = await http.client.send(
                     request,
                     stream=True,
-                    auth=http.auth or httpx.USE_CLIENT_DEFAULT,
+                    auth=http.auth or http.library.USE_CLIENT_DEFAULT,
                     follow_redirects=False,  # auth-redirect-other-host
                 )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
@@ -314,14 +320,22 @@ async def _end(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
         await response.aclose()
 
 
-class _Sent(httpx.AsyncByteStream):
-    """A request's body. httpx's own is a generator, which a cancelled call leaves unfinished; trio warns."""
+def _sent(library: Any, data: bytes) -> Any:
+    """Return a request's body.
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    httpx's own is a generator, which a cancelled call leaves unfinished; trio warns.
+    """
+    kind = _bodies.get(library.__name__)
+    if kind is None:
+        # the library sends only what is of its own class
+        kind = type("Body", (library.AsyncByteStream,), {"__aiter__": lambda self: _Pieces(self.data)})
+        _bodies[library.__name__] = kind
+    body = kind()
+    body.data = data
+    return body
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Pieces(self._data)
+
+_bodies: dict[str, type[Any]] = {}
 
 
 class _Pieces:

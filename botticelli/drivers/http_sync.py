@@ -13,11 +13,17 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-import httpx
-
-from botticelli.core.errors import ClosedError, ConfigurationError
+from botticelli.core.errors import ClosedError
 from botticelli.drivers.connection import ConnectionMonitor, Trace
-from botticelli.drivers.httpx_errors import UNREAD, KeyAuth, content, error_of, hooked, make_client
+from botticelli.drivers.httpx_errors import (
+    UNREAD,
+    KeyAuth,
+    client_and_library,
+    content,
+    error_of,
+    hooked,
+    url_for,
+)
 from botticelli.protocol.exchange import (
     LINGER,
     LINGER_BYTES,
@@ -32,6 +38,9 @@ from botticelli.protocol.exchange import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
+    import httpx2
 
     from botticelli.core.response import StreamChunk
     from botticelli.drivers.call import Call
@@ -48,19 +57,14 @@ _T = TypeVar("_T")
 class HttpClient:
     """The HTTP client of one driver, the user's or our own."""
 
-    def __init__(self, config: DriverConfig, client: httpx.Client | None) -> None:
+    def __init__(self, config: DriverConfig, client: httpx.Client | httpx2.Client | None) -> None:
         """Take the user's client, or make one.
 
         Raises:
             ConfigurationError: It isn't a sync client, or none can be made.
         """
-        given: Any = client
-        if given is not None and not isinstance(given, httpx.Client):
-            raise ConfigurationError(
-                f"http_client must be an httpx.Client, not {type(given).__name__}", setting="http_client"
-            )
+        self.client, self.library = client_and_library(client, "Client", config.base_url)
         self.owned = client is None
-        self.client = client or make_client(httpx.Client, config.base_url)
         self.auth = KeyAuth(config.credentials) if config.credentials else None
         self.closed = False
         self._changed = threading.Condition()
@@ -198,11 +202,12 @@ class HttpCall:
         try:
             with monitor.sending():
                 # a user's client has headers, cookies and parameters of its own to add
-                make = httpx.Request if http.owned else http.client.build_request
+                make = http.library.Request if http.owned else http.client.build_request
                 request = make(
                     asked.method,
-                    call.url,
-                    params=None if http.owned else call.url.params or None,  # else the client's replace them
+                    url_for(http.library, call.url),
+                    # without these the client's own would replace the URL's
+                    params=None if http.owned else call.url.params.multi_items() or None,
                     content=asked.body,
                     headers=asked.headers,
                     extensions={"timeout": limits, "trace": Trace(monitor)},
@@ -210,7 +215,7 @@ class HttpCall:
                 response = http.client.send(
                     request,
                     stream=True,
-                    auth=http.auth or httpx.USE_CLIENT_DEFAULT,
+                    auth=http.auth or http.library.USE_CLIENT_DEFAULT,
                     follow_redirects=False,  # auth-redirect-other-host
                 )
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import httpx
+import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
 
@@ -23,6 +24,7 @@ from botticelli import (
     HuggingFaceDriver,
     Message,
 )
+from botticelli.drivers import httpx_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -305,10 +307,16 @@ class Streamed:
 
 
 class Rim:
-    """One of the three rims behind plain calls, so that each test is written once."""
+    """A driver on one of three kinds of I/O behind plain calls, so that each test is written once.
 
-    def __init__(self, name: str, portal: BlockingPortal | None) -> None:
+    Attributes:
+        name: ``sync``, ``asyncio`` or ``trio``.
+        library: The HTTP library that our own clients and the user's are of, httpx or httpx2.
+    """
+
+    def __init__(self, name: str, portal: BlockingPortal | None, library: Any) -> None:
         self.name = name
+        self.library = library
         self._portal = portal
         self._drivers: list[Any] = []
 
@@ -323,8 +331,8 @@ class Rim:
     def client(self, handler: Callable[[httpx.Request], httpx.Response] | None = None, **options: Any) -> Any:
         """A client of the user's."""
         if handler is not None:
-            options["transport"] = httpx.MockTransport(handler)
-        return (httpx.AsyncClient if self._portal else httpx.Client)(**options)
+            options["transport"] = self.library.MockTransport(handler)
+        return (self.library.AsyncClient if self._portal else self.library.Client)(**options)
 
     def generate(self, driver: Any, request: GenerateRequest) -> GenerateResponse:
         response: GenerateResponse = (
@@ -391,16 +399,21 @@ async def _aread(driver: Any, request: GenerateRequest, leave_after: int | None,
     got.response = stream.response
 
 
-@pytest.fixture(params=["sync", "asyncio", "trio"])
-def rim(request: pytest.FixtureRequest) -> Iterator[Rim]:
-    """Each of the rims in turn; its drivers are closed at the end."""
-    name = str(request.param)
+LIBRARIES = {"": httpx, "-httpx2": httpx2}
+
+
+@pytest.fixture(params=[f"{name}{library}" for library in LIBRARIES for name in ("sync", "asyncio", "trio")])
+def rim(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rim]:
+    """Each kind of I/O on each HTTP library in turn; its drivers are closed at the end."""
+    name, dash, other = str(request.param).partition("-")
+    library = LIBRARIES[dash + other]
+    monkeypatch.setattr(httpx_errors, "DEFAULT_LIBRARY", library.__name__)
     if name == "sync":
-        found = Rim(name, None)
+        found = Rim(name, None, library)
         yield found
         found.close_all()
         return
     with start_blocking_portal(name) as portal:
-        found = Rim(name, portal)
+        found = Rim(name, portal, library)
         yield found
         found.close_all()

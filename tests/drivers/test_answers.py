@@ -6,9 +6,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from botticelli import (
@@ -46,6 +45,9 @@ from .conftest import (
     http,
     stream,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 Serve = Callable[..., Server]
 
@@ -438,9 +440,9 @@ def test_a_kept_connection_that_went_away_is_replaced_at_once(
 def test_a_users_client(rim: Rim, ask: GenerateRequest) -> None:
     seen: list[httpx.Request] = []
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def handler(request: Any) -> Any:
         seen.append(request)
-        return httpx.Response(200, content=completion("Hi"))
+        return rim.library.Response(200, content=completion("Hi"))
 
     client = rim.client(handler, headers={"x-mine": "1"}, params={"a": "b"})
     driver = rim.driver("http://h/v1", http_client=client)
@@ -454,9 +456,9 @@ def test_a_users_client(rim: Rim, ask: GenerateRequest) -> None:
 
 
 def test_a_users_client_may_read_compressed_answers_itself(rim: Rim, ask: GenerateRequest) -> None:
-    def handler(_: httpx.Request) -> httpx.Response:
+    def handler(_: Any) -> Any:
         body = gzip.compress(completion("Hi").encode())
-        return httpx.Response(200, content=body, headers={"content-encoding": "gzip"})
+        return rim.library.Response(200, content=body, headers={"content-encoding": "gzip"})
 
     client = rim.client(handler)
     assert rim.generate(rim.driver("http://h/v1", http_client=client), ask).text == "Hi"
@@ -464,7 +466,7 @@ def test_a_users_client_may_read_compressed_answers_itself(rim: Rim, ask: Genera
 
 
 def test_whatever_a_users_client_raises_becomes_ours(rim: Rim, ask: GenerateRequest) -> None:
-    def handler(_: httpx.Request) -> httpx.Response:
+    def handler(_: Any) -> Any:
         raise KeyError("surprise")
 
     client = rim.client(handler)
@@ -483,11 +485,11 @@ def test_a_users_auth_serves_where_there_is_no_key(rim: Rim, serve: Serve, ask: 
 
 
 def test_a_client_of_the_other_kind(rim: Rim) -> None:
-    wrong: Any = httpx.Client() if rim.name != "sync" else httpx.AsyncClient()
+    wrong: Any = rim.library.Client() if rim.name != "sync" else rim.library.AsyncClient()
     with pytest.raises(ConfigurationError, match="http_client must be") as caught:
         rim.driver("http://h/v1", http_client=wrong)
     assert caught.value.setting == "http_client"
-    if isinstance(wrong, httpx.Client):
+    if isinstance(wrong, rim.library.Client):
         wrong.close()
 
 

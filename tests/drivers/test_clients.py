@@ -88,8 +88,8 @@ def test_a_status_that_a_hook_raises_is_tried_again(rim: Rim, serve: Serve, ask:
 
 
 def test_a_status_of_somebody_elses_answer(rim: Rim, ask: GenerateRequest) -> None:
-    other = httpx.Response(401, request=httpx.Request("GET", "http://tokens.invalid/"))
-    raised = httpx.HTTPStatusError("no token", request=other.request, response=other)
+    other = rim.library.Response(401, request=rim.library.Request("GET", "http://tokens.invalid/"))
+    raised = rim.library.HTTPStatusError("no token", request=other.request, response=other)
     client = hooks(rim, raises=raised, on="request")
     driver = rim.driver("http://h/v1", http_client=client)
     with pytest.raises(ConfigurationError, match="HTTPStatusError: no token"):
@@ -150,7 +150,7 @@ async def test_cancelling_while_the_request_is_sent(own: bool) -> None:
 def test_a_request_that_is_sent_twice_is_sent_whole(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     challenge = (("WWW-Authenticate", 'Digest realm="r", nonce="n", algorithm=MD5, qop="auth"'),)
     server = serve(error(401, headers=challenge), answer())
-    client = rim.client(auth=httpx.DigestAuth("user", "password"))
+    client = rim.client(auth=rim.library.DigestAuth("user", "password"))
     assert rim.generate(rim.driver(server, token=None, http_client=client), ask).text == "Hi"
     first, second = server.requests
     assert first.body == second.body != b""

@@ -617,8 +617,8 @@ def test_an_interrupted_stream_is_closed(ask: GenerateRequest) -> None:
 def test_a_stream_through_a_mock_transport(rim: Rim, ask: GenerateRequest) -> None:
     body = event("Hi") + event(finish="stop") + DONE
 
-    def handler(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=body, headers={"content-type": "text/event-stream"})
+    def handler(_: Any) -> Any:
+        return rim.library.Response(200, content=body, headers={"content-type": "text/event-stream"})
 
     client = rim.client(handler)
     assert rim.stream(rim.driver("http://h/v1", http_client=client), ask).texts == ["Hi"]
@@ -629,7 +629,7 @@ def test_a_generated_stream_through_a_mock_transport(ask: GenerateRequest) -> No
     def pieces() -> Any:
         yield from (event("Hi")[:9], event("Hi")[9:], event(finish="stop"), DONE)
 
-    def handler(_: httpx.Request) -> httpx.Response:
+    def handler(_: Any) -> Any:
         return httpx.Response(200, content=pieces(), headers={"content-type": "text/event-stream"})
 
     with (

@@ -75,7 +75,7 @@ def test_connect(rim: Rim, ask: GenerateRequest, full_backlog: str) -> None:
 
 def test_pool(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
     server = serve((STREAM_HEAD + framed(event("Hi")), "hold"))
-    client = rim.client(limits=httpx.Limits(max_connections=1))
+    client = rim.client(limits=rim.library.Limits(max_connections=1))
     driver = rim.driver(server, http_client=client, timeout=limits(pool=0.1), max_retries=0)
     if rim.name == "sync":
         with driver.generate_stream(ask), pytest.raises(CallTimeoutError) as caught:
@@ -264,7 +264,7 @@ def test_the_wait_before_a_request_is_none_for_its_answer(
     rim: Rim, serve: Serve, ask: GenerateRequest
 ) -> None:
     held, asked = serve((0.6, answer())), serve((0.6, answer()))
-    client = rim.client(limits=httpx.Limits(max_connections=1))
+    client = rim.client(limits=rim.library.Limits(max_connections=1))
     drivers = [
         rim.driver(server, http_client=client, timeout=limits(first_byte=1.0)) for server in (held, asked)
     ]
