@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverConfig", "read_media"]
 
+_PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
@@ -102,7 +103,7 @@ class DriverConfig:
         )
         self._seen = {name: value for name, value in asked.items() if not is_credential(name, value)}
         self.credentials = (*self._unseen, *self._key_header())
-        agent = f"botticelli/{__version__} (python {platform.python_version()})"
+        agent = f"botticelli/{__version__} (python {_PYTHON})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
         self._common = common
 

@@ -96,9 +96,10 @@ class ChatDriver(_Driver):
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't apply. One
-            that speaks HTTP/2 doesn't tell the server that a stream was left, which goes on generating,
-            and logs your own credential headers at DEBUG: httpcore sends no RST_STREAM, hpack logs them.
+        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't
+            apply. One that speaks HTTP/2 doesn't tell the server that a stream was left, which goes on
+            generating, and logs your own credential headers at DEBUG: httpcore sends no RST_STREAM, hpack
+            logs them.
         base_url: Where the API begins; None for the environment's, else the provider's.
         timeout: Seconds for pool, first_byte and idle, or `Timeouts`.
         max_retries: How often a call is tried again.
@@ -225,8 +226,8 @@ class AsyncChatDriver(_Driver):
     Args:
         model: The model that a request without one of its own goes to.
         api_key: The key; None looks in the environment, then in ``.env``.
-        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't apply. Of
-            HTTP/2, see `ChatDriver`.
+        http_client: A client of your own, of httpx or httpx2, which you close yourself; its timeouts don't
+            apply. Of HTTP/2, see `ChatDriver`.
         **options: As in `ChatDriver`.
 
     Raises:

@@ -39,7 +39,7 @@ __all__ = [
     "under",
 ]
 
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\U0010ffff]")
+_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_URL = re.compile(rf"[ \\\xa0]|{_CONTROL.pattern}")
 

@@ -92,7 +92,7 @@ def targets(
         Target("stream, 4-KiB pieces: mistyped / conforming", deviating(MISTYPED, LUMPS), most=4),
         Target("single answer: botticelli / bare", ours(SINGLE), most=1.15),
         Target("64 answers at once, async: botticelli / bare", ours(TOGETHER), most=1.15),
-        Target("start: botticelli / bare", started[Botticelli.name] / started[Bare.name], most=1.3),
+        Target("start: botticelli / bare", started[Botticelli.name] / started[Bare.name], most=1.25),
         Target("a million chunks: memory / text (tracemalloc's peak)", memory[0] / memory[1], most=2),
     ]
 
