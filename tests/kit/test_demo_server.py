@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import io
 import json
 import socket
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ import pytest
 
 from botticelli.contracts import violations
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import KitError
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.demo import TEXT, demo_answer, serve, serving
@@ -65,6 +68,13 @@ def ask(origin: str, method: str, path: str, body: str | None = None) -> tuple[i
     return reply.status, told
 
 
+def ask_status(origin: str, path: str) -> int:
+    url = urlsplit(origin)
+    with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)) as connection:
+        connection.request("POST", path, "{}")
+        return connection.getresponse().status
+
+
 def test_v1_answers_whole_and_in_pieces() -> None:
     driver = ReferenceClient()
     with serving([]) as origin:
@@ -99,7 +109,27 @@ def test_a_case_is_played_under_its_path_again_and_again() -> None:
             assert told[2]["response"]["choices"][0]["text"] == "at last"
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_case_is_served_under_its_key() -> None:
+    other = Case(
+        {**CASE.document, "exchanges": [{"status": 418, "framing": "length"}]},
+        dataclasses.replace(OPENAI, name="other"),
+    )
+    with serving([CASE, other]) as origin:
+        path = "/v1/chat/completions"
+        statuses = [
+            ask_status(origin, f"{start}{path}")
+            for start in ("/other/retry-then-answer", "/retry-then-answer?x=/other/", "/retry-then-answer")
+        ]
+        assert statuses == [418, 503, 503]
+        assert ask_status(origin, f"/retry-then-answer{path}") == 200, "each case counts by itself"
+        assert ask_status(origin, f"/other{path}") == 404
+    out = io.StringIO()
+    serve([CASE, other], port=0, host="127.0.0.1", out=out, until=lambda: None)
+    assert "/retry-then-answer/v1 " in out.getvalue()
+    assert "/other/retry-then-answer/v1 " in out.getvalue()
+
+
+def test_a_taken_port_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (

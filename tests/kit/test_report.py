@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.judge.compare import Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
@@ -319,6 +321,21 @@ def test_junit(tmp_path: Path) -> None:
         "tool-b": "not claimed: vision",
         "tool-d": "failed: a may",
     }
+
+
+def test_every_report_names_a_case_by_its_key(tmp_path: Path) -> None:
+    one = result("sse-a", Status.FAILED, WRONG)
+    assert isinstance(one.case, Case)
+    other = Case(one.case.document, dataclasses.replace(OPENAI, name="ollama"))
+    both = report(dataclasses.replace(one, case=other), one)
+    keys = ["ollama/sse-a", "sse-a"]
+    assert [line.split()[1] for line in written(both).splitlines() if line.startswith("FAILED ")] == keys
+    document = as_document([both], 0, "1")
+    assert schema_violations("report", document) == []
+    assert [each["case"] for each in document["runs"][0]["results"]] == keys
+    write_junit(tmp_path / "r.xml", [both])
+    [suite] = ET.parse(tmp_path / "r.xml").getroot()
+    assert [each.attrib["name"] for each in suite] == keys
 
 
 def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:

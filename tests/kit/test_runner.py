@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
@@ -337,6 +339,21 @@ def test_a_baseline_is_read(tmp_path: Path) -> None:
     path = tmp_path / "known.json"
     path.write_text(json.dumps({"known": {"a-case": "because of a reason"}}))
     assert read_baseline(path, [case()]) == {"a-case": "because of a reason"}
+
+
+def test_a_baseline_and_a_run_name_cases_of_two_formats_apart(tmp_path: Path) -> None:
+    right = [{"operation": "generate", "expect": [{"response": {"text": "right"}}]}]
+    one = case(calls=right, exchanges=[])
+    other = Case(one.document, dataclasses.replace(OPENAI, name="ollama"))
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps({"known": {"ollama/a-case": "because of a reason"}}))
+    known = read_baseline(path, [one, other])
+    adapter = Scripted(lambda _: answer("wrong"))
+    adapter.capabilities = EVERYTHING | {"ollama"}
+    found = {result.case.key: result.status for result in run_cases([one, other], adapter, known=known)}
+    assert found == {"a-case": Status.FAILED, "ollama/a-case": Status.KNOWN}
+    with pytest.raises(BaselineError, match="no such case: ollama/a-case"):
+        read_baseline(path, [one])
 
 
 @pytest.mark.parametrize(
