@@ -63,9 +63,9 @@ def ask(origin: str, method: str, path: str, body: str | None = None) -> tuple[i
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
     connection.request(method, path, body)
     reply = connection.getresponse()
-    told = json.loads(reply.read())
+    answer = json.loads(reply.read())
     connection.close()
-    return reply.status, told
+    return reply.status, answer
 
 
 def ask_status(origin: str, path: str) -> int:
@@ -93,20 +93,20 @@ def test_v1_answers_whole_and_in_pieces() -> None:
 def test_v1_refuses_what_is_wrong_as_a_server_would() -> None:
     with serving([]) as origin:
         assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
-        status, told = ask(origin, "POST", "/v1/chat/completions", "{}")
-        assert (status, told["error"]["message"]) == (400, "messages is missing")
-        status, told = ask(origin, "GET", "/v2/models?x=1")
+        status, answer = ask(origin, "POST", "/v1/chat/completions", "{}")
+        assert (status, answer["error"]["message"]) == (400, "messages is missing")
+        status, answer = ask(origin, "GET", "/v2/models?x=1")
         assert status == 404
-        assert told["error"]["message"] == "nothing at GET /v2/models; try /v1 or /CASE/v1"
+        assert answer["error"]["message"] == "nothing at GET /v2/models; try /v1 or /CASE/v1"
 
 
 def test_a_case_is_played_under_its_path_again_and_again() -> None:
     driver = ReferenceClient()
     with serving([CASE]) as origin:
         for _ in range(2):
-            told = [driver.exchange(call(f"{origin}/retry-then-answer/v1", "generate")) for _ in "123"]
-            assert [one.get("error", {}).get("status") for one in told] == [503, 503, None]
-            assert told[2]["response"]["choices"][0]["text"] == "at last"
+            outcomes = [driver.exchange(call(f"{origin}/retry-then-answer/v1", "generate")) for _ in "123"]
+            assert [one.get("error", {}).get("status") for one in outcomes] == [503, 503, None]
+            assert outcomes[2]["response"]["choices"][0]["text"] == "at last"
 
 
 def test_a_case_is_served_under_its_key() -> None:

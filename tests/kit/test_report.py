@@ -83,7 +83,7 @@ def test_the_table_is_plain_and_aligned() -> None:
     )
 
 
-def test_failures_are_told_gravest_first_with_expected_got_and_source() -> None:
+def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> None:
     text = written(MIXED)
     assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
     assert (
@@ -163,22 +163,22 @@ def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
         assert "and 79 other differences" in text
         assert "[... 77 lines]" in text
         assert "[... 10000 characters]" in text
-    [told_] = as_document([one], 0, "1")["runs"][0]["results"]
-    assert len(told_["differences"]) == MANY
-    assert told_["remarks"][1:] == ["and 79 other differences"]
-    assert max(len(line) for line in json.dumps(told_).split("\\n")) < 2_000
+    [entry] = as_document([one], 0, "1")["runs"][0]["results"]
+    assert len(entry["differences"]) == MANY
+    assert entry["remarks"][1:] == ["and 79 other differences"]
+    assert max(len(line) for line in json.dumps(entry).split("\\n")) < 2_000
     write_junit(tmp_path / "r.xml", [one])
     assert (tmp_path / "r.xml").stat().st_size < 250_000
 
 
-def test_what_is_short_is_told_whole() -> None:
+def test_a_short_text_is_not_cut() -> None:
     text = "\n".join("x" * 400 for _ in range(24))
     assert cut(text) == text
     assert len(cut("x" * 401)) < 430
     assert len(cut("\n" * 1000).split("\n")) == 24
 
 
-def test_a_may_that_fails_does_not_fail_the_run_but_is_told() -> None:
+def test_a_may_that_fails_does_not_fail_the_run_but_is_reported() -> None:
     one = report(result("tool-d", Status.FAILED, WRONG, level="may"))
     assert one.passed
     assert "FAILED  tool-d  (tool, may, detail)" in written(one)
@@ -216,7 +216,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
     assert ("\x1b[1marea" in text) == painted
 
 
-def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
+def test_a_text_of_several_lines_stays_in_its_column() -> None:
     crash = Verdict(Fault.CRASH, (Difference("", "an outcome", "one\ntwo"),))
     assert "    got       one\n              two\n" in describe_failure(result("a-b", Status.FAILED, crash))
 
