@@ -144,7 +144,7 @@ class Result:
 
 
 def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
-    """Read the known failures: ``{"known": {id: reason}}``.
+    """Read the known failures: ``{"known": {key: reason}}``.
 
     Args:
         path: The file.
