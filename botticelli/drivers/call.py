@@ -169,7 +169,9 @@ class Call:
             return
         self._counted = True
         # an answer that was left or broken off is billed as far as the server had counted
-        answer = self._response or (self._reader and self._reader.response)
+        answer = self._response
+        if answer is None and self._reader is not None:
+            answer = self._reader.response
         self._config.usage.count(
             attempts=self.deadlines.attempts,
             usage=(answer and answer.usage) or self._billed,

@@ -37,11 +37,9 @@ _DriverT = TypeVar("_DriverT")
 
 def _maker(driver: Any, kind: str, library: str | None) -> Callable[..., tuple[Any, Any]]:
     """Return a function that makes a driver and its client: None, or one of the library that is named."""
-    if library is None:
-        return lambda key, model, **options: (driver.with_api_token(key, model, **options), None)
 
-    def make(key: str | None, model: str, **options: Any) -> Any:
-        client = getattr(import_module(library), kind)(timeout=None)
+    def make(key: str | None, model: str, **options: Any) -> tuple[Any, Any]:
+        client = None if library is None else getattr(import_module(library), kind)(timeout=None)
         return driver.with_api_token(key, model, http_client=client, **options), client
 
     return make
