@@ -41,11 +41,12 @@ format:
 test *arguments:
     pytest -n auto "$@"
 
-# Branch coverage of core, protocol, dialects and contracts by their own tests: 100 % or it fails
+# Branch coverage of core, protocol, dialects, contracts and the kit's judge by their own tests: 100 % or it fails
 [group('test')]
 coverage:
     pytest -q -n auto tests/core tests/protocol tests/dialects --cov=botticelli/core --cov=botticelli/protocol --cov=botticelli/dialects --cov-branch --cov-report=term-missing --cov-fail-under=100
     pytest -q -n auto tests/contracts --cov=botticelli/contracts --cov-branch --cov-report=term-missing --cov-fail-under=100
+    pytest -q -n auto tests/kit --cov=botticelli/kit/judge --cov-branch --cov-report=term-missing --cov-fail-under=100
 
 # Check the contracts: built files, cases, metaschema, examples, invalid instances, breaking changes
 [group('contracts')]

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from botticelli.core.response import GenerateResponse
 
 
+def _context(*, secrets: tuple[str, ...] = (), **context: Any) -> CallContext:
+    return CallContext(find_secrets=lambda: secrets, **context)
+
+
 def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, **context: Any
 ) -> ApiError:
     """Return the error for an answer with this status, in a call with this context."""
     head = ResponseHead(status=status, headers=headers, received_at=now)
-    return errors.error_from_response(head, body, CallContext(**context))
+    return errors.error_from_response(head, body, _context(**context))
 
 
 def error_in_success(body: bytes, *, partial: GenerateResponse | None = None, **context: Any) -> StreamError:
     """Return the error inside a 200, in a call with this context."""
-    return errors.error_in_success(body, CallContext(**context), partial=partial)
+    return errors.error_in_success(body, _context(**context), partial=partial)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from botticelli.cli.terminal import UsageError, bytes_of, print_table
 
@@ -84,7 +84,7 @@ def _driver_class(name: str | None) -> type[ChatDriver]:
     elif name not in PROVIDERS:
         raise UsageError(f"there is no provider {name!r}; choose from {_provider_names()}")
     try:
-        found: object = sync_driver(name)
+        found = cast("object", sync_driver(name))
     except ImportError as error:
         raise UsageError(f"the provider {name} can't be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, ChatDriver)):

@@ -8,7 +8,7 @@ values or errors out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -18,8 +18,6 @@ from botticelli.core.models import Model
 from botticelli.protocol.error_rules import ErrorRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from botticelli.core.driver import Capabilities
     from botticelli.core.errors import ApiError
     from botticelli.core.request import GenerateRequest
@@ -43,7 +41,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         audit: Whether to hold every event to the strict contract.
         error_rules: The provider's rules, tried before the format's.
         hints: The provider's hints about its errors, by ``kind/status`` or ``kind``, tried likewise.
-        secrets: What must not be repeated in an error: the key and other credentials.
+        find_secrets: Returns what an error must not repeat: the key and other credentials. A function, so
+            that the context doesn't hold them, and that only errors cost the look-up.
     """
 
     model: str | None = None
@@ -51,10 +50,12 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     audit: bool = False
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
-    secrets: tuple[str, ...] = ()
+    find_secrets: Callable[[], tuple[str, ...]] = tuple
 
-    def __repr__(self) -> str:
-        return f"CallContext(model={self.model!r})"  # never the secrets: tracebacks print locals
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What an error must not repeat, in the clear."""
+        return self.find_secrets()
 
 
 class ModelPage(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from random import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from botticelli.core.errors import ModelsError, ResponseError, StreamError
 from botticelli.core.response import GenerateResponse
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.core.errors import ApiError
+    from botticelli.core.request import GenerateRequest
     from botticelli.core.response import RateLimits, Usage
     from botticelli.dialects.dialect import ModelPage, StreamReader
     from botticelli.drivers.config import DriverConfig
@@ -106,6 +107,30 @@ class Call:
         self._billed: Usage | None = None
         self._counted = self._finished = False
 
+    @classmethod
+    def chat(cls, config: DriverConfig, request: GenerateRequest, *, stream: bool) -> Self:
+        """Return a chat call, encoded.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        encoded = config.encode(request, stream=stream)
+        return cls(
+            config,
+            encoded,
+            url=config.url(encoded),
+            model=request.model or config.model,
+            streaming=stream,
+            key=config.cache_key(request),
+            n=request.n or 1,
+        )
+
+    @classmethod
+    def listing(cls, config: DriverConfig, cursor: str | None = None) -> Self:
+        """Return a call for a page of the model list."""
+        encoded = config.encode_listing(cursor)
+        return cls(config, encoded, url=config.url(encoded), model=config.model)
+
     # What the driver does with it.
 
     def cached(self) -> GenerateResponse | None:
@@ -144,7 +169,9 @@ class Call:
             return
         self._counted = True
         # an answer that was left or broken off is billed as far as the server had counted
-        answer = self._response or (self._reader and self._reader.response)
+        answer = self._response
+        if answer is None and self._reader is not None:
+            answer = self._reader.response
         self._config.usage.count(
             attempts=self.deadlines.attempts,
             usage=(answer and answer.usage) or self._billed,
@@ -166,15 +193,15 @@ class Call:
 
     @property
     def _context(self) -> CallContext:
-        """What the dialect needs to know. Made anew each time, because it holds the key in the clear."""
+        """What the dialect needs to know of the call."""
         config = self._config
         return CallContext(
             model=self.model,
             n=self._n,
             audit=config.audit,
             error_rules=config.provider.error_rules,
-            hints=config.hints(),
-            secrets=config.secrets,
+            hints=config.hints,
+            find_secrets=config.find_secrets,
         )
 
     def _decode(self, head: ResponseHead, body: bytes) -> GenerateResponse:
@@ -254,7 +281,7 @@ class Call:
         if isinstance(error, ResponseError | StreamError):
             error.message = self.redact(error.message)
             error.args = (error.message,)
-            error.body = redact_bytes(error.body[:MAX_BODY], config.secrets)
+            error.body = redact_bytes(error.body[:MAX_BODY], config.find_secrets())
 
     def retried(self, error: ModelsError, seconds: float) -> None:
         """Note that an attempt failed and that the next one begins in so many seconds."""

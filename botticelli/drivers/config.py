@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from botticelli.core.errors import ConfigurationError
 from botticelli.drivers import settings
 from botticelli.drivers.cache import cache_key
-from botticelli.drivers.call import Call
 from botticelli.drivers.headers import check_bill_to, check_headers, is_credential, secret_words
 from botticelli.drivers.settings import ANONYMOUS, Secret, find_key, under
 from botticelli.drivers.usage import UsageTracker
 from botticelli.protocol.content_encoding import ACCEPTED
 from botticelli.protocol.deadlines import Timeouts
-from botticelli.protocol.http import HttpRequest
 from botticelli.protocol.redaction import redact
 from botticelli.protocol.retry import RetryPolicy, check_number
 from botticelli.version import __version__
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from botticelli.core.models import Model
     from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
+    from botticelli.protocol.http import HttpRequest
 
 __all__ = ["DriverConfig", "read_media"]
 
@@ -106,6 +107,7 @@ class DriverConfig:
         agent = f"botticelli/{__version__} (python {_PYTHON})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
         self._common = common
+        self.hints = self._hints()
 
     def _key_header(self) -> tuple[tuple[str, Secret], ...]:
         if not self._key:
@@ -113,19 +115,18 @@ class DriverConfig:
         value = f"{self.provider.auth_scheme} {self._key.reveal()}".lstrip()
         return ((self.provider.auth_header.lower(), Secret(value)),)
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be seen, in the clear: the key, and the parts of a user's own credentials."""
+    def find_secrets(self) -> tuple[str, ...]:
+        """Return what nothing may print: the key, and the parts of a user's own credentials."""
         own = [value.reveal() for _, value in self.credentials]
         own += [value for name, value in parse_qsl(self._base.query.decode()) if is_credential(name)]
         return (self._key.reveal(), *sorted({word for value in own for word in secret_words(value)}))
 
     def redact(self, text: str) -> str:
         """A text without anything secret."""
-        return redact(text, self.secrets)
+        return redact(text, self.find_secrets())
 
-    def hints(self) -> Mapping[str, str]:
-        """What to do about this provider's errors, with what is known of this key."""
+    def _hints(self) -> Mapping[str, str]:
+        """Return what to do about this provider's errors, with what is known of this key."""
         prefix, hints = self.provider.key_prefix, self.provider.hints
         if not self._key:
             odd = "no key was sent"
@@ -135,32 +136,19 @@ class DriverConfig:
             return hints
         return {**hints, "authentication": "; ".join(filter(None, (odd, hints.get("authentication"))))}
 
-    def chat(self, request: GenerateRequest, *, stream: bool) -> Call:
-        """One chat call, encoded.
+    def encode(self, request: GenerateRequest, *, stream: bool) -> HttpRequest:
+        """Encode a request in the provider's format, with the driver's headers.
 
         Raises:
             RequestError: The format can't carry the request.
         """
-        encoded = self._encoded(request, stream=stream)
-        key = None
-        if self.cache is not None:
-            key = self._cache_key(self._encoded(request, stream=False) if stream else encoded)
-        return Call(
-            self,
-            self._with_headers(encoded, _STREAM if stream else _WHOLE),
-            url=self._url(encoded),
-            model=request.model or self.model,
-            streaming=stream,
-            key=key,
-            n=request.n or 1,
-        )
+        return self._with_headers(self._encoded(request, stream=stream), _STREAM if stream else _WHOLE)
 
-    def listing(self, cursor: str | None = None) -> Call:
-        """One call for a page of the list of models."""
-        asked = self.dialect.models(cursor)
-        return Call(self, self._with_headers(asked, _WHOLE), url=self._url(asked), model=self.model)
+    def encode_listing(self, cursor: str | None) -> HttpRequest:
+        """Return the request for a page of the model list, with the driver's headers."""
+        return self._with_headers(self.dialect.models(cursor), _WHOLE)
 
-    def _url(self, request: HttpRequest) -> httpx.URL:
+    def url(self, request: HttpRequest) -> httpx.URL:
         """Return the URL of a request: its path below the base URL's, its parameters after the base URL's."""
         url = self._urls.get(request.path)
         if url is None:
@@ -173,13 +161,19 @@ class DriverConfig:
     def _with_headers(self, request: HttpRequest, coding: Mapping[str, str]) -> HttpRequest:
         """Return a request with the driver's headers, which come after the format's."""
         headers = {**coding, **request.headers, **self._common}
-        return HttpRequest(method=request.method, path=request.path, headers=headers, body=request.body)
+        return msgspec.structs.replace(request, headers=headers)
 
-    def _cache_key(self, request: HttpRequest) -> str | None:
-        """The key of a question; None if a user's client can't say what it would send."""
+    def cache_key(self, question: GenerateRequest) -> str | None:
+        """Return the cache's key of a question: the same for a whole answer and a streamed one.
+
+        None without a cache, or if a user's client can't say what it would send.
+        """
+        if self.cache is None:
+            return None
         import httpx
 
-        url: httpx.URL = self._url(request)
+        request = self._encoded(question, stream=False)
+        url: httpx.URL = self.url(request)
         client = self._client
         headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
         if client is not None:

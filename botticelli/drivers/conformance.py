@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -34,26 +35,34 @@ _Json = dict[str, Any]
 _DriverT = TypeVar("_DriverT")
 
 
+def _maker(driver: Any, kind: str, library: str | None) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that makes a driver and its client: None, or one of the library that is named."""
+
+    def make(key: str | None, model: str, **options: Any) -> tuple[Any, Any]:
+        client = None if library is None else getattr(import_module(library), kind)(timeout=None)
+        return driver.with_api_token(key, model, http_client=client, **options), client
+
+    return make
+
+
 class _Drivers(Generic[_DriverT]):
     """One driver, with its connections, for the calls to one base URL that are configured alike."""
 
-    def __init__(self, make: Callable[..., _DriverT]) -> None:
+    def __init__(self, make: Callable[..., tuple[_DriverT, Any]]) -> None:
         self._make = make
         self._lock = threading.Lock()
-        self._open: dict[tuple[str, str], _DriverT] = {}
+        self._open: dict[tuple[str, str], tuple[_DriverT, Any]] = {}
 
     def of(self, call: _Json) -> _DriverT:
         alike = json.dumps([call["api_key"], call["model"], call["options"]], sort_keys=True)
         key = (call["base_url"], alike)
         with self._lock:
-            driver = self._open.get(key)
-            if driver is None:
-                driver = self._make(call["api_key"], call["model"], **options_of(call))
-                self._open[key] = driver
-            return driver
+            if key not in self._open:
+                self._open[key] = self._make(call["api_key"], call["model"], **options_of(call))
+            return self._open[key][0]
 
-    def take(self, base_url: str | None = None) -> list[_DriverT]:
-        """The drivers of one base URL, or all of them, which the caller is to close."""
+    def take(self, base_url: str | None = None) -> list[tuple[_DriverT, Any]]:
+        """Return the drivers of one base URL, or all of them, with their clients, for the caller to close."""
         with self._lock:
             keys = [key for key in self._open if base_url in (None, key[0])]
             return [self._open.pop(key) for key in keys]
@@ -64,12 +73,14 @@ class ChatAdapter:
 
     Args:
         driver: The driver's class.
+        library: ``httpx`` or ``httpx2``, to give each driver a client of that, as a user does; None lets the
+            drivers make their own.
     """
 
     capabilities = CAPABILITIES
 
-    def __init__(self, driver: type[ChatDriver]) -> None:
-        self._drivers = _Drivers(driver.with_api_token)
+    def __init__(self, driver: type[ChatDriver], library: str | None = None) -> None:
+        self._drivers: _Drivers[ChatDriver] = _Drivers(_maker(driver, "Client", library))
 
     def exchange(self, call: _Json) -> _Json:
         """Make the call, return what came of it."""
@@ -86,8 +97,10 @@ class ChatAdapter:
         self._close()
 
     def _close(self, base_url: str | None = None) -> None:
-        for driver in self._drivers.take(base_url):
+        for driver, client in self._drivers.take(base_url):
             driver.close()
+            if client is not None:  # the caller closes what the caller made
+                client.close()
 
     def _made(self, call: _Json) -> _Json:
         chunks: list[StreamChunk] = []
@@ -118,12 +131,13 @@ class AsyncChatAdapter:
 
     Args:
         driver: The driver's class.
+        library: As in `ChatAdapter`.
     """
 
     capabilities = CAPABILITIES | {"cancel_any_time"}
 
-    def __init__(self, driver: type[AsyncChatDriver]) -> None:
-        self._drivers = _Drivers(driver.with_api_token)
+    def __init__(self, driver: type[AsyncChatDriver], library: str | None = None) -> None:
+        self._drivers: _Drivers[AsyncChatDriver] = _Drivers(_maker(driver, "AsyncClient", library))
 
     async def exchange(self, call: _Json) -> _Json:
         """Make the call, return what came of it."""
@@ -142,8 +156,10 @@ class AsyncChatAdapter:
 
     async def _close(self, base_url: str | None = None) -> None:
         with anyio.CancelScope(shield=True):
-            for driver in self._drivers.take(base_url):
+            for driver, client in self._drivers.take(base_url):
                 await driver.close()
+                if client is not None:  # the caller closes what the caller made
+                    await client.aclose()
 
     async def _made(self, call: _Json, chunks: list[StreamChunk]) -> _Json:
         try:

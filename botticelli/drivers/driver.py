@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from botticelli.core.errors import MalformedResponseError
+from botticelli.drivers.call import Call
 from botticelli.drivers.config import DriverConfig
 from botticelli.drivers.http_async import AsyncHttpClient
 from botticelli.drivers.http_sync import HttpClient
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from botticelli.core.request import GenerateRequest
     from botticelli.core.response import GenerateResponse, RateLimits
     from botticelli.dialects.dialect import ModelPage
-    from botticelli.drivers.call import Call
     from botticelli.drivers.provider import Provider
 
 __all__ = ["MAX_PAGES", "AsyncChatDriver", "ChatDriver"]
@@ -78,7 +78,7 @@ class _Driver:
         cursors: set[str] = set()
         cursor: str | None = None
         while True:
-            page = yield self._config.listing(cursor)
+            page = yield Call.listing(self._config, cursor)
             models += page.models
             cursor = page.cursor
             if cursor is None:
@@ -167,7 +167,7 @@ class ChatDriver(_Driver):
             ClosedError: The driver is closed.
             ConfigurationError: The user's client is closed, or of no use.
         """
-        call = self._config.chat(request, stream=False)
+        call = Call.chat(self._config, request, stream=False)
         cached = call.cached()
         if cached is not None:
             return cached
@@ -185,7 +185,7 @@ class ChatDriver(_Driver):
         Raises:
             RequestError: The format can't carry the request.
         """
-        return ChatStream(self._http, self._config.chat(request, stream=True))
+        return ChatStream(self._http, Call.chat(self._config, request, stream=True))
 
     def models(self) -> list[Model]:
         """What the server serves; its prices are used for `usage` from now on.
@@ -284,7 +284,7 @@ class AsyncChatDriver(_Driver):
             ClosedError: The driver is closed.
             ConfigurationError: The user's client is closed, or of no use.
         """
-        call = self._config.chat(request, stream=False)
+        call = Call.chat(self._config, request, stream=False)
         cached = call.cached()
         if cached is not None:
             return cached
@@ -302,7 +302,7 @@ class AsyncChatDriver(_Driver):
         Raises:
             RequestError: The format can't carry the request.
         """
-        return AsyncChatStream(self._http, self._config.chat(request, stream=True))
+        return AsyncChatStream(self._http, Call.chat(self._config, request, stream=True))
 
     async def models(self) -> list[Model]:
         """What the server serves; its prices are used for `usage` from now on.

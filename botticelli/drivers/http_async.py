@@ -328,7 +328,7 @@ def _sent(library: Any, data: bytes) -> Any:
     kind = _bodies.get(library.__name__)
     if kind is None:
         # the library sends only what is of its own class
-        kind = type("Body", (library.AsyncByteStream,), {"__aiter__": lambda self: _Pieces(self.data)})
+        kind = type("Body", (library.AsyncByteStream,), {"__aiter__": _pieces_of})
         _bodies[library.__name__] = kind
     body = kind()
     body.data = data
@@ -336,6 +336,10 @@ def _sent(library: Any, data: bytes) -> Any:
 
 
 _bodies: dict[str, type[Any]] = {}
+
+
+def _pieces_of(body: Any) -> AsyncIterator[bytes]:
+    return _Pieces(body.data)
 
 
 class _Pieces:

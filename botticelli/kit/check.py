@@ -50,7 +50,7 @@ def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
             if word == case.area or fnmatchcase(case.id, word) or fnmatchcase(case.key, word)
         }
         if not found:
-            known = {name for case in cases for name in (case.id, case.area)}
+            known = {name for case in cases for name in (case.id, case.key, case.area)}
             near = nearest(word, known) or "; see botticelli list cases"
             raise KitError(f"no case or area is called {word!r}{near}")
         chosen |= found
@@ -151,7 +151,7 @@ def _judge(
 
 
 def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:
-    """Write a table of the cases: id, area, level, title.
+    """Write a table of the cases: key, area, level, title.
 
     Raises:
         KitError: A word of ``select`` chooses nothing.

@@ -1,4 +1,4 @@
-"""The cases as a pytest class: each case is a test, named by its id.
+"""The cases as a pytest class: each case is a test, named by its key.
 
     class TestMyDriver(DriverSuite):
         @pytest.fixture

@@ -144,7 +144,7 @@ class Result:
 
 
 def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
-    """Read the known failures: ``{"known": {id: reason}}``.
+    """Read the known failures: ``{"known": {key: reason}}``.
 
     Args:
         path: The file.
@@ -356,7 +356,7 @@ def run_case(
     try:
         listener = server.open(listens=case.listens)
     except OSError as error:
-        raise KitError(f"there is no port to play {case.id} on: {error.strerror or error}") from error
+        raise KitError(f"there is no port to play {case.key} on: {error.strerror or error}") from error
     play = case.render(seed=seed, port=listener.port)
     listener.respond(respond_with(play))
     outcomes: list[Outcome] = []

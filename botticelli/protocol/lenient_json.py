@@ -156,17 +156,27 @@ def _decode(text: str, codes: list[str]) -> tuple[Any, int] | NotJsonError:
             value, end = json.JSONDecoder(**hooks).raw_decode(text, start)
         except json.JSONDecodeError as error:
             if not error.msg.startswith("Invalid control character"):
-                return NotJsonError(error.msg, error.pos)
+                return NotJsonError(error.msg, _position(error))
             value, end = json.JSONDecoder(strict=False, **hooks).raw_decode(text, start)
             codes.append("control-character")
         mended = _well_formed(value)
         if mended != value:
             codes.append("surrogate-lone")
     except json.JSONDecodeError as error:
-        return NotJsonError(error.msg, error.pos)
+        return NotJsonError(error.msg, _position(error))
     except RecursionError:
         return NotJsonError("nested too deeply to be read", 0)
     return mended, end
+
+
+def _position(error: json.JSONDecodeError) -> int:
+    """Return where a text stops being JSON, the same on all versions of Python.
+
+    From 3.13 on, json points at a comma with nothing after it; before, at what stands in its place.
+    """
+    trailing_comma = error.msg.startswith("Illegal trailing comma")
+    after = error.doc[error.pos + 1 :].lstrip(_BLANK)
+    return len(error.doc) - len(after) if trailing_comma else error.pos
 
 
 def _integer(digits: str) -> int | float:

@@ -1,11 +1,13 @@
 """Our drivers as the judge loads them: ``botticelli.providers.adapters:groq``.
 
 For each provider of the registry there are two factories here, made on first use: ``NAME`` for the sync
-driver and ``async_NAME`` for the async one.
+driver and ``async_NAME`` for the async one. With ``BOTTICELLI_HTTP_LIBRARY`` set to ``httpx`` or ``httpx2``
+each driver gets a client of that library, as a user may give it one.
 """
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _library() -> str | None:
+    return os.environ.get("BOTTICELLI_HTTP_LIBRARY") or None
+
+
 def __getattr__(name: str) -> Callable[[], ChatAdapter | AsyncChatAdapter]:
     if name in PROVIDERS:
-        return partial(ChatAdapter, sync_driver(name))
+        return partial(ChatAdapter, sync_driver(name), _library())
     provider = name.removeprefix("async_")
     if provider != name and provider in PROVIDERS:
-        return partial(AsyncChatAdapter, async_driver(provider))
+        return partial(AsyncChatAdapter, async_driver(provider), _library())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

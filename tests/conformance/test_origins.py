@@ -95,7 +95,7 @@ def test_every_vector_is_accounted_for_once_and_in_order(origins: dict[str, Any]
 def test_every_vector_became_cases_that_exist_or_has_a_reason(
     origins: dict[str, Any], slugs: frozenset[str]
 ) -> None:
-    wrong = {name: told for name, entry in origins.items() if (told := _wrong(entry, slugs))}
+    wrong = {name: found for name, entry in origins.items() if (found := _wrong(entry, slugs))}
     assert wrong == {}
 
 
@@ -118,6 +118,6 @@ def test_what_is_wrong_is_found(entry: object) -> None:
     assert _wrong(entry, frozenset({"sse-crlf"})) is not None
 
 
-def test_a_vector_told_twice_is_found() -> None:
+def test_a_vector_listed_twice_is_found() -> None:
     with pytest.raises(ValueError, match="twice: aut-001"):
         _read('{"aut-001": {"cases": ["a-b"]}, "aut-001": {"reason": "no longer wanted here"}}')

@@ -10,17 +10,20 @@ from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import Status, run_cases
 
 # A blocking call cannot be cancelled from outside: that is the one thing the sync driver does not claim.
-DOORS = {
+ADAPTERS = {
     "botticelli.providers.adapters:huggingface": {"cancel_any_time"},
     "botticelli.providers.adapters:async_huggingface": set[str](),
 }
 
 
-@pytest.mark.parametrize("spec", DOORS)
-def test_every_case_passes(spec: str) -> None:
+@pytest.mark.parametrize("library", ["", "httpx", "httpx2"])
+@pytest.mark.parametrize("spec", ADAPTERS)
+def test_every_case_passes(spec: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a client of the driver's own, and with a user's of either library."""
+    monkeypatch.setenv("BOTTICELLI_HTTP_LIBRARY", library)
     adapter = load_adapter(spec)
     results = list(run_cases(load_cases(), adapter, seed=1))
     close_adapter(adapter)
     failures = [describe_failure(result) for result in results if result.status is Status.FAILED]
     assert not failures, "\n\n".join(failures)
-    assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == DOORS[spec]
+    assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == ADAPTERS[spec]

@@ -97,7 +97,7 @@ def test_nesting_up_to_the_limit_is_judged() -> None:
     assert found(b'{"a":' * one_more + b"1" + b"}" * one_more) == [("nesting-too-deep", "$.a")]
 
 
-def test_nesting_beyond_the_limit_is_cut_off_and_said_once() -> None:
+def test_nesting_beyond_the_limit_is_cut_off_and_reported_once() -> None:
     reading = read(b'{"x": ' + b"[" * 200 + b"]" * 200 + b', "y": 1}')
     assert found(b'{"x": ' + b"[" * 200 + b"]" * 200 + b', "y": 1}') == [("nesting-too-deep", "$.x")]
     assert reading.value["y"] == 1

@@ -18,6 +18,7 @@ from botticelli.contracts.jsonvalue import (
     kind_of,
     resolve,
     too_deep,
+    unescape_token,
 )
 
 
@@ -82,7 +83,7 @@ def test_what_the_judge_goes_down_to(value: object) -> None:
     assert not too_deep(value)
 
 
-def test_what_is_too_deep_is_told_however_deep_it_is() -> None:
+def test_a_value_that_is_too_deep_is_found_however_deep_it_is() -> None:
     itself: list[object] = []
     itself.append(itself)
     assert all(map(too_deep, (nested(DEEPEST + 1), nested(DEEPEST + 2), nested(200_000), itself)))
@@ -127,3 +128,12 @@ def test_long_values_are_cut_short_in_words() -> None:
         "array",
         "object",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "token"), [("~01", "~1"), ("~1", "/"), ("~0", "~"), ("~00", "~0"), ("~10", "/0")]
+)
+def test_a_step_of_a_pointer_is_unescaped_in_the_order_of_the_standard(step: str, token: str) -> None:
+    assert unescape_token(step) == token
+    assert json_pointer([token]) == f"/{step}"
+    assert resolve({token: 7}, f"/{step}") == 7

@@ -163,7 +163,7 @@ def test_unreadable_bytes_are_one_violation() -> None:
     assert (violation.keyword, violation.schema_pointer) == ("json-invalid", "")
 
 
-def test_values_that_json_cannot_hold_are_told_apart() -> None:
+def test_values_that_json_cannot_hold_are_distinguished() -> None:
     violations = contracts.violations("openai/error", {"error": {"message": "\ud800", "type": float("inf")}})
     assert [v.keyword for v in violations] == [
         "surrogate-lone",

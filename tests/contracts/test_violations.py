@@ -104,7 +104,7 @@ def test_items_stay_items() -> None:
     assert paths == ["$[0]['0'][0]", "$[0]['0'][1]['0']"]
 
 
-def test_names_that_break_a_rule_are_told_apart() -> None:
+def test_names_that_break_a_rule_are_distinguished() -> None:
     schemas = SchemaSet({"t/one": {"$id": "urn:test:one", "propertyNames": {"maxLength": 1}}})
     paths = [it.path for it in schemas.violations("t/one", {"": 1, "10": 1, "010": 1})]
     assert paths == ["$['010']", "$['10']"]
@@ -135,7 +135,9 @@ class Backwards:
     ],
     ids=["value", "rule"],
 )
-def test_places_that_are_said_alike_are_told_apart(schema: dict[str, Any], value: dict[str, Any]) -> None:
+def test_places_that_are_reported_alike_are_distinguished(
+    schema: dict[str, Any], value: dict[str, Any]
+) -> None:
     validator: Any = Backwards(schema)
     found = {(error.instance, error.kind.name, place) for error, place in locate_errors(validator, value)}
     kind = {"01": "type", "1": "maximum" if "properties" in schema else "type"}

@@ -325,6 +325,10 @@ class Rim:
         options = {"base_url": url, "backoff": 0.001, **options}
         kind: Any = AsyncHuggingFaceDriver if self._portal else HuggingFaceDriver
         driver = kind.with_api_token(token, "test/model", **options)
+        return self.adopt(driver)
+
+    def adopt(self, driver: Any) -> Any:
+        """Take a driver that is closed at the end."""
         self._drivers.append(driver)
         return driver
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,19 +11,24 @@ import pytest
 
 import botticelli
 from botticelli import (
+    AsyncChatDriver,
     AsyncHuggingFaceDriver,
     ChatDriver,
     ConfigurationError,
     GenerateRequest,
     HuggingFaceDriver,
     Image,
+    MalformedResponseError,
     Message,
+    Model,
     Provider,
     RequestError,
 )
+from botticelli.dialects.dialect import CallContext, ModelPage
 from botticelli.dialects.openai.dialect import OpenAIDialect
+from botticelli.protocol.http import HttpRequest, ResponseHead
 
-from .conftest import TOKEN, Rim, Server, answer, stream
+from .conftest import TOKEN, Rim, Server, answer, http, stream
 
 Serve = Callable[..., Server]
 
@@ -220,3 +226,36 @@ def test_a_file_is_read_when_it_is_sent(rim: Rim, serve: Serve, tmp_path: Any) -
     rim.generate(driver, request)
     url = server.requests[0].json["messages"][0]["content"][0]["image_url"]["url"]
     assert url == "data:image/png;base64,YWJj"
+
+
+class Paged(OpenAIDialect, frozen=True):
+    """A format whose model list has pages, as Anthropic's and Gemini's have."""
+
+    def models(self, cursor: str | None = None) -> HttpRequest:
+        return HttpRequest(method="GET", path="/models", query={"after": cursor} if cursor else {})
+
+    def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
+        ids, cursor = json.loads(body)
+        return ModelPage([Model(id=id_) for id_ in ids], cursor)
+
+
+PAGED = Provider(name="paged", base_url="http://h", dialect=Paged(), key_env=("PAGED_KEY",))
+
+
+def paged(rim: Rim, server: Server) -> Any:
+    kind: Any = ChatDriver if rim.name == "sync" else AsyncChatDriver
+    paged_kind: Any = type("PagedDriver", (kind,), {"provider": PAGED})
+    return rim.adopt(paged_kind.with_api_token(None, "m", base_url=server.url))
+
+
+def test_a_model_list_is_read_page_by_page(rim: Rim, serve: Serve) -> None:
+    server = serve(http('[["a", "b"], "b"]'), http('[["c"], null]'))
+    assert [model.id for model in rim.models(paged(rim, server))] == ["a", "b", "c"]
+    assert [seen.path for seen in server.requests] == ["/v1/models", "/v1/models?after=b"]
+
+
+def test_a_model_list_without_an_end_is_malformed(rim: Rim, serve: Serve) -> None:
+    server = serve(http('[["a"], "a"]'), http('[["a"], "a"]'), http('[["a"], "a"]'))
+    with pytest.raises(MalformedResponseError, match="no end"):
+        rim.models(paged(rim, server))
+    assert len(server.requests) == 2

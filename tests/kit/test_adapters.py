@@ -65,7 +65,7 @@ def test_an_adapter_is_found_by_module_and_factory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ("botticelli.kit.selftest.reference_client", "write package.module:factory"),
         (":x", "write package.module:factory"),
@@ -86,8 +86,8 @@ def test_an_adapter_is_found_by_module_and_factory() -> None:
         ),
     ],
 )
-def test_what_is_not_an_adapter_is_told_in_one_line(spec: str, told: str) -> None:
-    with pytest.raises(AdapterError, match="(?s)" + told) as caught:
+def test_an_object_that_is_not_an_adapter_is_an_error_of_one_line(spec: str, message: str) -> None:
+    with pytest.raises(AdapterError, match="(?s)" + message) as caught:
         load_adapter(spec)
     assert "\n" not in str(caught.value)
 
@@ -148,7 +148,7 @@ def test_an_adapter_that_cannot_be_closed_need_not_be() -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_an_adapter_that_does_not_close_is_told(*, awaited: bool) -> None:
+def test_an_adapter_that_does_not_close_is_an_error(*, awaited: bool) -> None:
     class Stuck(ReferenceClient):
         def close(self) -> None:
             raise RuntimeError("stuck")
@@ -186,7 +186,7 @@ def test_every_word_that_an_adapter_claims_means_something() -> None:
         as_adapter(claiming("xyzzy"), "mine")
 
 
-def test_an_adapter_whose_capabilities_raise_is_told() -> None:
+def test_an_adapter_whose_capabilities_raise_is_an_error() -> None:
     class Broken(Echo):
         @property
         def capabilities(self) -> frozenset[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride] - what is tried

@@ -271,7 +271,7 @@ def test_a_lone_surrogate_cannot_be_played() -> None:
         body({"text": "\ud83d"})
 
 
-def test_what_is_not_a_piece_is_told() -> None:
+def test_an_unknown_piece_is_an_error() -> None:
     with pytest.raises(CaseError, match=r'not a piece of format openai: \{"txt"'):
         body({"txt": "a"})
 
@@ -405,7 +405,7 @@ def test_the_same_variable_has_one_value_in_all_places() -> None:
     assert one == other != third
 
 
-def test_an_unknown_variable_is_told_with_those_there_are() -> None:
+def test_an_unknown_variable_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(CaseError, match=r"a-case: unknown variable \{\{wrod\}\}.*word, text"):
         Variables(0, "a-case", 1, OPENAI).fill("{{wrod}}")
 

@@ -194,19 +194,21 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "told"), CHANGES)
-def test_an_abstract_case_is_of_no_format(tmp_path: Path, changes: dict[str, Any], told: str | None) -> None:
+@pytest.mark.parametrize(("changes", "complaint"), CHANGES)
+def test_an_abstract_case_is_of_no_format(
+    tmp_path: Path, changes: dict[str, Any], complaint: str | None
+) -> None:
     path = write(tmp_path, {**ABSTRACT, **changes}, "any/sse/sse-plain")
     complaints = list(check_folder(tmp_path))
-    if told:
-        assert any(told in line for line in complaints), complaints
+    if complaint:
+        assert any(complaint in line for line in complaints), complaints
     else:
         assert complaints == []
         [case] = read_file(path)
         assert (case.format.name, case.key, case.document["format"]) == ("openai", "sse-plain", "openai")
 
 
-def test_a_format_that_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_an_unknown_format_is_reported(tmp_path: Path) -> None:
     write(tmp_path, changed(format="gemini"), "gemini/sse/sse-plain")
     [complaint] = check_folder(tmp_path)
     assert "gemini is not a known format: any, openai" in complaint
@@ -219,12 +221,14 @@ def test_a_credential_is_a_rule_for_the_header_of_the_format() -> None:
     assert run.requests["each"] == [{"headers": {"Authorization": False}}, {}]
 
 
-@pytest.mark.parametrize(("document", "told"), BAD)
-def test_what_is_wrong_with_a_case_is_told(tmp_path: Path, document: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("document", "complaint"), BAD)
+def test_what_is_wrong_with_a_case_is_reported(
+    tmp_path: Path, document: dict[str, Any], complaint: str
+) -> None:
     path = write(tmp_path, document)
-    schema_violations = list(check_folder(tmp_path))
-    assert any(told in line for line in schema_violations), schema_violations
-    assert all(line.startswith(f"{path}: ") for line in schema_violations)
+    complaints = list(check_folder(tmp_path))
+    assert any(complaint in line for line in complaints), complaints
+    assert all(line.startswith(f"{path}: ") for line in complaints)
     with pytest.raises(CaseError):
         read_file(path)
 
@@ -233,7 +237,7 @@ NAN = json.dumps(GOOD).replace('{"text": "{{text}}"}', '{"finish_reason_raw": Na
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"a"', "\xff", NAN])
-def test_what_is_not_a_json_object_is_told(tmp_path: Path, text: str) -> None:
+def test_a_case_that_is_not_a_json_object_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "openai" / "sse" / "sse-plain.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("latin-1"))
@@ -241,7 +245,7 @@ def test_what_is_not_a_json_object_is_told(tmp_path: Path, text: str) -> None:
         read_file(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="cannot be read"):
         read_file(tmp_path / "openai" / "sse" / "sse-none.json")
 

@@ -20,7 +20,7 @@ from botticelli.kit.selftest.reference_client import ReferenceClient
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAIVE = "botticelli.kit.selftest.reference_client:ReferenceClient"
+REFERENCE = "botticelli.kit.selftest.reference_client:ReferenceClient"
 SUMS = "botticelli.kit.selftest.mutants:SumsUsage"
 
 
@@ -37,24 +37,24 @@ def test_cases_are_chosen_by_area_id_or_pattern_and_keep_their_order() -> None:
 
 def test_a_good_driver_ends_with_0() -> None:
     out = io.StringIO()
-    assert run_check([NAIVE], out=out, select=["usage-cumulative", "models-bare-array"]) == 0
-    assert out.getvalue().startswith(f"{NAIVE}\n")
+    assert run_check([REFERENCE], out=out, select=["usage-cumulative", "models-bare-array"]) == 0
+    assert out.getvalue().startswith(f"{REFERENCE}\n")
     assert "passed: 2 passed in " in out.getvalue()
 
 
 def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) -> None:
-    out, told, junit = io.StringIO(), tmp_path / "r.json", tmp_path / "r.xml"
+    out, json_report, junit = io.StringIO(), tmp_path / "r.json", tmp_path / "r.xml"
     code = run_check(
-        [NAIVE, SUMS],
+        [REFERENCE, SUMS],
         out=out,
         select=["usage-cumulative"],
-        json_path=told,
+        json_path=json_report,
         junit_path=junit,
         seed=5,
     )
     assert code == 1
     assert "FAILED  usage-cumulative  (usage, must, silent)" in out.getvalue()
-    document = json.loads(told.read_text())
+    document = json.loads(json_report.read_text())
     assert schema_violations("report", document) == []
     assert document["seed"] == 5
     assert [adapter["counts"]["failed"] for adapter in document["runs"]] == [0, 1]
@@ -67,7 +67,7 @@ def test_a_baseline_excuses_what_it_knows_and_is_stale_when_it_need_not(tmp_path
     out = io.StringIO()
     assert run_check([SUMS], out=out, select=["usage-cumulative"], baseline=path) == 0
     assert "1 known" in out.getvalue()
-    assert run_check([NAIVE], out=out, select=["usage-cumulative"], baseline=path) == 1
+    assert run_check([REFERENCE], out=out, select=["usage-cumulative"], baseline=path) == 1
     assert "STALE   usage-cumulative" in out.getvalue()
 
 
@@ -76,13 +76,13 @@ def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
     with pytest.raises(KitError, match=r"cannot open no\.such:adapter"):
         run_check(["no.such:adapter"], out=out)
     with pytest.raises(KitError, match="cannot write the report"):
-        run_check([NAIVE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
+        run_check([REFERENCE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_an_error_before_the_run(tmp_path: Path) -> None:
     out = io.StringIO()
     with pytest.raises(KitError, match="cannot write the report"):
-        run_check([NAIVE], out=out, junit_path=tmp_path)
+        run_check([REFERENCE], out=out, junit_path=tmp_path)
     assert out.getvalue() == ""
 
 

@@ -124,7 +124,7 @@ def test_several_choices_fit_one_by_one(wanted: list[dict[str, Any]], path: str 
         ({"tool_calls": CALLS[:1]}, "/tool_calls"),
     ],
 )
-def test_what_is_not_mentioned_must_not_be_said(ghost: dict[str, Any], path: str) -> None:
+def test_content_that_the_case_does_not_mention_is_a_difference(ghost: dict[str, Any], path: str) -> None:
     for silence in ({"text": None}, {"text": ""}):
         choice = {**CHOICE, **silence}
         assert paths({"response": {}}, answer(choices=[choice])) == []
@@ -220,10 +220,10 @@ def test_tool_calls_in_any_order_are_each_used_once(wanted: list[dict[str, Any]]
 def test_a_pairing_is_found_whenever_there_is_one(wanted: list[int], got: list[int]) -> None:
     # Call n fits whoever mentions the first n of five things or fewer: only one pairing is right.
     names = "abcde"
-    told = [{"id": f"c{n}", "name": "f", "arguments": names[: n + 1]} for n in got]
+    made = [{"id": f"c{n}", "name": "f", "arguments": names[: n + 1]} for n in got]
     asked = [{"arguments": {"any_of": [names[: k + 1] for k in range(n + 1)] + ["", "x"]}} for n in wanted]
     free = {"response": {"text": "Hi", "tool_calls": asked, "tool_calls_in_any_order": True}}
-    assert paths(free, answer(choices=[{**CHOICE, "tool_calls": told}])) == []
+    assert paths(free, answer(choices=[{**CHOICE, "tool_calls": made}])) == []
 
 
 def failed(**changes: Any) -> dict[str, Any]:
@@ -275,12 +275,12 @@ def test_an_error_fits_or_says_where_not(wanted: dict[str, Any], path: str | Non
 def test_an_account_is_judged_when_it_is_kept_or_claimed(name: str, right: object, wrong: object) -> None:
     expected = {"error": {"kind": ["timeout"], name: right}}
 
-    def told(value: object) -> dict[str, Any]:
+    def reporting(value: object) -> dict[str, Any]:
         return {"error": {"kind": "timeout", "message": "m", name: value}}
 
-    assert paths(expected, told(right)) == paths(expected, told(None)) == []
-    assert paths(expected, told(wrong)) == [f"/error/{name}"]
-    assert paths(expected, told(None), strict=True) == [f"/error/{name}"]
+    assert paths(expected, reporting(right)) == paths(expected, reporting(None)) == []
+    assert paths(expected, reporting(wrong)) == [f"/error/{name}"]
+    assert paths(expected, reporting(None), strict=True) == [f"/error/{name}"]
 
 
 def lost(partial: dict[str, Any] | None, *delivered: str) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def test_texts_before_an_error_are_delivered_apart() -> None:
     assert paths(wanted, lost(partial)) == ["/partial_chunks"]
 
 
-def test_another_kind_of_outcome_is_told_as_a_whole() -> None:
+def test_another_kind_of_outcome_is_one_difference() -> None:
     [difference] = found({"error": {"kind": ["server"]}}, answer())
     assert (difference.path, difference.expected) == ("", "error")
     assert difference.got.startswith('response with {"index": 0, "text": "Hi"')
@@ -417,25 +417,25 @@ CALLED: dict[str, Any] = {"type": "tool_calls", "count": 2}
 def test_blocks_come_in_their_order(
     wanted: list[dict[str, Any]], got: list[dict[str, Any]], path: str | None
 ) -> None:
-    told = answer(choices=[{**CHOICE, "content": got}])
-    differences = found({"response": {"text": "Hi", "content": wanted}}, told)
+    outcome = answer(choices=[{**CHOICE, "content": got}])
+    differences = found({"response": {"text": "Hi", "content": wanted}}, outcome)
     place = "/response/choices/0/content"
     assert [difference.path for difference in differences] == ([] if path is None else [place + path])
     assert all(difference.content for difference in differences)
-    assert paths({"response": {"text": "Hi"}}, told) == []
+    assert paths({"response": {"text": "Hi"}}, outcome) == []
 
 
 @pytest.mark.parametrize("choice", [CHOICE, {**CHOICE, "content": None}])
 def test_an_order_that_is_not_reported_is_judged_when_it_is_claimed(choice: dict[str, Any]) -> None:
     wanted = {"response": {"choices": [{"text": "Hi", "content": [TEXT]}]}}
-    told = answer(choices=[choice])
-    assert list(compare_outcome(wanted, told, claims=frozenset())) == []
-    [difference] = compare_outcome(wanted, told, claims=frozenset({"content"}))
+    outcome = answer(choices=[choice])
+    assert list(compare_outcome(wanted, outcome, claims=frozenset())) == []
+    [difference] = compare_outcome(wanted, outcome, claims=frozenset({"content"}))
     assert (difference.path, difference.got) == ("/response/choices/0/content", "no blocks")
 
 
 def test_the_order_of_what_was_delivered_before_an_error_is_judged() -> None:
     wanted = {"error": {"kind": ["server"], "partial": {"text": "Hi", "content": [TEXT]}}}
     choice = {**CHOICE, "content": [THOUGHT, TEXT]}
-    told = {"error": {"kind": "server", "message": "", "partial": {"choices": [choice]}}}
-    assert paths(wanted, told) == ["/error/partial/choices/0/content"]
+    outcome = {"error": {"kind": "server", "message": "", "partial": {"choices": [choice]}}}
+    assert paths(wanted, outcome) == ["/error/partial/choices/0/content"]

@@ -14,8 +14,8 @@ BODY = '{"model":"m","messages":[{"role":"user","content":"é"}],"n":0}'.encode(
 
 
 def request(body: bytes = BODY, **circumstances: Any) -> RecordedRequest:
-    told: dict[str, Any] = {"connection": 0, "delay": None, **circumstances}
-    return RecordedRequest(Request("POST", "/v1/x?a=b", HEADERS, body), **told)
+    details: dict[str, Any] = {"connection": 0, "delay": None, **circumstances}
+    return RecordedRequest(Request("POST", "/v1/x?a=b", HEADERS, body), **details)
 
 
 def paths(wanted: dict[str, Any], *requests: RecordedRequest, connections: int = 1) -> list[str]:
@@ -75,7 +75,7 @@ DEEP = [b'{"a":' + b"[" * levels + b"]" * levels + b"}" for levels in (101, 200_
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a": "\xed\xa0\x80"}', *DEEP])
-def test_a_body_that_is_not_json_is_told_when_json_is_asked_for(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_a_difference_when_json_is_asked_for(body: bytes) -> None:
     assert paths({"all": {"body": {}}}, request(body)) == ["/requests/0/body"]
     assert paths({"all": {"body_absent": ["/x"]}}, request(body)) == ["/requests/0/body"]
     assert paths({"all": {"method": "POST"}}, request(body)) == []
@@ -95,7 +95,7 @@ def test_count_and_connections() -> None:
     assert paths({"count": 0}) == []
 
 
-def test_each_is_by_position_and_a_missing_one_is_told_once() -> None:
+def test_each_is_by_position_and_a_missing_one_is_reported_once() -> None:
     assert paths({"each": [{}, {"method": "GET"}]}, request(), request()) == ["/requests/1/method"]
     assert paths({"each": [{}, {}, {}]}, request()) == ["/requests/1", "/requests/2"]
     assert paths({"each": [{}, {}], "count": 2}, request()) == ["/requests/count"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import io
 import json
 import socket
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ import pytest
 
 from botticelli.contracts import violations
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import KitError
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.demo import TEXT, demo_answer, serve, serving
@@ -60,9 +63,16 @@ def ask(origin: str, method: str, path: str, body: str | None = None) -> tuple[i
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
     connection.request(method, path, body)
     reply = connection.getresponse()
-    told = json.loads(reply.read())
+    answer = json.loads(reply.read())
     connection.close()
-    return reply.status, told
+    return reply.status, answer
+
+
+def ask_status(origin: str, path: str) -> int:
+    url = urlsplit(origin)
+    with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)) as connection:
+        connection.request("POST", path, "{}")
+        return connection.getresponse().status
 
 
 def test_v1_answers_whole_and_in_pieces() -> None:
@@ -83,23 +93,43 @@ def test_v1_answers_whole_and_in_pieces() -> None:
 def test_v1_refuses_what_is_wrong_as_a_server_would() -> None:
     with serving([]) as origin:
         assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
-        status, told = ask(origin, "POST", "/v1/chat/completions", "{}")
-        assert (status, told["error"]["message"]) == (400, "messages is missing")
-        status, told = ask(origin, "GET", "/v2/models?x=1")
+        status, answer = ask(origin, "POST", "/v1/chat/completions", "{}")
+        assert (status, answer["error"]["message"]) == (400, "messages is missing")
+        status, answer = ask(origin, "GET", "/v2/models?x=1")
         assert status == 404
-        assert told["error"]["message"] == "nothing at GET /v2/models; try /v1 or /CASE/v1"
+        assert answer["error"]["message"] == "nothing at GET /v2/models; try /v1 or /CASE/v1"
 
 
 def test_a_case_is_played_under_its_path_again_and_again() -> None:
     driver = ReferenceClient()
     with serving([CASE]) as origin:
         for _ in range(2):
-            told = [driver.exchange(call(f"{origin}/retry-then-answer/v1", "generate")) for _ in "123"]
-            assert [one.get("error", {}).get("status") for one in told] == [503, 503, None]
-            assert told[2]["response"]["choices"][0]["text"] == "at last"
+            outcomes = [driver.exchange(call(f"{origin}/retry-then-answer/v1", "generate")) for _ in "123"]
+            assert [one.get("error", {}).get("status") for one in outcomes] == [503, 503, None]
+            assert outcomes[2]["response"]["choices"][0]["text"] == "at last"
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_case_is_served_under_its_key() -> None:
+    other = Case(
+        {**CASE.document, "exchanges": [{"status": 418, "framing": "length"}]},
+        dataclasses.replace(OPENAI, name="other"),
+    )
+    with serving([CASE, other]) as origin:
+        path = "/v1/chat/completions"
+        statuses = [
+            ask_status(origin, f"{start}{path}")
+            for start in ("/other/retry-then-answer", "/retry-then-answer?x=/other/", "/retry-then-answer")
+        ]
+        assert statuses == [418, 503, 503]
+        assert ask_status(origin, f"/retry-then-answer{path}") == 200, "each case counts by itself"
+        assert ask_status(origin, f"/other{path}") == 404
+    out = io.StringIO()
+    serve([CASE, other], port=0, host="127.0.0.1", out=out, until=lambda: None)
+    assert "/retry-then-answer/v1 " in out.getvalue()
+    assert "/other/retry-then-answer/v1 " in out.getvalue()
+
+
+def test_a_taken_port_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (

@@ -231,7 +231,7 @@ class Client:
         if models:
             return {"models": json.loads(whole)["names"]}
         if call["operation"] == "generate":
-            return {"response": _told(json.loads(whole)["blocks"], json.loads(whole))}
+            return {"response": _outcome(json.loads(whole)["blocks"], json.loads(whole))}
         read = list(_sse(whole) if "sse" in self._format.traits else map(json.loads, whole.splitlines()))
         ended = [event for event in read if event.get("why")]
         blocks = [block for event in read for block in event.get("blocks", [event])]
@@ -241,7 +241,7 @@ class Client:
             partial = {"choices": [choice]} if chunks else None
             failed = {"kind": "stream_truncated", "message": "no end", "partial": partial}
             return {"error": failed, "partial_chunks": chunks}
-        return {"response": {**_told(blocks, ended[-1]), "chunks": chunks, "final_chunks": 1}}
+        return {"response": {**_outcome(blocks, ended[-1]), "chunks": chunks, "final_chunks": 1}}
 
 
 def _sse(body: bytes) -> Iterator[Document]:
@@ -259,7 +259,7 @@ def _sse(body: bytes) -> Iterator[Document]:
             data = []
 
 
-def _told(blocks: Sequence[Document], end: Document) -> Document:
+def _outcome(blocks: Sequence[Document], end: Document) -> Document:
     text = "".join(block["text"] for block in blocks if block.get("kind") == "text")
     usage = {"prompt_tokens": end["count"]["in"], "completion_tokens": end["count"]["out"], "total_tokens": 7}
     return {"choices": [{"index": 0, "text": text, "finish_reason": end["why"]}], "usage": usage}

@@ -10,8 +10,8 @@ from botticelli.kit.judge.verdict import check_response, key_leaks, missing_fiel
 
 
 def response(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
-    told = [{"index": number, "text": "", **choice} for number, choice in enumerate(choices)]
-    return {"choices": told, **more}
+    listed = [{"index": number, "text": "", **choice} for number, choice in enumerate(choices)]
+    return {"choices": listed, **more}
 
 
 def error(partial: dict[str, Any] | None, *chunks: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def call(name: str | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("told", "path"),
+    ("answer", "path"),
     [
         (response(), None),
         (response({}, {}), None),
@@ -41,19 +41,19 @@ def call(name: str | None) -> dict[str, Any]:
         (response({"tool_calls": [call(None), call(None)]}), None),
     ],
 )
-def test_parts_of_an_answer_can_be_told_apart(told: dict[str, Any], path: str | None) -> None:
-    assert paths({"response": told}) == ([] if path is None else [f"/response{path}"])
-    assert paths(error(told)) == ([] if path is None else [f"/error/partial{path}"])
+def test_parts_of_an_answer_can_be_distinguished(answer: dict[str, Any], path: str | None) -> None:
+    assert paths({"response": answer}) == ([] if path is None else [f"/response{path}"])
+    assert paths(error(answer)) == ([] if path is None else [f"/error/partial{path}"])
 
 
 @pytest.mark.parametrize(
     ("usage", "right"), [(None, True), ({"total_tokens": None}, True), ({"total_tokens": 0}, False)]
 )
 def test_no_usage_where_none_was_sent(usage: dict[str, Any] | None, *, right: bool) -> None:
-    told = response({}, usage=usage)
-    assert paths({"response": told}, usage_sent=False) == ([] if right else ["/response/usage"])
-    assert paths(error(told), usage_sent=False) == ([] if right else ["/error/partial/usage"])
-    assert paths({"response": told}) == []
+    answer = response({}, usage=usage)
+    assert paths({"response": answer}, usage_sent=False) == ([] if right else ["/response/usage"])
+    assert paths(error(answer), usage_sent=False) == ([] if right else ["/error/partial/usage"])
+    assert paths({"response": answer}) == []
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_no_usage_where_none_was_sent(usage: dict[str, Any] | None, *, right: bo
         ([None], [], True),
         ([], [], True),
         ([], ["b"], False),
-        # Of several choices it is not told whose a chunk is.
+        # Chunks don't say which of several choices they belong to.
         (["ba", "c"], ["c", "b", "a"], True),
         (["ba", "c"], ["b", "a"], False),
         (["ba", "c"], ["c", "b", "a", "a"], False),
     ],
 )
 def test_what_was_delivered_is_the_text(texts: list[str | None], chunks: list[str], *, right: bool) -> None:
-    told = response(*({"text": text} for text in texts))
-    whole = {"response": {**told, "chunks": chunks, "final_chunks": 1}}
+    answer = response(*({"text": text} for text in texts))
+    whole = {"response": {**answer, "chunks": chunks, "final_chunks": 1}}
     assert paths(whole, "stream") == ([] if right else ["/response/chunks"])
-    assert paths(error(told, *chunks), "stream") == ([] if right else ["/partial_chunks"])
+    assert paths(error(answer, *chunks), "stream") == ([] if right else ["/partial_chunks"])
     # Outside a stream nothing is delivered.
-    assert paths({"response": told}) == paths(error(told)) == []
+    assert paths({"response": answer}) == paths(error(answer)) == []
 
 
 def test_chunks_say_nothing_of_an_error_that_carries_no_answer() -> None:
@@ -88,15 +88,15 @@ def test_chunks_say_nothing_of_an_error_that_carries_no_answer() -> None:
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_chunk_is_the_last(count: int) -> None:
-    told = response({"text": "b"}, chunks=["b"])
-    assert paths({"response": {**told, "final_chunks": 1}}, "stream") == []
-    assert paths({"response": {**told, "final_chunks": count}}, "stream") == ["/response/final_chunks"]
+    answer = response({"text": "b"}, chunks=["b"])
+    assert paths({"response": {**answer, "final_chunks": 1}}, "stream") == []
+    assert paths({"response": {**answer, "final_chunks": count}}, "stream") == ["/response/final_chunks"]
 
 
-def test_what_a_stream_leaves_untold() -> None:
+def test_members_that_a_stream_leaves_out() -> None:
     assert list(missing_fields("stream", {"response": {"chunks": [], "final_chunks": 1}})) == []
-    told = list(missing_fields("stream", {"response": {}}))
-    assert [difference.path for difference in told] == ["/response/chunks", "/response/final_chunks"]
+    found = list(missing_fields("stream", {"response": {}}))
+    assert [difference.path for difference in found] == ["/response/chunks", "/response/final_chunks"]
     assert list(missing_fields("generate", {"response": {}})) == []
     assert list(missing_fields("stream", {"error": {}})) == []
 
@@ -128,6 +128,6 @@ def test_blocks_hold_what_the_other_members_say(blocks: list[tuple[str, Any]] | 
         content = [{"type": kind, "text" if isinstance(v, str) else "count": v} for kind, v in blocks]
     calls = [{"id": name, "name": "f", "arguments": None} for name in "ab"]
     choice = {"text": "Hi", "reasoning": "hm", "refusal": None, "tool_calls": calls, "content": content}
-    told = response(choice)
-    assert paths({"response": told}) == ([] if right else ["/response/choices/0/content"])
-    assert paths(error(told)) == ([] if right else ["/error/partial/choices/0/content"])
+    answer = response(choice)
+    assert paths({"response": answer}) == ([] if right else ["/response/choices/0/content"])
+    assert paths(error(answer)) == ([] if right else ["/error/partial/choices/0/content"])

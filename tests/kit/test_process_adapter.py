@@ -22,9 +22,9 @@ PROGRAM = """
 import json, os, subprocess, sys, time
 for line in sys.stdin:
     asked = json.loads(line)
-    told = lambda **answer: json.dumps({"id": asked["id"], **answer})
+    reply = lambda **answer: json.dumps({"id": asked["id"], **answer})
     if "hello" in asked:
-        print(told(hello={"capabilities": ["generate", "tools"]}), flush=True)
+        print(reply(hello={"capabilities": ["generate", "tools"]}), flush=True)
         continue
     todo = asked["call"]["case"]
     if todo == "die":
@@ -43,20 +43,20 @@ for line in sys.stdin:
         sys.stdout.write("x" * 65536)
     if todo == "offspring":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        print(told(outcome={"models": [str(child.pid)]}), flush=True)
+        print(reply(outcome={"models": [str(child.pid)]}), flush=True)
         continue
     if todo == "proxy":
-        print(told(outcome={"models": [os.environ["no_proxy"]]}), flush=True)
+        print(reply(outcome={"models": [os.environ["no_proxy"]]}), flush=True)
         continue
     answer = {
         "noise": "not json",
         "list": "[]",
-        "empty": told(),
-        "crash": told(crash="KeyError: 'x'"),
-        "deaf": told(outcome=7),
+        "empty": reply(),
+        "crash": reply(crash="KeyError: 'x'"),
+        "deaf": reply(outcome=7),
         "nameless": json.dumps({"outcome": {"models": []}}),
         "deep": "[" * 100_000,
-    }.get(todo) or told(outcome={"models": [str(os.getpid()), "\\ud83d"]})
+    }.get(todo) or reply(outcome={"models": [str(os.getpid()), "\\ud83d"]})
     print(answer, flush=True)
     if todo == "twice":
         print(answer, flush=True)
@@ -213,7 +213,7 @@ def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("todo", "told"),
+    ("todo", "message"),
     [
         ("noise", "not json"),
         ("nameless", "answered id None when it was asked id 1"),
@@ -224,16 +224,16 @@ def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatc
         ("crash", "KeyError: 'x'"),
     ],
 )
-def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str) -> None:
+def test_an_answer_that_is_not_an_outcome_is_a_crash(program: list[str], todo: str, message: str) -> None:
     adapter = ProcessAdapter(program)
-    with pytest.raises(CrashedError, match=told):
+    with pytest.raises(CrashedError, match=message):
         adapter.exchange(call(todo))
     assert adapter.exchange(call())["models"]
     adapter.close()
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("raise SystemExit('no greeting')", "does not answer the greeting: .*no greeting; it must answer"),
         ("print('{\"id\":0}', flush=True); input()", "no list of capabilities"),
@@ -245,10 +245,10 @@ def test_what_is_no_outcome_is_a_crash(program: list[str], todo: str, told: str)
         ("import time; time.sleep(600)", r"does not answer the greeting: no answer in 2 s"),
     ],
 )
-def test_a_program_that_does_not_greet_is_no_adapter(tmp_path: Path, source: str, told: str) -> None:
+def test_a_program_that_does_not_greet_is_not_an_adapter(tmp_path: Path, source: str, message: str) -> None:
     path = tmp_path / "driver.py"
     path.write_text(source)
-    with pytest.raises(AdapterError, match="(?s)" + told):
+    with pytest.raises(AdapterError, match="(?s)" + message):
         ProcessAdapter([sys.executable, str(path)], limit=2)
 
 

@@ -19,7 +19,7 @@ from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.pytest_suite import DriverSuite
 
 
-class TestNaive(DriverSuite):
+class TestReference(DriverSuite):
     @pytest.fixture
     def adapter(self):
         assert "127.0.0.1" in os.environ["no_proxy"], "a client that is made here meets no proxy"
@@ -70,11 +70,11 @@ def test_each_case_is_a_test(tmp_path: Path) -> None:
         check=False,
     )
     lines = done.stdout.splitlines()
-    told = {line for line in lines if line.startswith(("PASSED", "FAILED", "ERROR")) and "::" in line}
-    names = {line.split(" - ")[0].replace("test_mine.py::", "") for line in told}
+    outcomes = {line for line in lines if line.startswith(("PASSED", "FAILED", "ERROR")) and "::" in line}
+    names = {line.split(" - ")[0].replace("test_mine.py::", "") for line in outcomes}
     assert names == {
-        "PASSED TestNaive::test_case[usage-cumulative]",
-        "PASSED TestNaive::test_case[models-bare-array]",
+        "PASSED TestReference::test_case[usage-cumulative]",
+        "PASSED TestReference::test_case[models-bare-array]",
         "PASSED TestAwaited::test_case[models-bare-array]",
         "FAILED TestBroken::test_case[usage-cumulative]",
         "PASSED TestBroken::test_case[models-bare-array]",

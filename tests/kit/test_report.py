@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.judge.compare import Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
@@ -81,7 +83,7 @@ def test_the_table_is_plain_and_aligned() -> None:
     )
 
 
-def test_failures_are_told_gravest_first_with_expected_got_and_source() -> None:
+def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> None:
     text = written(MIXED)
     assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
     assert (
@@ -161,22 +163,22 @@ def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
         assert "and 79 other differences" in text
         assert "[... 77 lines]" in text
         assert "[... 10000 characters]" in text
-    [told_] = as_document([one], 0, "1")["runs"][0]["results"]
-    assert len(told_["differences"]) == MANY
-    assert told_["remarks"][1:] == ["and 79 other differences"]
-    assert max(len(line) for line in json.dumps(told_).split("\\n")) < 2_000
+    [entry] = as_document([one], 0, "1")["runs"][0]["results"]
+    assert len(entry["differences"]) == MANY
+    assert entry["remarks"][1:] == ["and 79 other differences"]
+    assert max(len(line) for line in json.dumps(entry).split("\\n")) < 2_000
     write_junit(tmp_path / "r.xml", [one])
     assert (tmp_path / "r.xml").stat().st_size < 250_000
 
 
-def test_what_is_short_is_told_whole() -> None:
+def test_a_short_text_is_not_cut() -> None:
     text = "\n".join("x" * 400 for _ in range(24))
     assert cut(text) == text
     assert len(cut("x" * 401)) < 430
     assert len(cut("\n" * 1000).split("\n")) == 24
 
 
-def test_a_may_that_fails_does_not_fail_the_run_but_is_told() -> None:
+def test_a_may_that_fails_does_not_fail_the_run_but_is_reported() -> None:
     one = report(result("tool-d", Status.FAILED, WRONG, level="may"))
     assert one.passed
     assert "FAILED  tool-d  (tool, may, detail)" in written(one)
@@ -214,7 +216,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
     assert ("\x1b[1marea" in text) == painted
 
 
-def test_what_a_program_said_over_several_lines_stays_in_its_column() -> None:
+def test_a_text_of_several_lines_stays_in_its_column() -> None:
     crash = Verdict(Fault.CRASH, (Difference("", "an outcome", "one\ntwo"),))
     assert "    got       one\n              two\n" in describe_failure(result("a-b", Status.FAILED, crash))
 
@@ -319,6 +321,21 @@ def test_junit(tmp_path: Path) -> None:
         "tool-b": "not claimed: vision",
         "tool-d": "failed: a may",
     }
+
+
+def test_every_report_names_a_case_by_its_key(tmp_path: Path) -> None:
+    one = result("sse-a", Status.FAILED, WRONG)
+    assert isinstance(one.case, Case)
+    other = Case(one.case.document, dataclasses.replace(OPENAI, name="ollama"))
+    both = report(dataclasses.replace(one, case=other), one)
+    keys = ["ollama/sse-a", "sse-a"]
+    assert [line.split()[1] for line in written(both).splitlines() if line.startswith("FAILED ")] == keys
+    document = as_document([both], 0, "1")
+    assert schema_violations("report", document) == []
+    assert [each["case"] for each in document["runs"][0]["results"]] == keys
+    write_junit(tmp_path / "r.xml", [both])
+    [suite] = ET.parse(tmp_path / "r.xml").getroot()
+    assert [each.attrib["name"] for each in suite] == keys
 
 
 def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:

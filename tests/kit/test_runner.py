@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botticelli.kit.adapters.adapter import Adapter
+    from botticelli.kit.server.recording import Recording
 
 
 EVERYTHING = frozenset({"generate", "stream", "models", "retry"})
@@ -37,7 +40,7 @@ def server() -> Iterator[MockServer]:
 
 
 class Scripted:
-    """An adapter that does what it is told."""
+    """An adapter that answers each call with a given function."""
 
     capabilities = EVERYTHING
 
@@ -121,8 +124,46 @@ def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
     assert run_case(case(calls=calls), Scripted(spoil), server).fault is Fault.LEAK
 
 
+def test_a_driver_that_renames_its_operation_is_judged_by_the_one_it_was_given(server: MockServer) -> None:
+    def rename(call: dict[str, Any]) -> dict[str, Any]:
+        call["operation"] = "generate"
+        return answer("x")
+
+    calls: list[dict[str, Any]] = [{"operation": "stream", "expect": [{"response": {"text": "x"}}]}]
+    verdict = run_case(case(calls=calls, exchanges=[]), Scripted(rename), server)
+    assert verdict.fault is Fault.INVALID
+    assert [difference.path for difference in verdict.differences] == [
+        "/response/chunks",
+        "/response/final_chunks",
+    ]
+
+
 @pytest.mark.parametrize(
-    ("error", "fault", "told"),
+    ("requests", "waits"),
+    [
+        ({}, False),
+        ({"all": {"client_left": False}}, False),
+        ({"all": {"client_left": True}}, True),
+        ({"each": [{}, {"client_left": True}]}, True),
+    ],
+)
+def test_only_a_client_that_must_close_gets_time_to_close(
+    server: MockServer, monkeypatch: pytest.MonkeyPatch, requests: dict[str, Any], *, waits: bool
+) -> None:
+    patience = list[float]()
+    finish = Listener.finish
+
+    def note(listener: Listener, **options: float) -> Recording:
+        patience.append(options["patience"])
+        return finish(listener, **options)
+
+    monkeypatch.setattr(Listener, "finish", note)
+    run_case(case(requests=requests), ReferenceClient(), server)
+    assert [seconds > 0 for seconds in patience] == [waits]
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "message"),
     [
         (KeyError("choices"), Fault.CRASH, "KeyError: 'choices' (at test_runner.py:"),
         (SystemExit(3), Fault.CRASH, "SystemExit: 3"),
@@ -131,7 +172,7 @@ def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
     ],
 )
 def test_what_a_driver_raises_is_its_verdict(
-    server: MockServer, error: BaseException, fault: Fault, told: str
+    server: MockServer, error: BaseException, fault: Fault, message: str
 ) -> None:
     def fail(_call: dict[str, Any]) -> dict[str, Any]:
         raise error
@@ -140,7 +181,7 @@ def test_what_a_driver_raises_is_its_verdict(
     adapter = Scripted(fail)
     verdict = run_case(case(calls=calls), adapter, server, limit=5)
     assert verdict.fault is fault
-    assert told in verdict.differences[0].got
+    assert message in verdict.differences[0].got
     assert len(adapter.calls) == 1, "nothing more is asked of it"
 
 
@@ -214,7 +255,7 @@ def test_what_the_kit_fails_with_ends_the_run() -> None:
         results([broken], ReferenceClient())
 
 
-def test_no_port_is_told() -> None:
+def test_no_free_port_is_an_error() -> None:
     class Full(MockServer):
         def open(self, *, port: int = 0, listens: bool = True, records: bool = True) -> Listener:
             raise OSError(24, "Too many open files")
@@ -224,7 +265,7 @@ def test_no_port_is_told() -> None:
 
 
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
-def test_no_part_of_the_key_is_told_wherever_it_is_cut(server: MockServer, how: str) -> None:
+def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, how: str) -> None:
     """The report shows 280 characters from the beginning of a long text and 100 from its end."""
     keys, texts = set[str](), list[str]()
     for before in range(255, 300):
@@ -323,9 +364,9 @@ def test_a_request_where_none_is_expected_gets_an_error_that_is_not_tried_again(
         {"operation": "generate", "options": {"max_retries": 2}, "expect": [{"response": {}}]}
     ]
     verdict = run_case(case(calls=calls, exchanges=[], requests={"count": 0}), ReferenceClient(), server)
-    told = {difference.path: difference.got for difference in verdict.differences}
-    assert "no request was expected" in told[""]
-    assert told["/requests/count"] == "1"
+    got = {difference.path: difference.got for difference in verdict.differences}
+    assert "no request was expected" in got[""]
+    assert got["/requests/count"] == "1"
 
 
 def test_nothing_listens_where_a_case_says_so(server: MockServer) -> None:
@@ -339,8 +380,23 @@ def test_a_baseline_is_read(tmp_path: Path) -> None:
     assert read_baseline(path, [case()]) == {"a-case": "because of a reason"}
 
 
+def test_a_baseline_and_a_run_name_cases_of_two_formats_apart(tmp_path: Path) -> None:
+    right = [{"operation": "generate", "expect": [{"response": {"text": "right"}}]}]
+    one = case(calls=right, exchanges=[])
+    other = Case(one.document, dataclasses.replace(OPENAI, name="ollama"))
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps({"known": {"ollama/a-case": "because of a reason"}}))
+    known = read_baseline(path, [one, other])
+    adapter = Scripted(lambda _: answer("wrong"))
+    adapter.capabilities = EVERYTHING | {"ollama"}
+    found = {result.case.key: result.status for result in run_cases([one, other], adapter, known=known)}
+    assert found == {"a-case": Status.FAILED, "ollama/a-case": Status.KNOWN}
+    with pytest.raises(BaselineError, match="no such case: ollama/a-case"):
+        read_baseline(path, [one])
+
+
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "Expecting"),
         ("{}", "known"),
@@ -348,10 +404,10 @@ def test_a_baseline_is_read(tmp_path: Path) -> None:
         ('{"known": {"b-case": "because of a reason"}}', "no such case: b-case"),
     ],
 )
-def test_a_baseline_that_cannot_be_used_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "known.json"
     path.write_text(text)
-    with pytest.raises(BaselineError, match=told):
+    with pytest.raises(BaselineError, match=message):
         read_baseline(path, [case()])
     with pytest.raises(BaselineError, match="No such file"):
         read_baseline(tmp_path / "none.json", [case()])

@@ -201,7 +201,7 @@ def test_stages_do_not_see_each_other(server: MockServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "message"),
     [
         (b"hello\r\n\r\n", "not a request line: 'hello'"),
         (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "not a request line"),
@@ -242,7 +242,9 @@ def test_stages_do_not_see_each_other(server: MockServer) -> None:
     ],
     ids=lambda value: value[-30:] if isinstance(value, bytes) else value,
 )
-def test_what_is_not_http_is_told(listener: Listener, sent: bytes, told: str) -> None:
+def test_a_request_that_is_not_http_is_recorded_and_refused(
+    listener: Listener, sent: bytes, message: str
+) -> None:
     play(listener, {"status": 200})
     # Closed with bytes unread, the connection may be reset rather than ended.
     with connect(listener) as client, contextlib.suppress(OSError):
@@ -250,11 +252,11 @@ def test_what_is_not_http_is_told(listener: Listener, sent: bytes, told: str) ->
         client.shutdown(socket.SHUT_WR)
         answer = read_all(client).decode()
         assert answer.startswith("HTTP/1.1 400 Bad Request\r\n")
-        assert told in answer
+        assert message in answer
     seen = listener.finish()
     assert seen.requests == ()
     [trouble] = seen.protocol_errors
-    assert told in trouble
+    assert message in trouble
 
 
 @pytest.mark.parametrize(
@@ -336,7 +338,7 @@ def test_a_player_that_is_closed_closes_its_stages() -> None:
         connect(listener)
 
 
-def test_an_exchange_that_cannot_be_played_is_told(listener: Listener) -> None:
+def test_an_exchange_that_cannot_be_played_is_recorded(listener: Listener) -> None:
     play(listener, {"status": 200, "framing": "close", "end": "keep-alive"})
     with connect(listener) as client:
         client.sendall(GET)
@@ -345,7 +347,7 @@ def test_an_exchange_that_cannot_be_played_is_told(listener: Listener) -> None:
     assert "framing close" in trouble
 
 
-def test_a_request_before_the_stage_is_set_is_told(listener: Listener) -> None:
+def test_a_request_before_a_responder_is_set_is_recorded(listener: Listener) -> None:
     with connect(listener) as client:
         client.sendall(GET)
         assert b"a request came before the listener had a responder" in read_all(client)

@@ -232,8 +232,8 @@ def test_json_values_are_of_every_kind() -> None:
 def test_a_keyword_that_is_not_understood_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = SchemaSet({"t/odd": {"$id": "urn:test:odd", "properties": {"a": {"items": {"oneOf": [{}]}}}}})
     monkeypatch.setattr(strategies, "packaged", lambda: odd)
-    said = r"t/odd#/properties/a/items uses oneOf, which the strategies do not support"
-    with pytest.raises(ContractDataError, match=said):
+    message = r"t/odd#/properties/a/items uses oneOf, which the strategies do not support"
+    with pytest.raises(ContractDataError, match=message):
         instances("t/odd")
 
 

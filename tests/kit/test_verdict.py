@@ -21,15 +21,15 @@ def case(*calls: dict[str, Any], **members: Any) -> Case:
 
 def verdict(
     expect: list[dict[str, Any]],
-    *told: Outcome,
+    *outcomes: Outcome,
     operation: str = "generate",
     seen: Recording = NOTHING,
     claims: frozenset[str] = frozenset(),
     **members: Any,
 ) -> Verdict:
-    calls = [{"operation": operation, "expect": expect}] * max(len(told), 1)
+    calls = [{"operation": operation, "expect": expect}] * max(len(outcomes), 1)
     play = case(*calls, **members).render(seed=0, port=1)
-    return judge(play, told, seen, claims)
+    return judge(play, outcomes, seen, claims)
 
 
 def answer(text: str | None = "Hi", **more: Any) -> dict[str, Any]:
@@ -93,15 +93,15 @@ FAULTS: list[tuple[list[dict[str, Any]], Outcome, Fault | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("expect", "told", "fault"), FAULTS)
-def test_faults(expect: list[dict[str, Any]], told: Outcome, fault: Fault | None) -> None:
-    found = verdict(expect, told)
+@pytest.mark.parametrize(("expect", "outcome", "fault"), FAULTS)
+def test_faults(expect: list[dict[str, Any]], outcome: Outcome, fault: Fault | None) -> None:
+    found = verdict(expect, outcome)
     assert found.fault is fault
     assert found.passed is (fault is None)
     assert bool(found.differences) is (fault is not None)
 
 
-def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_told() -> None:
+def test_any_of_several_outcomes_is_right_and_the_nearest_one_is_reported() -> None:
     expect = [
         {"response": {"text": "Ho", "model": "m"}},
         {"response": {"text": "Hu"}},
@@ -219,9 +219,9 @@ def test_who_cannot_make_the_call_makes_no_request() -> None:
     assert verdict(ANSWER, {"unsupported": "no"}, **EXCHANGE).fault is Fault.UNSUPPORTED
 
 
-@pytest.mark.parametrize("told", [Hang(1), Crash("x")])
-def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(told: Outcome) -> None:
-    found = verdict(ANSWER, told, requests={"count": 1})
+@pytest.mark.parametrize("outcome", [Hang(1), Crash("x")])
+def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(outcome: Outcome) -> None:
+    found = verdict(ANSWER, outcome, requests={"count": 1})
     assert len(found.differences) == 1
 
 
@@ -261,7 +261,7 @@ def test_an_outcome_that_is_too_deep_is_invalid_and_ends_nothing() -> None:
         assert found.differences[0].got == "more than 100 levels deep"
 
 
-def test_a_stream_is_told_whole() -> None:
+def test_an_outcome_of_a_stream_is_complete() -> None:
     whole: dict[str, Any] = {"chunks": ["Hi"], "final_chunks": 1}
     assert verdict(ANSWER, answer(**whole), operation="stream").passed
     for name in whole:
@@ -315,8 +315,8 @@ def test_a_key_leaks_that_is_no_bearer_token() -> None:
     written = {"operation": "generate", "api_key": None, "expect": ERROR}
     own = {"operation": "generate", "api_key": "another-key", "expect": ERROR}
     play = case(written, own).render(seed=0, port=1)
-    for told in ((error(code=play.key), error()), (error(), error(code=play.key))):
-        assert judge(play, told, NOTHING, frozenset()).fault is Fault.LEAK
+    for outcomes in ((error(code=play.key), error()), (error(), error(code=play.key))):
+        assert judge(play, outcomes, NOTHING, frozenset()).fault is Fault.LEAK
     assert judge(play, (error(), error(code="another-key")), NOTHING, frozenset()).fault is Fault.LEAK
     assert judge(play, (error(code="another-key"), error()), NOTHING, frozenset()).passed
 

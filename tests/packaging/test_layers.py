@@ -87,6 +87,55 @@ def test_the_pure_part_reads_no_clock_no_chance_and_no_files() -> None:
     assert found == []
 
 
+def imports() -> dict[str, set[str]]:
+    """What each module imports of the package: at its top, inside functions and for type checkers alike."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        targets: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                # a name that is taken from a package may be a module of it
+                children = {f"{node.module}.{alias.name}" for alias in node.names}
+                targets |= children & paths.keys() or {node.module}
+        found[name] = (targets & paths.keys()) - {name}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The modules on circles: what is left without all that import nothing or are imported by nothing."""
+    left = graph
+    while True:
+        imported = {target for targets in left.values() for target in targets}
+        kept = {name for name, targets in left.items() if targets & left.keys() and name in imported}
+        if kept == left.keys():
+            return kept
+        left = {name: left[name] & kept for name in kept}
+
+
+def test_no_imports_go_in_a_circle_not_even_late_or_type_checking_ones() -> None:
+    assert circles({"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}) == {"b", "c"}
+    assert circles(imports()) == set()
+
+
+def test_dialects_do_not_know_each_other() -> None:
+    def folder(name: str) -> str:
+        return ".".join(name.split(".")[:3])
+
+    formats = {
+        f"botticelli.dialects.{path.name}" for path in (PACKAGE / "dialects").iterdir() if path.is_dir()
+    }
+    assert "botticelli.dialects.openai" in formats
+    for name, targets in imports().items():
+        if folder(name) in formats:
+            assert {folder(target) for target in targets} & formats <= {folder(name)}
+
+
 @pytest.fixture
 def amputated(tmp_path: Path) -> Path:
     copy = tmp_path / "copy"

@@ -102,7 +102,10 @@ def test_an_error_of_an_answer_carries_what_can_be_read(value: Any) -> None:
     if not isinstance(error, MalformedResponseError) or not is_array(value.get("choices")):
         return
     told = [choice.text for choice in error.partial.choices] if error.partial else []
-    for choice in filter(is_object, value["choices"]):
+    choices: list[Any] = value["choices"]
+    for choice in choices:
+        if not is_object(choice):
+            continue
         message = choice.get("message")
         content = message.get("content") if is_object(message) else message
         if isinstance(content, str):
@@ -116,7 +119,10 @@ def test_an_error_of_a_chunk_carries_what_can_be_read(value: Any) -> None:
     if not isinstance(error, MalformedResponseError) or not is_array(value.get("choices")):
         return
     told = "\n".join(choice.text for choice in error.partial.choices) if error.partial else ""
-    for choice in filter(is_object, value["choices"]):
+    choices: list[Any] = value["choices"]
+    for choice in choices:
+        if not is_object(choice):
+            continue
         delta = choice.get("delta")
         content = delta.get("content") if is_object(delta) else delta
         if isinstance(content, str):

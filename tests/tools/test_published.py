@@ -96,7 +96,7 @@ def test_an_erratum_that_points_to_nothing_is_a_fault(tmp_path: Path) -> None:
     assert faults(tmp_path, DOCUMENT, errata) == ["nothing is published at #/components/schemas/Chunk/nobody"]
 
 
-def test_schemas_outside_the_document_are_told_apart(tmp_path: Path) -> None:
+def test_schemas_outside_the_document_are_distinguished(tmp_path: Path) -> None:
     path = tmp_path / "published.json"
     path.write_text(json.dumps(DOCUMENT))
     errata = {"errata": [{"pointers": ["#/components/schemas/Model"]}], "examples": []}

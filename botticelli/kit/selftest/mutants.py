@@ -376,5 +376,6 @@ class GroupsBlocks(ReferenceClient):
         """Sort the blocks."""
         outcome = super().exchange(call)
         for choice in outcome.get("response", {}).get("choices", ()):
-            choice["content"].sort(key=lambda block: block["type"] != "tool_calls")
+            blocks: list[Document] = choice["content"]
+            blocks.sort(key=lambda block: block["type"] != "tool_calls")
         return outcome

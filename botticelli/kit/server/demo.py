@@ -1,7 +1,8 @@
 """The demo server: a mock server to point any client at.
 
-Every case is played under its own path (``/sse-cr-only/v1``); ``/v1`` answers like a well-behaved server of
-the OpenAI format, so that a first program can be tried without a key.
+Every case is played under its own path: ``/sse-cr-only/v1``, or ``/FORMAT/SLUG/v1`` in a format other than
+openai. ``/v1`` answers like a well-behaved server of the OpenAI format, so that a first program can be tried
+without a key.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ class _DemoResponder:
     """Chooses what to play for a request, by its path."""
 
     def __init__(self, cases: Sequence[Case], port: int) -> None:
-        self._cases: Mapping[str, Case] = {case.id: case for case in cases}
+        self._cases: Mapping[str, Case] = {case.key: case for case in cases}
         self._port = port
         self._played: Counter[str] = Counter()
 
     def __call__(self, _index: int, request: Request) -> ByteScript:
         now = datetime.now(UTC)
-        case = self._cases.get(request.path.split("/")[1])
+        case = self._named(request.path)
         if case is None:
             return compile_exchange(
                 demo_answer(request.method, request.path, request.body),
@@ -49,11 +50,16 @@ class _DemoResponder:
                 now,
             )
         play = case.render(seed=0, port=self._port)
-        number = self._played[case.id]
-        self._played[case.id] += 1
+        number = self._played[case.key]
+        self._played[case.key] += 1
         # Start again after the last exchange, so that a client can be run against a case twice.
         total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
         return compile_exchange(exchange_for(play.exchanges, number % total), play.context, now)
+
+    def _named(self, path: str) -> Case | None:
+        """Return the case whose key begins the path: one segment, or two for a case of another format."""
+        parts = path.partition("?")[0].split("/")
+        return self._cases.get("/".join(parts[1:3])) or self._cases.get(parts[1])
 
 
 @contextmanager
@@ -61,7 +67,7 @@ def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") ->
     """Serve while the block runs.
 
     Args:
-        cases: The cases to offer, each under ``/ID/v1``.
+        cases: The cases to offer, each under ``/KEY/v1`` (Case.key).
         port: The port; 0 for any free one.
         host: The address to listen on.
 
@@ -110,7 +116,7 @@ def serve(
         if len(cases) > _LISTED:
             rows.append((f"{origin}/CASE/v1", f"one of {len(cases)} cases; botticelli list cases names them"))
         else:
-            rows += [(f"{origin}/{case.id}/v1", case.title) for case in cases]
+            rows += [(f"{origin}/{case.key}/v1", case.title) for case in cases]
         write_table(out, ("base URL", "what answers there"), rows)
         out.write("\nAny API key and model name is accepted. Ctrl-C ends it.\n")
         out.flush()

@@ -1,7 +1,7 @@
 """The mock server: plays scripts to the byte and records the requests that it receives.
 
-It runs an event loop in a thread, so that blocking drivers can be judged, and listens on loopback unless told
-otherwise. Each listener has a port of its own, so that nothing a driver does in one case reaches another.
+It runs an event loop in a thread, so that blocking drivers can be judged, and listens on loopback by default.
+Each listener has a port of its own, so that nothing a driver does in one case reaches another.
 """
 
 from __future__ import annotations
