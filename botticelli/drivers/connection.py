@@ -1,10 +1,9 @@
 """An attempt's connection, seen from below the HTTP client: what goes through it, and when.
 
 httpx takes a limit for each read of the socket, tells nobody whether half a head had come, and can't be
-interrupted. So our own client has its connections from a network backend of ours, which is httpcore's
-documented parameter. A user's client brings its own: there httpcore's ``trace`` extension tells of each
-connection made, and a tap is put on it. Which events it tells of may differ between its versions, and a
-user's client may have streams or a transport of its own: without a tap all works as far as httpx takes it.
+interrupted. So httpcore's ``trace`` extension, which a user's client has as well, tells of each connection
+made, and a tap is put on it. Which events it tells of may differ between its versions, and a user's client
+may have streams or a transport of its own: without a tap all works as far as httpx takes it.
 
 May enter: the clock, sockets. May not: what a request or an answer says.
 """
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from botticelli.protocol.deadlines import Deadlines
 
-__all__ = ["AsyncTrace", "AsyncWatchedBackend", "ConnectionMonitor", "Trace", "WatchedBackend"]
+__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace"]
 
 _log = logging.getLogger("botticelli")
 
@@ -147,10 +146,12 @@ class _Tapped:
     """A connection of httpcore's, for as long as that lives; it serves one attempt after another."""
 
     def __init__(self, stream: Any) -> None:
+        kind = cast("Any", type(stream))
         # weakly, so that a connection is freed without the collector
         self._stream = weakref.ref(stream)
         self._monitor: ConnectionMonitor | None = None
         self._shared = False
+        self._read, self._write = kind.read, kind.write
 
     def _reads(self, timeout: float | None) -> float | None:
         return timeout if self._monitor is None else self._monitor.limit(timeout)
@@ -172,93 +173,7 @@ class _Tapped:
         return monitor.limit(timeout)
 
 
-class _Watched(_Tapped):
-    """A connection of our own client's: what both sides share of httpcore's ``NetworkStream``."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__(stream)
-        self._inner = stream
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Stream(_Watched):
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._came(self._inner.read(max_bytes, self._reads(timeout)))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._writes(buffer, timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
-        return _Stream(self._inner.start_tls(*args, **kwargs))
-
-
-class _AsyncStream(_Watched):
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- httpcore's
-        return self._came(await self._inner.read(max_bytes, self._reads(timeout)))
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- httpcore's
-        await self._inner.write(buffer, self._writes(buffer, timeout))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(self, *args: Any, **kwargs: Any) -> _AsyncStream:
-        return _AsyncStream(await self._inner.start_tls(*args, **kwargs))
-
-
-class WatchedBackend:
-    """A ``NetworkBackend`` of httpcore's, whose connections ask the attempt's monitor."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
-        """Connect as the backend does."""
-        return _Stream(self._backend.connect_tcp(*args, **kwargs))
-
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Stream:
-        """Connect as the backend does."""
-        return _Stream(self._backend.connect_unix_socket(*args, **kwargs))
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep, between attempts to connect."""
-        self._backend.sleep(seconds)
-
-
-class AsyncWatchedBackend:
-    """An ``AsyncNetworkBackend`` of httpcore's, whose connections ask the attempt's monitor."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> _AsyncStream:
-        """Connect as the backend does."""
-        return _AsyncStream(await self._backend.connect_tcp(*args, **kwargs))
-
-    async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _AsyncStream:
-        """Connect as the backend does."""
-        return _AsyncStream(await self._backend.connect_unix_socket(*args, **kwargs))
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, between attempts to connect."""
-        await self._backend.sleep(seconds)
-
-
-class _Patched(_Tapped):
-    """A connection of a user's client, whose methods are replaced."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__(stream)
-        kind = cast("Any", type(stream))
-        self._read, self._write = kind.read, kind.write
-
-
-class _Tap(_Patched):
+class _Tap(_Tapped):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._came(self._read(self._stream(), max_bytes, self._reads(timeout)))
 
@@ -266,7 +181,7 @@ class _Tap(_Patched):
         self._write(self._stream(), buffer, self._writes(buffer, timeout))
 
 
-class _AsyncTap(_Patched):
+class _AsyncTap(_Tapped):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- httpcore's
         return self._came(await self._read(self._stream(), max_bytes, self._reads(timeout)))
 
@@ -275,8 +190,6 @@ class _AsyncTap(_Patched):
 
 
 def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
-    if isinstance(stream, _Watched):
-        return
     try:
         tap = kind(stream)
         stream.read, stream.write = tap.read, tap.write

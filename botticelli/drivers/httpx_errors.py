@@ -25,7 +25,6 @@ from botticelli.core.errors import (
     MalformedResponseError,
 )
 from botticelli.drivers.call import PROXY_LOGIN
-from botticelli.drivers.transport import transports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,10 +41,6 @@ DEFAULT_LIBRARY: Final = "httpx"
 """What our own clients are made of. With ``httpx2`` here all works the same."""
 
 _LIBRARIES: Final = ("httpx", "httpx2")
-_STACK: Final = (*_LIBRARIES, "httpcore", "httpcore2")
-
-_TRANSPORT: Final = ("TransportError", "NetworkError", "ProtocolError", "ProxyError", "UnsupportedProtocol")
-"""What comes of sending; httpcore's have no common base."""
 
 _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -93,7 +88,7 @@ def _make_client(library: Any, kind: str, base_url: str) -> Any:
     limits = library.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
     try:
         context = _tls(library, base_url)
-        return getattr(library, kind)(timeout=None, **transports(library, kind, context, limits))
+        return getattr(library, kind)(verify=context, limits=limits, timeout=None)
     except ImportError:
         problem = ("proxy", f"needs a package that isn't installed: pip install '{DEFAULT_LIBRARY}[socks]'")
     except (ValueError, library.InvalidURL):
@@ -158,9 +153,10 @@ def hooked(error: Exception, url: httpx.URL) -> Any:
 
 
 def _is(error: BaseException, *names: str) -> bool:
-    """Tell whether an exception is of one of these classes of httpx, httpcore or their successors."""
+    """Tell whether an exception is of one of these classes of httpx or httpx2, or of a subclass."""
     return any(
-        kind.__name__ in names and kind.__module__.partition(".")[0] in _STACK for kind in type(error).__mro__
+        kind.__name__ in names and kind.__module__.partition(".")[0] in _LIBRARIES
+        for kind in type(error).__mro__
     )
 
 
@@ -202,7 +198,7 @@ def error_of(
         return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
     if deadlines.answered:
         return _in_body(error, text)
-    if monitor.proxy and _is(error, *_TRANSPORT):
+    if monitor.proxy and _is(error, "TransportError"):
         return _at_proxy(error, monitor.proxy, text)
     return _before_head(error, text, heard=deadlines.bytes_received)
 
@@ -272,7 +268,7 @@ def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError
                 return ConnectionLostError("the connection was lost in the head of the answer", answered=True)
             what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
             return ConnectionLostError(f"{what}: {text}", answered=garbage)
-        case _ if isinstance(error, OSError) or _is(error, *_TRANSPORT):
+        case _ if isinstance(error, OSError) or _is(error, "TransportError"):
             where = "in the head of the answer" if heard else "before an answer"
             return ConnectionLostError(f"the connection was lost {where}: {text}", answered=heard)
         case RuntimeError() if "event loop" in text.lower() or "different loop" in text:
