@@ -11,7 +11,7 @@ __all__ = ["DeviationLog", "Unreadable"]
 
 
 class Unreadable(NamedTuple):
-    """A part of an answer that can't be read.
+    """Name a part of an answer that can't be read.
 
     Attributes:
         path: Where it stands.
@@ -23,7 +23,7 @@ class Unreadable(NamedTuple):
 
 
 class DeviationLog:
-    """The deviations of one answer: the first path of each code at each place, and how often it came.
+    """Collect the deviations of one answer: the first path of each code at each place, and how often it came.
 
     The codes are those of the format's ``relaxations.json``. A place is a path with ``[]`` for every index.
 

@@ -19,10 +19,10 @@ from botticelli.protocol.response_headers import parse_duration
 __all__ = ["MAX_BODY", "MAX_MESSAGE", "ErrorBody", "clean", "clean_word", "read_error_body"]
 
 MAX_BODY: Final = 1 << 20
-"""Bytes of an error's body that are read and kept; no more need be received."""
+"""Bytes of an error's body that are read and stored; no more need be received."""
 
 MAX_MESSAGE: Final = 2000
-"""Characters of a server's message that are kept; the body has the rest."""
+"""Characters of a server's message that the error shows; the body has the rest."""
 
 _MAX_WORD: Final = 200
 _MAX_TEXT: Final = 65536
@@ -44,7 +44,7 @@ _TITLES = tuple(
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server reports about an error; None where it reports nothing.
+    """Hold what a server reports about an error; None where it reports nothing.
 
     Attributes:
         message: Its message, not yet bounded; empty where there is none.
@@ -75,9 +75,10 @@ def read_error_body(body: bytes, content_type: str = "") -> ErrorBody:
         value, _, rest = lenient_json.parse(body)
     except lenient_json.NotJsonError:
         return ErrorBody(message=_plain(body, content_type))
-    # "404: Not Found" begins with a JSON number
+    # error-text-404: "404: Not Found" begins with a JSON number
     if rest and not (is_object(value) or is_array(value)):
         return ErrorBody(message=_plain(body, content_type))
+    # error-list-wrapped: Gemini puts the whole body in a list
     while is_array(value) and len(value) == 1:
         value = value[0]
     if not is_object(value):
@@ -107,6 +108,7 @@ def _message(envelope: dict[str, Any]) -> str:
         words = _words(envelope.get(key))
         if not words:
             continue
+        # error-title-beside-message: a text in "error" may be only a title
         if key == "error" and isinstance(envelope["error"], str):
             more = next(filter(None, (_words(envelope.get(beside)) for beside in _BESIDE)), "")
             if more and more not in words:
@@ -132,7 +134,7 @@ def _words(value: object, depth: int = _MAX_DEPTH) -> str:
     if not is_object(value):
         return ""
     words = next(filter(None, (_words(value.get(key), depth - 1) for key in _INNER)), "")
-    place = value.get("loc")
+    place = value.get("loc")  # error-detail-list: without the place nobody knows what to correct
     if words and is_array(place):
         return f"{'.'.join(str(step) for step in place if isinstance(step, str | int))}: {words}"
     return words
@@ -193,5 +195,6 @@ def _plain(body: bytes, content_type: str) -> str:
     if "html" in content_type.lower() or _MARKUP.match(text):
         titles = (html.unescape(found[1]).strip() for title in _TITLES if (found := title.search(text)))
         return " ".join(next(filter(None, titles), "").split())
-    # compressed or otherwise binary
+    # error-body-not-utf8: another encoding leaves most of a text readable; with more than a tenth that
+    # isn't, it's compressed or otherwise binary
     return "" if 10 * len(_UNSAFE.findall(text) + text.split("\ufffd")[1:]) > len(text) else text.strip()

@@ -1,6 +1,6 @@
 """Turn an answer that failed into an error, by the tables of its format and its provider.
 
-The status decides the error's class. A rule may find_kind it, and nothing else may: there is no guessing from
+The status decides the error's class. A rule may refine it, and nothing else may: nothing is guessed from
 free text. Whatever the bytes are, one error of the tree comes out and nothing is raised. The server's own
 message survives, without keys.
 """
@@ -43,7 +43,7 @@ CLASSES: Final[Mapping[str, type[ApiError]]] = {
 
 
 class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: when every criterion that is given holds, the error is of this kind.
+    """Hold one rule: when every criterion that is given holds, the error is of this kind.
 
     Within a criterion any one value is enough. An error inside a 200 that names no status meets any
     `statuses`.
@@ -96,7 +96,7 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format publishes about its errors; each format has one.
+    """Hold what a format publishes about its errors; each format has one.
 
     Attributes:
         statuses: The kind of each status. Of the others a 5xx is ``server``, anything else ``api``.

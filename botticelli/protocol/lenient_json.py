@@ -1,4 +1,4 @@
-"""Parse bytes that are JSON, or nearly, into plain values, and name every liberty that this took.
+"""Parse bytes that are JSON, or nearly, into plain values, and name every relaxation that this took.
 
 msgspec parses what is JSON. What it refuses is parsed once more by the standard library, leniently, so that
 an answer isn't lost over a NaN, half a surrogate pair or a raw tab.
@@ -44,7 +44,7 @@ _MAX_DIGITS = 18
 
 
 class NotJsonError(ValueError):
-    """The bytes can't be parsed as JSON, not even leniently.
+    """Report bytes that can't be parsed as JSON, not even leniently.
 
     Attributes:
         position: Where it stops being JSON: a character of the text, from 0.
@@ -66,8 +66,9 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
 
 
 Reading = tuple[Any, list[str], str]
-"""The value; the codes of the liberties taken (level ``bytes`` in `contracts/wire/openai/relaxations.json`),
-empty for JSON; and what follows the value, stripped, if anything does."""
+"""The value; the codes of the relaxations applied (level ``bytes`` in
+`contracts/wire/openai/relaxations.json`), empty for JSON; and what follows the value, stripped, if anything
+does."""
 
 
 def as_text(value: Any) -> str:
@@ -200,7 +201,7 @@ def _well_formed(value: Any) -> Any:
 
 
 class _Repeated(dict[str, Any]):
-    """An object that has a key twice."""
+    """Represent an object that has a key twice."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

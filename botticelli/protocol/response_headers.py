@@ -97,12 +97,15 @@ def read_retry_after(headers: Mapping[str, str], now: float, *, limited: bool = 
         the clocks is wrong), and for anything unreadable. A number beyond floating point is the greatest
         float: too long for any policy, yet still a number to show.
     """
+    # retry-after-ms-first: the clients of OpenAI and Azure go by the more precise one
     milliseconds = _longest(map(_number, _values(headers.get("retry-after-ms", ""))))
     if milliseconds is not None:
         return milliseconds / 1000
+    # retry-after-twice: of several the longest, which risks least
     asked = _longest(_wait(value, now) for value in _values(headers.get("retry-after", "")))
     if asked is not None or not limited:
         return asked
+    # retry-after-from-ratelimit
     for limits in (_standard(headers), _customary(headers, now)):
         wait = _longest(limit.reset for _, limit in limits if limit.remaining == 0)
         if wait:
@@ -241,6 +244,7 @@ def _wait(text: str, now: float) -> float | None:
     if number is not None:
         return number
     date = _http_date(text)
+    # retry-after-date-past: one of the clocks is wrong, so the date says nothing
     return date - now if date is not None and date > now else None
 
 
@@ -258,7 +262,7 @@ def _reset(text: str, now: float) -> float | None:
         return None
     if number < 1e9:
         return number
-    # seconds since 1970, or milliseconds: 1e11 seconds are the year 5138
+    # headers-rate-limits-other-resets: seconds since 1970, or milliseconds; 1e11 seconds are the year 5138
     return max((number if number < 1e11 else number / 1000) - now, 0.0)
 
 

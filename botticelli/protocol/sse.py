@@ -1,4 +1,4 @@
-"""Event-stream framing: bytes in, events out; no I/O, no JSON, nothing of any one provider.
+"""Decode event streams: bytes in, events out; no I/O, no JSON, nothing of any one provider.
 
 The rules are those of "Interpreting an event stream" in the HTML standard:
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -20,7 +20,7 @@ DEFAULT_MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Bytes that one event may take, unless the caller says otherwise."""
 
 FOREIGN_EXCERPT_BYTES = 2048
-"""Bytes of unknown lines that are kept for an error to quote."""
+"""Bytes of unknown lines that are stored for an error to quote."""
 
 _BOM = b"\xef\xbb\xbf"
 _LF = 0x0A
@@ -30,7 +30,7 @@ _RETRY_DIGITS = 15
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One dispatched event.
+    """Hold one dispatched event.
 
     Attributes:
         data: The values of its `data` lines, joined with LF, exactly as they came: not decoded,
@@ -45,7 +45,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tail(msgspec.Struct, frozen=True, gc=False):
-    """What was under way when the input ended; a browser discards it.
+    """Hold what was under way when the input ended; a browser discards it.
 
     Attributes:
         event: The event that a lenient reader would dispatch, as if a line end and a blank line
@@ -61,7 +61,7 @@ class Tail(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventTooLargeError(ValueError):
-    """An event outgrew the decoder's limit; the decoder reads no further.
+    """Report an event that outgrew the decoder's limit; the decoder reads no further.
 
     Attributes:
         limit: The limit, in bytes.
@@ -79,14 +79,14 @@ class EventTooLargeError(ValueError):
 
 
 class SSEDecoder:
-    """Turns the bytes of an event stream, in pieces of any size, into events.
+    """Turn the bytes of an event stream, in pieces of any size, into events.
 
     An event comes out of the `feed` that brings the end of its blank line. Any way of cutting
     the same bytes gives the same events, counts and tail. Time is linear in the bytes fed, and
     memory stays within a small multiple of `max_event_bytes` and the piece.
 
     Attributes:
-        comments: Comment lines seen so far, for callers to whom a keep-alive is a sign of life.
+        comments: How many comment lines have arrived, for callers to whom a keep-alive is a sign of life.
         retry: Milliseconds from the last valid `retry` line; None when there was none. Values
             beyond 15 digits (thirty thousand years) are ignored like malformed ones.
         last_event_id: The id as of the last blank line, "" when none was set.
@@ -137,7 +137,7 @@ class SSEDecoder:
         self._id = ""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Takes the next bytes and returns the events they complete, in order.
+        """Take the next bytes and return the events they complete, in order.
 
         Args:
             piece: Any number of bytes, cut anywhere.
@@ -164,7 +164,7 @@ class SSEDecoder:
         return self._feed_lines(piece, [])
 
     def finish(self) -> Tail:
-        """Tells what the end of the input would cut off, without changing anything.
+        """Return what the end of the input would cut off, without changing anything.
 
         Returns:
             The unfinished event and line; both empty after a clean end, and after an
@@ -180,7 +180,7 @@ class SSEDecoder:
         return Tail(Event(bytes(data), self._event, self._id), junk)
 
     def _without_prelude(self, piece: bytes) -> bytes:
-        """Takes off what belongs to earlier bytes: the LF of a CRLF, or a BOM in pieces."""
+        """Take off what belongs to earlier bytes: the LF of a CRLF, or a BOM in pieces."""
         if self._start is not None:
             piece = self._start + piece
             if len(piece) < len(_BOM) and _BOM.startswith(piece):
@@ -193,7 +193,7 @@ class SSEDecoder:
         return piece.removeprefix(b"\n")
 
     def _feed_plain(self, buffer: bytes) -> list[Event]:
-        """Reads at once the events that consist of one `data` line, as nearly all do.
+        """Read at once the events that consist of one `data` line, as nearly all do.
 
         A buffer that begins with `data:` and is cut wherever a blank line is followed by `data:`
         holds such events and nothing else exactly when no cut part contains a line end. What
@@ -218,7 +218,7 @@ class SSEDecoder:
         return events if end == len(buffer) else self._feed_lines(buffer[end:], events)
 
     def _feed_lines(self, buffer: bytes, events: list[Event]) -> list[Event]:
-        """Reads line by line; for bytes, `splitlines` knows LF, CR and CRLF and nothing else."""
+        """Read line by line; for bytes, `splitlines` knows LF, CR and CRLF and nothing else."""
         lines = buffer.splitlines()
         if buffer[-1] == _CR:
             self._after_cr = True
@@ -236,7 +236,7 @@ class SSEDecoder:
         return events
 
     def _take_field(self, line: bytes) -> None:
-        """Processes one line that isn't blank."""
+        """Process one line that isn't blank."""
         name, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
@@ -257,7 +257,7 @@ class SSEDecoder:
             self.foreign = excerpt[:FOREIGN_EXCERPT_BYTES]
 
     def _take_data(self, value: bytes) -> None:
-        """Appends one data line."""
+        """Append one data line."""
         data = self._data
         if data is None:
             self._data = value
@@ -268,7 +268,7 @@ class SSEDecoder:
         self._held += len(value) + 1
 
     def _dispatch(self, events: list[Event]) -> None:
-        """Processes a blank line: a block without a `data` line sets the id and no more."""
+        """Process a blank line: a block without a `data` line sets the id and no more."""
         self.last_event_id = self._id
         if self._data is not None:
             events.append(Event(bytes(self._data), self._event, self._id))
@@ -277,7 +277,7 @@ class SSEDecoder:
         self._event = ""
 
     def _too_large(self, events: list[Event]) -> EventTooLargeError:
-        """Lets go of what is held and sees to it that every later `feed` raises again."""
+        """Let go of what is held and see to it that every later `feed` raises again."""
         self._limit = -1
         self._line = bytearray()
         self._data = None

@@ -11,7 +11,7 @@ _STEPS: Final = 64
 
 
 class TextBuffer:
-    """Text that grows by small pieces.
+    """Collect text that grows by small pieces.
 
     A million pieces of five characters weigh ten times their text as a list of strings. So the owner calls
     `compact` now and then, which joins the pieces to blocks, and `take` joins the blocks a few at a time,

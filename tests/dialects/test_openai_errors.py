@@ -218,6 +218,38 @@ def test_a_code_in_a_header_is_bounded_and_safe_to_print() -> None:
     assert fail(404, "", headers={"x-error-code": "\x1b" + "x" * 500}).code == "\ufffd" + "x" * 198 + "…"
 
 
+MEANINGS = {
+    "invalid_request": (
+        "invalid_request_error BadRequestError INVALID_ARGUMENT validation template_error tool_error"
+    ),
+    "authentication": "authentication_error invalid_api_key UNAUTHENTICATED",
+    "permission_denied": "permission_error PERMISSION_DENIED",
+    "credits_exhausted": "billing_error insufficient_quota",
+    "not_found": "not_found_error NotFoundError NOT_FOUND",
+    "request_too_large": "request_too_large",
+    "rate_limit": (
+        "rate_limit_error rate_limit_exceeded too_many_requests_error RESOURCE_EXHAUSTED overloaded"
+    ),
+    "server": (
+        "server_error api_error internal_server_error InternalServerError INTERNAL UNAVAILABLE "
+        "overloaded_error server_is_overloaded unavailable_error service_unavailable_error timeout_error "
+        "generation incomplete_generation incomplete_generation_stream"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MEANINGS)
+def test_each_word_has_its_meaning_as_a_code_and_as_a_type(kind: str) -> None:
+    for word in MEANINGS[kind].split():
+        for member in ("code", "type"):
+            body = json.dumps({"error": {"message": "x", member: word}}).encode()
+            assert (word, error_in_success(body).cause_kind) == (word, kind)
+
+
+def test_no_word_is_without_a_test() -> None:
+    assert {word for words in MEANINGS.values() for word in words.split()} == set(OPENAI_ERRORS.words)
+
+
 def test_hints_come_from_the_provider_first() -> None:
     for status, mine in ((401, "hf_"), (403, "Make calls to Inference Providers"), (402, "billing")):
         assert mine in str(fail(status, hints=HUGGINGFACE_HINTS))

@@ -336,12 +336,24 @@ def test_a_request_too_deep_for_the_stack_is_refused() -> None:
     request = asked(extra={"x": value})
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    found: Any
     try:
-        found = refusal(request)
+        found = encode_request(request, model="m", stream=False)
+    except RequestError as error:
+        found = (error.rule, error.path)
     finally:
         sys.setrecursionlimit(before)
-    assert found == ("not-json", "$")
-    assert sent(request)["x"] == value
+    # from Python 3.12 on a lowered limit doesn't bind C code, so that msgspec writes the value all the same
+    whole = {**SENT_HI, "x": value}
+    assert found == ("not-json", "$") or json.loads(found) == whole
+    assert sent(request) == whole
+
+
+def test_a_request_that_no_version_of_python_can_write_is_refused() -> None:
+    value: Any = 0
+    for _ in range(100_000):
+        value = [value]
+    assert refusal(asked(extra={"x": value})) == ("not-json", "$.extra")
 
 
 CITATION = {

@@ -229,6 +229,25 @@ def test_an_event_stream_is_read_as_one(lead: bytes) -> None:
     assert [found.code for found in response.deviations] == ["sse-in-json"]
 
 
+def test_an_event_stream_is_read_with_everything_that_the_caller_gave() -> None:
+    body = LISTED.body({"events": ["chunk", "chunk-stop", {"data": "[DONE]"}]})
+    assert codes(body, n=2) == ["sse-in-json", "choices-fewer"]
+    repeated = body.replace(b'"model":', b'"model":"x","model":', 1)
+    assert (codes(repeated), codes(repeated, audit=True)) == (
+        ["sse-in-json"],
+        ["sse-in-json", "key-repeated"],
+    )
+    with pytest.raises(MalformedResponseError) as caught:
+        decode_answer(b'data: {"choices":"none"}\n\n', status=203)
+    assert caught.value.status == 203
+
+    def make_error(body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
+        return StreamError(f"mine: {body.decode()}", partial=partial)
+
+    with pytest.raises(StreamError, match="mine: "):
+        decode_answer(b'data: {"error":"No."}\n\n', make_error=make_error)
+
+
 def test_nesting_beyond_every_reader_is_malformed() -> None:
     depth = 200_000
     with pytest.raises(MalformedResponseError, match="nested too deeply"):

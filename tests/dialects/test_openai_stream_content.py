@@ -532,7 +532,7 @@ def test_finish_reasons_are_noted_where_they_stand() -> None:
     heard = Heard(1)
     for word in ("stop", "odd", ""):
         heard.choice.set_finish(word)
-    heard.choice.note_late()
+    heard.choice.note_after_finish()
     path = "$.choices[1].finish_reason"
     assert heard.structural.deviations() == [
         Deviation("finish-reason-unknown", path),

@@ -634,6 +634,11 @@ def test_finish_reasons_as_they_come(
             HI + event(chunk({**choice(0, "stop"), "usage": {"total_tokens": 9}}, usage=USAGE)),
             {"usage-in-choice": 1},
         ),
+        (
+            event(chunk({**choice(0, content="Hi"), "usage": {"total_tokens": 9}}))
+            + event(chunk({**choice(0, "stop"), "usage": USAGE})),
+            {"usage-in-choice": 2},
+        ),
     ],
 )
 def test_the_last_usage_counts_wherever_it_comes(body: bytes, codes: dict[str, int]) -> None:

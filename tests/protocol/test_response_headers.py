@@ -207,6 +207,8 @@ def test_go_durations(text: str, seconds: float | None) -> None:
         (str((int(NOW) + 7) * 1000), 7.0),
         (str(int(NOW) - 7), 0.0),
         ("999999999", 999999999.0),
+        ("99999999999", 99_999_999_999 - NOW),
+        ("100000000000", 0.0),
         ("2015-10-21T07:28:00Z", 10.0),
         ("2015-10-21T09:28:00+02:00", 10.0),
         ("2015-10-21T07:28:00.500", 10.5),
@@ -273,6 +275,18 @@ def test_the_reset_of_a_limit(value: str, seconds: float | None) -> None:
             {"ratelimit": '"api";r=12', "ratelimit-policy": '"other";q=500'},
             RateLimits(requests=RateLimit(remaining=12)),
         ),
+        (
+            {
+                "x-ratelimit-remaining-tokens-minute": "5",
+                "x-ratelimit-reset-tokens-minute": "40",
+                "x-ratelimit-remaining-tokens-day": "5",
+                "x-ratelimit-reset-tokens-day": "4000",
+            },
+            RateLimits(tokens=RateLimit(remaining=5, reset=4000.0)),
+        ),
+        ({"ratelimit-limit": "9, 9;w=60"}, RateLimits(requests=RateLimit(limit=9))),
+        ({"x-ratelimit-limit": str(2**53 - 1)}, RateLimits(requests=RateLimit(limit=2**53 - 1))),
+        ({"x-ratelimit-limit": str(2**53)}, None),
         ({"ratelimit": "nonsense"}, None),
     ],
 )

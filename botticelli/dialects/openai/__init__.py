@@ -1,1 +1,1 @@
-"""The OpenAI chat format: requests to bytes, bytes to answers, statuses to errors. No I/O, no clock."""
+"""Implement the OpenAI chat format: requests to bytes, bytes to answers or errors. No I/O, no clock."""

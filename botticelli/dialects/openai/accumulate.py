@@ -31,7 +31,7 @@ class _UsageOnly(msgspec.Struct):
 
 
 class ResponseAccumulator:
-    """What the chunks of one stream have said so far.
+    """Accumulate the chunks of one stream.
 
     Attributes:
         decode: Reads the next event: with the answer's id and model as long as they aren't known.
@@ -69,12 +69,13 @@ class ResponseAccumulator:
         if not self._introduced:
             self._introduce(chunk)
         if chunk.usage is not None:
-            # Kept as bytes: the last one counts, and is read at the end.
+            # The last one counts, so that only that one is read, at the end.
             self._usage = chunk.usage
             self._usages += 1
         for position, choice in enumerate(chunk.choices or ()):
             index = choice.index
             if index is None:
+                # choices-index-missing: the place in the list is all there is to go by
                 index = position
                 self._structural.add("choice-index-missing", f"$.choices[{index}].index", "$.choices[].index")
             state = self.choices.get(index)
@@ -99,7 +100,7 @@ class ResponseAccumulator:
                         state.write(text)
                         chunks.append(StreamChunk(text, index))
                         if state.finish is not None:
-                            state.note_late()
+                            state.note_after_finish()
                 else:
                     self._rich(state, delta, choice.logprobs, chunks)
                     broken = broken or self._structural.unreadable is not None
@@ -119,12 +120,13 @@ class ResponseAccumulator:
         if rich is not None:
             chunks.append(rich)
             if state.finish is not None:
-                state.note_late()
+                state.note_after_finish()
 
     def _beside(self, state: ChoiceAccumulator, choice: wire.FastChoice, chunks: list[StreamChunk]) -> None:
         if choice.usage is not None:
             self._log.add("usage-in-choice", f"$.choices[{state.index}].usage", "$.choices[].usage")
             self._usage_in_choice = choice.usage
+        # chunk-message-beside-delta, chunk-message-only: some servers stream whole messages
         legacy = state.take_beside(choice)
         if legacy is not None:
             chunks.append(legacy)
@@ -158,20 +160,20 @@ class ResponseAccumulator:
             state.compact()
 
     def unfinished(self) -> list[int]:
-        """The choices that no finish reason has come for."""
+        """Return the indexes of the choices that have no finish reason yet."""
         return [index for index, state in self.choices.items() if state.finish is None]
 
     def settle(self) -> list[StreamChunk]:
-        """At the end: let messages that came in the stream count for what no delta told."""
+        """Take, at the end, what only whole messages inside the stream contained; return its chunks."""
         if self._usages > 1:
             self._log.add("usage-repeated", "$.usage", count=self._usages - 1)
         return [chunk for state in self.choices.values() if (chunk := state.settle())]
 
     def build(self, *, last: bool = False) -> GenerateResponse:
-        """The answer as far as it has come.
+        """Return the answer so far.
 
         Args:
-            last: Whether this is the end: the text need not be kept twice, and what was odd is noted.
+            last: Whether this is the end: then the buffers are emptied, and deviations are logged.
         """
         head = self._head
         return GenerateResponse(
@@ -191,7 +193,7 @@ class ResponseAccumulator:
         try:
             counted: wire.Usage | None = msgspec.convert(raw, wire.Usage)
         except msgspec.ValidationError:
-            # What can't be read of the usage is unknown; that is never worth the answer.
+            # A usage that can't be read is unknown; losing it is better than losing the answer.
             counted = mend({"usage": raw}, _UsageOnly, log).usage or None
         return convert.to_usage(counted) if counted else None
 
@@ -200,7 +202,7 @@ _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
 class _Spoken:
-    """Spoken output as far as it has come: its texts grow by pieces, of the rest the newest counts."""
+    """Accumulate spoken output: its texts grow by pieces; of its other members the newest value counts."""
 
     __slots__ = ("_rest", "_texts")
 
@@ -220,7 +222,7 @@ class _Spoken:
 
 
 class ChoiceAccumulator:
-    """One choice of a stream, as far as it has come.
+    """Accumulate one choice of a stream.
 
     Attributes:
         write: Takes the next piece of text.
@@ -265,7 +267,7 @@ class ChoiceAccumulator:
         self._spoken: _Spoken | None = None
 
     def take(self, delta: wire.FastDelta, logprobs: Any = None) -> StreamChunk | None:
-        """Take a delta that has more than text; give its chunk, or None if nothing is new in it."""
+        """Take a delta that has more than text; return its chunk, or None if nothing in it is new."""
         text = delta.content or ""
         if text:
             self.write(text)
@@ -305,8 +307,8 @@ class ChoiceAccumulator:
             )
             pieces = calls.take(delta.tool_calls or ())
             # tool-legacy-function-call: some servers send a call twice, under both names.
-            told = [call.get("function") for call in delta.tool_calls or ()]
-            if delta.function_call and delta.function_call not in told:
+            present = [call.get("function") for call in delta.tool_calls or ()]
+            if delta.function_call and delta.function_call not in present:
                 pieces += calls.take_legacy(delta.function_call)
         return pieces
 
@@ -323,18 +325,20 @@ class ChoiceAccumulator:
     def set_finish(self, word: Any) -> None:
         """Take a finish reason; the first of the published ones counts."""
         if word == "":
+            # finish-empty-string: some servers send "" as long as there is no finish reason
             self._note_structural("finish-reason-empty")
             return
         if isinstance(word, str) and word not in _PUBLISHED:
             self._note_structural("finish-reason-unknown")
         if self.finish is not None:
+            # finish-repeated: the first published word counts; an unpublished one gives way to it
             self._note("finish-reason-repeated", "finish_reason")
             if self.finish in _PUBLISHED or word not in _PUBLISHED:
                 return
         self.finish = word
 
-    def note_late(self) -> None:
-        """Note that something came after the finish reason."""
+    def note_after_finish(self) -> None:
+        """Note that content followed the finish reason, as in finish-text-after."""
         self._note("delta-after-finish", "delta")
 
     def _note(self, code: str, member: str) -> None:
@@ -344,7 +348,7 @@ class ChoiceAccumulator:
         self._structural.add(code, f"$.choices[{self.index}].finish_reason", "$.choices[].finish_reason")
 
     def settle(self) -> StreamChunk | None:
-        """At the end: let a message that came in the stream count for what no delta told.
+        """Take, at the end, what only a whole message inside the stream contained.
 
         Returns:
             What it brings, or None.
@@ -353,9 +357,10 @@ class ChoiceAccumulator:
             return None
         message = self._message if not isinstance(self._message, str) else {"content": self._message}
         snapshot = {"index": self.index, "message": message}
-        told = DeviationLog()
-        whole = repair_response({"choices": [snapshot]}, told).choices[0]
-        self._log.unreadable = self._log.unreadable or told.unreadable
+        # chunk-message-snapshot-last: message-in-stream is logged already, so what is wrong inside isn't
+        inside = DeviationLog()
+        whole = repair_response({"choices": [snapshot]}, inside).choices[0]
+        self._log.unreadable = self._log.unreadable or inside.unreadable
         calls = [
             {"index": position, **convert.encode_call(call)} for position, call in enumerate(whole.tool_calls)
         ]
@@ -377,10 +382,10 @@ class ChoiceAccumulator:
                 buffer.compact()
 
     def build(self, *, last: bool = False) -> Choice:
-        """The choice as far as it has come.
+        """Return the choice so far.
 
         Args:
-            last: Whether this is the end: the text need not be kept twice, and what was odd is noted.
+            last: Whether this is the end: then the buffers are emptied, and deviations are logged.
         """
         return convert.build_choice(
             self.index,
@@ -398,14 +403,14 @@ class ChoiceAccumulator:
 
 
 def _copied(logprobs: Any) -> Any:
-    """The same value in lists of its own, which may then grow."""
+    """Return a copy with lists of its own, which may then grow."""
     if is_object(logprobs):
         return {name: list(value) if is_array(value) else value for name, value in logprobs.items()}
     return list(logprobs) if is_array(logprobs) else logprobs
 
 
 def _merged_logprobs(known: Any, new: Any) -> Any:
-    """The lists of both, one after the other; what isn't a list is the newest."""
+    """Return the lists of both, one after the other; of other values the newest."""
     if is_array(known) and is_array(new):
         known.extend(new)
         return known

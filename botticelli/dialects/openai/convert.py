@@ -89,20 +89,20 @@ def make_ids_distinct(
 ) -> list[ToolCall]:
     """Return the calls with ids that exist and differ, so that each result can name its call."""
     taken = {call.id for call in calls}
-    seen: set[str] = set()
+    given: set[str] = set()
     attempts: dict[str, int] = {}  # the next one by id: to start anew at each repeat would be quadratic
     result: list[ToolCall] = []
     for position, call in enumerate(calls):
         identity = call.id
         attempt = attempts.get(identity, 1) if identity else 1
-        if identity and identity in seen:
+        if identity and identity in given:
             place = f"{path}.message.tool_calls[{position}].id"
             log.add("tool-id-repeated", place, "$.choices[].message.tool_calls[].id")
-        while not identity or identity in seen or (identity != call.id and identity in taken):
+        while not identity or identity in given or (identity != call.id and identity in taken):
             suffix = f"-{attempt}" if attempt > 1 or call.id else ""
             identity = f"{call.id or f'call_{choice_index}_{position}'}{suffix}"
             attempt += 1
-        seen.add(identity)
+        given.add(identity)
         attempts[call.id] = attempt
         result.append(call if identity == call.id else msgspec.structs.replace(call, id=identity))
     return result

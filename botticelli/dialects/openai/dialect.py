@@ -1,4 +1,4 @@
-"""The OpenAI chat format behind the interface of `botticelli.dialects.dialect`."""
+"""Offer the OpenAI chat format by the interface of `botticelli.dialects.dialect`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Billed(msgspec.Struct):
 
 
 class OpenAIDialect(msgspec.Struct, frozen=True):
-    """The OpenAI chat format: ``POST /chat/completions`` and ``GET /models``.
+    """Implement the OpenAI chat format: ``POST /chat/completions`` and ``GET /models``.
 
     Attributes:
         max_tokens_field: Under which name `GenerateRequest.max_tokens` is sent.
@@ -46,12 +46,12 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The format's name, ``openai``."""
+        """Return the format's name, ``openai``."""
         return "openai"
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the format can carry."""
+        """Return what the format can carry."""
         return Capabilities()
 
     def chat(

@@ -1,4 +1,4 @@
-"""How the OpenAI format reports errors: read it from top to bottom to see why an answer became which error.
+"""Turn the OpenAI format's errors into exceptions: read from top to bottom to see why an answer became which.
 
 The status decides (`_STATUSES`); a rule may refine that (the provider's rules first, then `_RULES`). The kind
 of an error inside a 200 that names no status comes from its code or type (`_WORDS`). `_HINTS` say what to do.
@@ -190,7 +190,7 @@ def error_in_success(
 
 
 class MakeStreamError(Protocol):
-    """Makes an exception of an error inside a 200: `error_in_success`, bound to the call's context."""
+    """Make an exception of an error inside a 200: `error_in_success`, bound to the call's context."""
 
     def __call__(self, body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
         """Return the error, not raised."""

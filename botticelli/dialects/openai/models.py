@@ -87,7 +87,7 @@ def _judge(value: Any, codes: list[str], log: DeviationLog) -> None:
 
 
 def _entries(value: Any) -> list[Any] | None:
-    """The entries, or None where there is no list of them."""
+    """Return the entries, or None where there is no list of them."""
     if is_array(value):
         return value
     if not is_object(value):
@@ -155,7 +155,7 @@ def _flag(value: Any) -> bool | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number that isn't negative; anything else is unknown."""
+    """Return a finite number that isn't negative; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -152,7 +152,7 @@ _OUTSIDE = (
 
 
 def find_code(problem: Problem, place: str, value: Any = None) -> str | None:
-    """The code of a problem at a place; None where the published format says nothing.
+    """Return the code of a problem at a place; None where the published format says nothing.
 
     Args:
         problem: What is wrong.
@@ -223,15 +223,15 @@ def mend_members(
         place: The same for any index.
     """
     names = [field.name for field in members.fields]
-    odd = {name: value for name in names if (value := getattr(struct, name)) is not None}
-    if odd:
-        mended = _Walk(log).read_struct(odd, members, path, place)
+    present = {name: value for name in names if (value := getattr(struct, name)) is not None}
+    if present:
+        mended = _Walk(log).read_struct(present, members, path, place)
         for name in names:
             setattr(struct, name, getattr(mended, name))
 
 
 def narrowed(shape: type[msgspec.Struct], names: frozenset[str]) -> shapes.StructType:
-    """A shape with some of its members only, none of them null; none of them required either."""
+    """Return a shape with some of its members only, none of them null or required."""
     whole = cast("shapes.StructType", _info(shape))
     fields = [
         msgspec.structs.replace(field, type=_but_null(field.type))
@@ -252,7 +252,7 @@ def _info(shape: type[msgspec.Struct]) -> shapes.Type:
 
 
 class _Walk:
-    """One walk along a type; every method gives the mended value, or _DROP where nothing is usable."""
+    """Walk along a type; every method returns the mended value, or _DROP where nothing is usable."""
 
     def __init__(self, log: DeviationLog) -> None:
         self._log = log
@@ -305,6 +305,7 @@ class _Walk:
             dropped = self._misfit(value, path, place)
             if not isinstance(value, str) or not place.endswith((".message", ".delta")):
                 return dropped
+            # a message that is only a text can mean nothing but its content
             value = {"content": value}
         members = value
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
@@ -338,9 +339,10 @@ class _Walk:
             elif not isinstance(part.get("text", ""), str):
                 self._log.refuse(f"{where}.text", part["text"])
         text, thinking = split_content_parts(members["content"])
-        told = as_text(members.get("reasoning_content"))
-        if thinking and thinking != told:
-            members = {**members, "reasoning_content": told + thinking}
+        # reasoning-content-parts: some servers send the reasoning under both names; it counts once
+        named = as_text(members.get("reasoning_content"))
+        if thinking and thinking != named:
+            members = {**members, "reasoning_content": named + thinking}
         return {**members, "content": text}
 
     def _tag(self, members: dict[str, Any], info: shapes.StructType, path: str, place: str) -> None:
@@ -369,7 +371,7 @@ class _Walk:
     def read_dict(self, value: Any, info: shapes.DictType, path: str, place: str) -> Any:
         if not is_object(value):
             mended = self._misfit(value, path, place)
-            # Log probabilities in a shape of their own are worth keeping as they came.
+            # logprobs-legacy-shape: log probabilities in another shape are passed on as received
             return value if value and place.endswith(".logprobs") else mended
         if info.max_length is not None and len(value) > info.max_length:
             self._note("long", path, place)
@@ -421,7 +423,7 @@ class _Walk:
 
 
 def _as_text(value: Any, place: str) -> Any:
-    """What stands where a text should, as that text, wherever losing it would lose an answer."""
+    """Return what stands in place of a text as a text, wherever losing it would lose an answer."""
     if place.endswith("finish_reason"):
         return value
     if place in ("$.id", "$.model") or place.endswith("tool_calls[].id"):
@@ -430,7 +432,7 @@ def _as_text(value: Any, place: str) -> Any:
 
 
 def _as_integer(value: Any, place: str) -> Any:
-    """What stands where a whole number should, as that number, where its sense is plain."""
+    """Return what stands in place of a whole number as one, where its meaning is plain."""
     if place == "$.created":
         return int(value) if isinstance(value, float) and math.isfinite(value) else _DROP
     return int(value) if is_digits(value) else _DROP
@@ -459,7 +461,7 @@ _DELTA = {field.name: field.type for field in msgspec.structs.fields(wire.FastDe
 
 
 class AdaptiveDecoder:
-    """Decodes the chunks of one stream, and learns what its server gets wrong.
+    """Decode the chunks of one stream, and learn what its server gets wrong.
 
     Attributes:
         known: Whether there is anything that it gets wrong.
@@ -479,8 +481,8 @@ class AdaptiveDecoder:
         """Learn from a chunk that the typed decoder refused and that could be mended."""
         choices = [choice for choice in value.get("choices") or () if is_object(choice)]
         deltas = [delta for choice in choices if is_object(delta := choice.get("delta"))]
-        self._of_choice = self._of_choice.union(*(_odd(choice, _CHOICE) for choice in choices))
-        self._of_delta = self._of_delta.union(*(_odd(delta, _DELTA) for delta in deltas))
+        self._of_choice = self._of_choice.union(*(_misfits(choice, _CHOICE) for choice in choices))
+        self._of_delta = self._of_delta.union(*(_misfits(delta, _DELTA) for delta in deltas))
         if "content" in self._of_delta:
             self._of_delta |= {"reasoning_content"}  # what is thought in the parts of a content goes there
         self.known = bool(self._of_choice or self._of_delta)
@@ -495,7 +497,7 @@ class AdaptiveDecoder:
             The chunk; None for one that may be an error or can't be read as a whole, for others to tell.
 
         Raises:
-            msgspec.MsgspecError: It has something odd that is new. (Or what else msgspec raises.)
+            msgspec.MsgspecError: It breaks the format in a way that is new. (Or what else msgspec raises.)
         """
         chunk: wire.FastChunk = self._read(data)
         choices = chunk.choices or ()
@@ -510,7 +512,7 @@ class AdaptiveDecoder:
         return chunk if self._log.unreadable is None else None
 
 
-def _odd(members: dict[str, Any], types: dict[str, Any]) -> list[str]:
+def _misfits(members: dict[str, Any], types: dict[str, Any]) -> list[str]:
     return [name for name, kind in types.items() if name in members and not _fits(members[name], kind)]
 
 
@@ -524,7 +526,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 @lru_cache(maxsize=32)
 def _decoder(of_choice: Names, of_delta: Names) -> Callable[[bytes], Any]:
-    """A decoder like that of `wire.FastChunk`, to which some members may be anything."""
+    """Return a decoder like that of `wire.FastChunk`, to which some members may be anything."""
     delta = _loosened(wire.FastDelta, dict.fromkeys(of_delta, Any))
     choice = _loosened(wire.FastChoice, {"delta": delta | None, **dict.fromkeys(of_choice, Any)})
     return msgspec.json.Decoder(_loosened(wire.FastChunk, {"choices": _LIST[choice] | None})).decode

@@ -53,7 +53,7 @@ def encode_request(
     max_tokens_field: str = "max_tokens",
     read: Callable[[str], bytes] | None = None,
 ) -> bytes:
-    """The body of a request.
+    """Return the body of a request.
 
     Args:
         request: What to ask.
@@ -107,7 +107,7 @@ def _written(body: dict[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """A text or a number of a class of its own, numpy's for example, as what it is."""
+    """Return a text or a number of a class of its own, numpy's for example, as a plain one."""
     if isinstance(value, float):
         return float(value)
     return int(value) if isinstance(value, int) else str.__str__(value)
@@ -197,7 +197,7 @@ _HOLDS: dict[str, tuple[type[str | bytes | bytearray], ...]] = {
 
 
 def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any]:
-    """One part as the format has it.
+    """Return one part as the format has it.
 
     Args:
         part: The part.
@@ -276,7 +276,7 @@ def _url(source: MediaSource, path: str, read: Read) -> str:
 
 
 def _data(source: MediaSource, path: str, read: Read) -> tuple[str | None, str]:
-    """The media type, if known, and the base64 text."""
+    """Return the media type, if known, and the base64 text."""
     value = source.value
     if not isinstance(value, str):
         return source.media_type, base64.b64encode(value).decode("ascii")

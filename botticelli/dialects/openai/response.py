@@ -31,7 +31,7 @@ _BLANK = b" \t\r\n"
 
 
 class _Plain(msgspec.Struct):
-    """The choices with the members that the strict structs don't keep."""
+    """Hold the choices with the members that the strict structs drop."""
 
     choices: list[dict[str, Any]]
 
@@ -116,7 +116,7 @@ def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
 
 
 class _Odd:
-    """A body that the strict structs refused."""
+    """Read a body that the strict structs refused."""
 
     def __init__(self, body: bytes, status: int, content_type: str, make_error: MakeStreamError) -> None:
         self._body = body
@@ -125,7 +125,7 @@ class _Odd:
         self._make_error = make_error
 
     def read(self, log: DeviationLog) -> GenerateResponse:
-        """The answer in it; raises what `decode_response` does."""
+        """Return the answer in it; raise what `decode_response` does."""
         body = self._body
         if not body.removeprefix(_BOM).strip(_BLANK):
             raise EmptyResponseError("the answer has no body", status=self._status, body=body)
@@ -142,8 +142,9 @@ class _Odd:
     def _value(self, log: DeviationLog) -> Any:
         found = lenient_json.try_parse(self._body)
         if isinstance(found, lenient_json.NotJsonError):
-            told = self._content_type
-            label = f" and is labelled {told}" if told and "json" not in told else ""
+            content_type = self._content_type
+            foreign = content_type and "json" not in content_type
+            label = f" and is labelled {content_type}" if foreign else ""
             begin = lenient_json.excerpt(self._body)
             message = f"the answer isn't JSON{label}: {found}; it begins {begin!r}"
             raise self._malformed(message, f"character {found.position}")
@@ -276,8 +277,8 @@ def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, log: Deviati
 
 
 def _calls(message: dict[str, Any]) -> list[ToolCall]:
-    told = message.get("tool_calls")
-    calls = [convert.to_tool_call(call) for call in told if is_object(call)] if is_array(told) else []
+    listed = message.get("tool_calls")
+    calls = [convert.to_tool_call(call) for call in listed if is_object(call)] if is_array(listed) else []
     legacy = message.get("function_call")
     if legacy and is_object(legacy):
         call = convert.to_tool_call({"function": legacy})

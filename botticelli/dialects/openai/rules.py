@@ -235,12 +235,12 @@ def _check_message(message: object, path: str) -> None:
         if getattr(message, name) is not None:
             check_text(getattr(message, name), f"{path}.{name}")
     if (message.role == Role.TOOL) != (message.tool_call_id is not None):
-        said = (
+        reason = (
             "a tool's message needs the id of the call it answers"
             if message.tool_call_id is None
             else f"only a tool's message answers a call, not the {message.role}'s"
         )
-        refuse("tool-call-id", f"{path}.tool_call_id", said)
+        refuse("tool-call-id", f"{path}.tool_call_id", reason)
     calls: object = message.tool_calls
     if not is_array(calls):
         wrong_type(f"{path}.tool_calls", calls, "a list of ToolCall")

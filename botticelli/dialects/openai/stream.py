@@ -90,12 +90,12 @@ def decode_answer(
 
 
 class OpenAIStreamReader:
-    """One stream, from its first byte to its last. Feed it, deliver the chunks, then `finish` it.
+    """Read one stream, from its first byte to its last: feed it, deliver the chunks, then `finish` it.
 
     Attributes:
-        events: Events seen so far; comments are none, so that a caller can tell progress from keep-alives.
-        ended: ``[DONE]`` was seen or the stream failed: nothing that follows is read (an audit still log
-            that there was something).
+        events: How many events have arrived; comments are none, so that progress differs from keep-alives.
+        ended: Whether ``[DONE]`` has arrived or the stream has failed: nothing that follows is read (an audit
+            still logs that there was something).
         failed: Why the stream broke, or None; raise it after delivering what `feed` returned.
         log: Where the server broke the format.
 
@@ -219,7 +219,7 @@ class OpenAIStreamReader:
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer: whole after `finish`, else as far as it has come.
+        """Return the answer: whole after `finish`, before that what has arrived.
 
         Until then each look puts all of the text together anew; who looks once per chunk should rather add
         up the chunks.
@@ -231,7 +231,7 @@ class OpenAIStreamReader:
         return response
 
     def partial(self) -> GenerateResponse | None:
-        """What has been delivered, for an error to carry; None if nothing was."""
+        """Return what has been delivered, for an error to carry; None if nothing was."""
         response = self.response
         return response if any(choice.outputs for choice in response.choices) else None
 
@@ -253,18 +253,19 @@ class OpenAIStreamReader:
                 self._fail(self._reader.malformed(message))
         else:
             piece = self._start + piece
-            seen = piece.removeprefix(_BOM).lstrip(_SPACE)
-            blank = piece[: len(piece) - len(seen)]
-            # Of blank lines the last one's end is kept: after it, a byte order mark is none. Of a blank line
-            # that goes on, as much is kept as tells that it is there.
+            text = piece.removeprefix(_BOM).lstrip(_SPACE)
+            blank = piece[: len(piece) - len(text)]
+            # sse-bom-split, json-blank-lines-first: both may arrive in pieces, so some bytes have to stay,
+            # but not all, for blank lines may go on for minutes. The last one's end stays, because a byte
+            # order mark after it is none; of an unfinished one, enough to show that it's there.
             blank = blank[max(blank.rfind(b"\n"), blank.rfind(b"\r"), 0) :][: len(_BOM) + 1]
-            piece = blank + seen
-            if _BOM.startswith(piece) or not seen:
-                # Blank lines mean nothing to either reading; some servers send them as a sign of life.
+            piece = blank + text
+            if _BOM.startswith(piece) or not text:
+                # json-blank-lines-first: blank lines decide nothing; servers send them to show life.
                 self._start = piece
-            elif seen[:1] in (b"{", b"[", b"<"):
+            elif text[:1] in (b"{", b"[", b"<"):
                 self._whole = bytearray()
-                self._before_or_after(seen)  # without what may have come, and gone, in pieces before it
+                self._before_or_after(text)  # without the blank lines, part of which may be dropped already
             else:
                 self._start = b""
                 self._flowing = True
@@ -313,6 +314,7 @@ class OpenAIStreamReader:
         unframed = False
         if self._whole is not None:
             body = bytes(self._whole)
+            # sse-ndjson: some servers leave the framing of events out
             lines = json_lines(body) if body.count(b'"choices"') > 1 else None
             if lines is None:
                 self._finish_whole(body)
@@ -358,6 +360,7 @@ class OpenAIStreamReader:
         """Read what the input ended in the middle of; tell whether it was ``[DONE]``."""
         event = self._sse.finish().event
         data = event.data.strip() if event is not None else b""
+        # sse-done-without-line-end, sse-last-event-unfinished: a whole event counts without its blank line
         if is_done(data):
             self.log.add("event-unfinished")
             return True
@@ -383,6 +386,8 @@ class OpenAIStreamReader:
                 raise StreamTruncatedError(message, status=self._status)
             raise EmptyResponseError(f"the stream ended without a choice{quoted}", status=self._status)
         unfinished = self._assembly.unfinished()
+        # sse-no-done-after-finish, finish-never-sent: one sign of the end is enough.
+        # sse-ends-without-finish: without any the stream was cut.
         if unfinished and not done:
             which = "" if len(choices) == 1 else f" of choice {unfinished[0]}"
             raise StreamTruncatedError(
@@ -399,7 +404,7 @@ class OpenAIStreamReader:
             self.log.add("charset-wrong")
 
     def _foreign(self) -> bytes:
-        """The lines that are none of an event stream's: a proxy's page, another format."""
+        """Return the lines that are none of an event stream's: a proxy's page, another format."""
         junk = self._sse.finish().junk
         known = junk.startswith(_FIELDS) or any(field.startswith(junk.strip(_SPACE)) for field in _FIELDS)
         return self._sse.foreign or (b"" if known else junk)
@@ -413,18 +418,18 @@ _STRICT = msgspec.json.Decoder(wire.Chunk)
 
 
 def is_done(data: bytes) -> bool:
-    """Whether an event's data is the end mark; the official client, too, goes by how it begins."""
+    """Return whether an event's data is the end mark; the official client, too, goes by how it begins."""
     return data.startswith(_DONE)
 
 
 class EventReader:
-    """Reads the events that aren't plain.
+    """Read the events that aren't plain.
 
     Attributes:
         adaptive: Decodes further events by what was wrong in these.
 
     Args:
-        log: Where to note what only a stream can do wrong, and slips below JSON.
+        log: Where to note what only a stream can do wrong, and what breaks JSON itself.
         structural: Where to note what the strict contract would reject too.
         audit: Whether to hold every event to the strict contract, noting into `log`.
         make_error: What makes an error of an error event.
@@ -495,7 +500,7 @@ class EventReader:
             self._structural.add(code, "$.choices", "$.choices")
 
     def recheck(self, event: Event) -> Iterator[wire.FastChunk]:
-        """Look at an event whose chunk has been taken, and told of an error or can't be read as a whole.
+        """Look at an event whose chunk has been taken, but reports an error or can't be read as a whole.
 
         Raises:
             StreamError: If it is an error.
@@ -507,7 +512,7 @@ class EventReader:
         yield from ()
 
     def malformed(self, message: str, data: bytes = b"", path: str = "$") -> MalformedResponseError:
-        """The error for bytes that can't be read, not raised."""
+        """Return the error for bytes that can't be read, not raised."""
         return MalformedResponseError(message, path=path, status=self._status, body=data[:MAX_BODY])
 
     def _hold_to_contract(self, value: dict[str, Any], data: bytes) -> None:
@@ -519,7 +524,7 @@ class EventReader:
             mend(value, wire.Chunk, self._log)
 
     def _value(self, data: bytes) -> lenient_json.Reading:
-        """The JSON value in an event; what follows it is nothing, or the end mark."""
+        """Return the JSON value in an event; what follows it is nothing, or the end mark."""
         found = lenient_json.try_parse(data)
         if isinstance(found, lenient_json.NotJsonError):
             message = f"an event isn't JSON: {found}; it begins {lenient_json.excerpt(data)!r}"
@@ -565,7 +570,7 @@ class EventReader:
 
 
 def json_lines(data: bytes) -> list[bytes] | None:
-    """The lines of some bytes, if each of them is a JSON value (or the end mark) and their join is not."""
+    """Return the lines, if each of them is a JSON value (or the end mark) and all of them together aren't."""
     if is_json(data):
         return None
     lines = [line for line in data.split(b"\n") if line.strip()]
@@ -574,6 +579,6 @@ def json_lines(data: bytes) -> list[bytes] | None:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether there is a reading of the bytes as one JSON value."""
+    """Return whether the bytes can be read as one JSON value."""
     found = lenient_json.try_parse(data)
     return not isinstance(found, lenient_json.NotJsonError) and not found[2]

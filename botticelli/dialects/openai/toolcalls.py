@@ -2,7 +2,8 @@
 
 The published rule is short: a delta's `index` says which call it continues, id and name come once, the
 arguments in pieces. Servers leave the index out, send null, start at 1, give every call the index 0,
-repeat id and name in every delta or send them late, and send arguments whole, as an object, or twice.
+repeat id and name in every delta or send them after other pieces, and send arguments whole, as an object,
+or twice.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PLACEHOLDER = "{}"
 
 
 class _Call:
-    """One call, as far as it has come."""
+    """Hold what has arrived of one call."""
 
     __slots__ = ("arguments", "extra", "id", "length", "name", "position", "type")
 
@@ -47,7 +48,7 @@ class _Call:
 
 
 class ToolCallAccumulator:
-    """The tool calls of one choice of one stream.
+    """Accumulate the tool calls of one choice of one stream.
 
     Args:
         log: Where to note what only a stream can do wrong.
@@ -86,7 +87,7 @@ class ToolCallAccumulator:
         return (self._continue(self._legacy, {}, convert.to_tool_call({"function": raw}), 0),)
 
     def calls(self) -> list[ToolCall]:
-        """Return the calls as far as they have come, in the order of their first pieces."""
+        """Return what has arrived of the calls, in the order of their first pieces."""
         return [
             ToolCall(
                 id=call.id,
@@ -112,6 +113,7 @@ class ToolCallAccumulator:
         """Return the call that a delta continues, or begin a new one."""
         index = self._index(raw, position)
         if index is None:
+            # tool-index-missing, tool-index-null: the id names the call, or else it is the newest one
             call = self._by_id.get(piece.id) or (self._calls[-1] if self._calls else None)
             return self._begin() if call is None or _is_another(call, piece, touched) else call
         call = self._by_index.get(index)

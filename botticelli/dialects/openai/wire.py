@@ -1,4 +1,4 @@
-"""The published format as msgspec structs, and nothing else: `contracts/openai` field for field.
+"""Define the published format as msgspec structs, and nothing else: `contracts/openai` field for field.
 
 `Response`, `Chunk` and `ModelList` are strict: they decode what the contract allows and refuse the rest,
 which `repair` then mends. `FastChunk` is the exception: the few members a stream needs, read leniently,
@@ -27,7 +27,7 @@ Metadata = Annotated[
 
 
 class TopLogprob(msgspec.Struct, gc=False):
-    """One of the likely tokens at a position."""
+    """Hold one of the likely tokens at a position."""
 
     token: str
     logprob: float
@@ -35,7 +35,7 @@ class TopLogprob(msgspec.Struct, gc=False):
 
 
 class TokenLogprob(msgspec.Struct):
-    """One token of the answer."""
+    """Hold one token of the answer."""
 
     token: str
     logprob: float
@@ -44,49 +44,49 @@ class TokenLogprob(msgspec.Struct):
 
 
 class Logprobs(msgspec.Struct):
-    """The log probabilities of a choice."""
+    """Hold the log probabilities of a choice."""
 
     content: list[TokenLogprob] | None
     refusal: list[TokenLogprob] | None
 
 
 class Function(msgspec.Struct):
-    """What a function call calls; `arguments` is a text that should hold JSON."""
+    """Hold what a function call calls; `arguments` is a text that should hold JSON."""
 
     name: Word
     arguments: str
 
 
 class FunctionToolCall(msgspec.Struct, tag_field="type", tag="function"):
-    """A call of a function."""
+    """Hold a call of a function."""
 
     id: Word
     function: Function
 
 
 class Custom(msgspec.Struct):
-    """What a custom call calls."""
+    """Hold what a custom call calls."""
 
     name: Word
     input: str
 
 
 class CustomToolCall(msgspec.Struct, tag_field="type", tag="custom"):
-    """A call of a tool that takes free text."""
+    """Hold a call of a tool that takes free text."""
 
     id: Word
     custom: Custom
 
 
 class LegacyFunctionCall(msgspec.Struct):
-    """The deprecated `function_call`."""
+    """Hold the deprecated `function_call`."""
 
     name: Word
     arguments: str
 
 
 class UrlCitation(msgspec.Struct):
-    """A citation's target, in characters of the content."""
+    """Hold a citation's target, in characters of the content."""
 
     start_index: Count
     end_index: Count
@@ -95,13 +95,13 @@ class UrlCitation(msgspec.Struct):
 
 
 class Annotation(msgspec.Struct, tag_field="type", tag="url_citation"):
-    """A citation."""
+    """Hold a citation."""
 
     url_citation: UrlCitation
 
 
 class ResponseAudio(msgspec.Struct):
-    """Spoken output."""
+    """Hold spoken output."""
 
     id: str
     expires_at: int
@@ -110,7 +110,7 @@ class ResponseAudio(msgspec.Struct):
 
 
 class ResponseMessage(msgspec.Struct):
-    """The answer of one choice; the reasoning members are outside the published format."""
+    """Hold the answer of one choice; the reasoning members are outside the published format."""
 
     role: Literal["assistant"]
     content: str | None
@@ -126,7 +126,7 @@ class ResponseMessage(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One of the n answers; `error` is outside the published format."""
+    """Hold one of the n answers; `error` is outside the published format."""
 
     index: Count
     finish_reason: FinishWord
@@ -136,7 +136,7 @@ class Choice(msgspec.Struct):
 
 
 class PromptTokensDetails(msgspec.Struct):
-    """What the prompt's tokens were."""
+    """Hold what the prompt's tokens were."""
 
     audio_tokens: Count | UnsetType = UNSET
     cached_tokens: Count | UnsetType = UNSET
@@ -146,7 +146,7 @@ class PromptTokensDetails(msgspec.Struct):
 
 
 class CompletionTokensDetails(msgspec.Struct):
-    """What the answer's tokens were."""
+    """Hold what the answer's tokens were."""
 
     accepted_prediction_tokens: Count | UnsetType = UNSET
     audio_tokens: Count | UnsetType = UNSET
@@ -156,7 +156,7 @@ class CompletionTokensDetails(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """How many tokens it took."""
+    """Hold how many tokens it took."""
 
     prompt_tokens: Count
     completion_tokens: Count
@@ -166,7 +166,7 @@ class Usage(msgspec.Struct):
 
 
 class ModerationResult(msgspec.Struct, tag_field="type", tag="moderation_result"):
-    """What a moderation model found."""
+    """Hold what a moderation model found."""
 
     model: str
     flagged: bool
@@ -176,28 +176,28 @@ class ModerationResult(msgspec.Struct, tag_field="type", tag="moderation_result"
 
 
 class ModerationResults(msgspec.Struct, tag_field="type", tag="moderation_results"):
-    """What moderation found."""
+    """Hold what moderation found."""
 
     model: str
     results: list[ModerationResult]
 
 
 class ModerationError(msgspec.Struct, tag_field="type", tag="error"):
-    """Why there was no moderation; no error of the answer."""
+    """Hold why there was no moderation; no error of the answer."""
 
     code: str
     message: str
 
 
 class Moderation(msgspec.Struct):
-    """What moderation made of what went in and what came out."""
+    """Hold what moderation made of what went in and what came out."""
 
     input: ModerationResults | ModerationError
     output: ModerationResults | ModerationError
 
 
 class Response(msgspec.Struct):
-    """`openai/response`."""
+    """Hold `openai/response`."""
 
     id: str
     object: Literal["chat.completion"]
@@ -213,14 +213,14 @@ class Response(msgspec.Struct):
 
 
 class FunctionDelta(msgspec.Struct):
-    """The next piece of a function call."""
+    """Hold the next piece of a function call."""
 
     name: Word | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
 
 
 class ToolCallDelta(msgspec.Struct):
-    """The next piece of a tool call."""
+    """Hold the next piece of a tool call."""
 
     index: Count
     id: Word | UnsetType = UNSET
@@ -229,14 +229,14 @@ class ToolCallDelta(msgspec.Struct):
 
 
 class LegacyFunctionDelta(msgspec.Struct):
-    """The next piece of a deprecated `function_call`."""
+    """Hold the next piece of a deprecated `function_call`."""
 
     name: Word | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct):
-    """The next piece of a choice."""
+    """Hold the next piece of a choice."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"] | UnsetType = UNSET
     content: str | None | UnsetType = UNSET
@@ -246,7 +246,7 @@ class Delta(msgspec.Struct):
 
 
 class ChunkChoice(msgspec.Struct):
-    """One choice of a chunk."""
+    """Hold one choice of a chunk."""
 
     index: Count
     delta: Delta
@@ -255,7 +255,7 @@ class ChunkChoice(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """`openai/chunk`."""
+    """Hold `openai/chunk`."""
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -271,7 +271,7 @@ class Chunk(msgspec.Struct):
 
 
 class FastDelta(msgspec.Struct, gc=False):
-    """What a stream needs of a delta. Tool calls stay plain dicts: they come in too many shapes."""
+    """Hold what a stream needs of a delta. Tool calls stay plain dicts: they come in too many shapes."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -286,7 +286,7 @@ class FastDelta(msgspec.Struct, gc=False):
 
 
 class FastChoice(msgspec.Struct, gc=False):
-    """What a stream needs of a choice; `error` is outside the published format, and refused."""
+    """Hold what a stream needs of a choice; `error` is outside the published format, and refused."""
 
     delta: FastDelta | None = None
     index: int | None = None
@@ -299,7 +299,7 @@ class FastChoice(msgspec.Struct, gc=False):
 
 
 class FastChunk(msgspec.Struct, gc=False):
-    """What a stream needs of a chunk, once its id and model are known."""
+    """Hold what a stream needs of a chunk, once its id and model are known."""
 
     choices: list[FastChoice] | None = None
     usage: Any = None
@@ -307,7 +307,7 @@ class FastChunk(msgspec.Struct, gc=False):
 
 
 class FirstChunk(FastChunk):
-    """What a stream needs of a chunk while its id or model isn't known."""
+    """Hold what a stream needs of a chunk while its id or model isn't known."""
 
     id: Any = None
     model: Any = None
@@ -317,7 +317,7 @@ class FirstChunk(FastChunk):
 
 
 class Model(msgspec.Struct):
-    """One model of the list."""
+    """Hold one model of the list."""
 
     id: str
     object: Literal["model"]
@@ -327,7 +327,7 @@ class Model(msgspec.Struct):
 
 
 class ModelList(msgspec.Struct):
-    """`openai/model-list`."""
+    """Hold `openai/model-list`."""
 
     object: Literal["list"]
     data: list[Model]
