@@ -328,7 +328,6 @@ def test_values_of_classes_of_their_own_are_sent_as_what_they_are() -> None:
     assert sent(request) == {**SENT_HI, "user": "w", "n": 2, "temperature": 0.5, "x": ["y", 3]}
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="a lowered recursion limit doesn't bind C code there")
 def test_a_request_too_deep_for_the_stack_is_refused() -> None:
     value: Any = 0
     for _ in range(400):
