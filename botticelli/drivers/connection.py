@@ -4,8 +4,6 @@ httpx takes a limit for each read of the socket, tells nobody whether half a hea
 interrupted. So httpcore's ``trace`` extension, which a user's client has as well, tells of each connection
 made, and a tap is put on it. Which events it tells of may differ between its versions, and a user's client
 may have streams or a transport of its own: without a tap all works as far as httpx takes it.
-
-May enter: the clock, sockets. May not: what a request or an answer says.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ class ConnectionMonitor:
     """What one attempt's connection does.
 
     Attributes:
-        deadlines: The call's limits, which are told what has come.
+        deadlines: The call's limits; the monitor reports to them what has arrived.
         proxy: Host and port of the proxy that is being reached; None when it is the server itself.
     """
 

@@ -84,7 +84,11 @@ class _Driver:
             if cursor is None:
                 return models
             if cursor in cursors or len(cursors) + 1 >= MAX_PAGES:
-                raise MalformedResponseError("the model list has no end", path="$")
+                raise MalformedResponseError(
+                    f"the model list has no end: after {len(models)} models the server repeats a page",
+                    path="$",
+                    hint="ask for a model by its name; the list isn't needed for that",
+                )
             cursors.add(cursor)
 
 

@@ -75,6 +75,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             value = getattr(self, name)
             if not isinstance(value, kinds):
                 raise ConfigurationError.wrong(f"provider.{name}", wanted, value)
+        for name, kind in _ELEMENTS.items():
+            value = getattr(self, name)
+            elements = [*value, *value.values()] if isinstance(value, Mapping) else value
+            for element in elements:
+                if not isinstance(element, kind):
+                    wanted = f"of {kind.__name__} only"
+                    raise ConfigurationError.wrong(f"provider.{name}", wanted, element)
         for name in ("name", "auth_header"):
             if not getattr(self, name):
                 raise ConfigurationError.wrong(f"provider.{name}", "a text that isn't empty", "")
@@ -98,6 +105,12 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     **dict.fromkeys(("headers", "headers_env", "hints"), _MAPPING),
 }
 """What a mistake is most often about, such as ``key_env="KEY"``, which would be read letter by letter."""
+
+_ELEMENTS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("key_env", "headers", "headers_env", "hints"), str),
+    "error_rules": ErrorRule,
+}
+"""What tuples hold, and mappings as their keys and values."""
 
 
 def provider_of(driver: type) -> Provider:

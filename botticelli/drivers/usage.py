@@ -1,8 +1,8 @@
-"""What a driver remembers between calls: totals, prices, the newest limits. No I/O; safe between threads.
+"""Keep what a driver knows between calls: totals, prices and the newest rate limits. Safe between threads.
 
-A call counts once a request of it was begun, whether or not that reached the server: nobody can tell. Tokens
-count wherever the server told them, in a stream that was left or broken off and in a 2xx without an answer
-too, for they are billed. Money is added only where both counts and the price are known.
+A call counts once one of its requests was begun, for nobody can know whether that reached the server. Tokens
+count wherever the server reported them, also in a stream that was left or broken off and in a 2xx without an
+answer, because they are billed. Costs are added only where both token counts and the price are known.
 """
 
 from __future__ import annotations
@@ -74,6 +74,6 @@ class UsageTracker:
         entry = self._catalog.get(name)
         if entry is None:
             return None
-        # who answered is told by the answer; who was asked to, only if the suffix names nobody's policy
+        # the answer names the service that gave it; the model's suffix may name a service or a policy
         named = any(offer.provider == suffix for offer in entry.providers)
         return entry.price(provider or (suffix if named else None))

@@ -53,6 +53,7 @@ _UNITS: Final[Mapping[str, float]] = {
 }  # fmt: skip
 
 _LEAP_SECOND = re.compile(r":60(?!:)")
+_TWO_DIGIT_YEAR = re.compile(r"[- ][A-Za-z]{3}[- ]\d{2} ", re.ASCII)
 _BETWEEN = re.compile(r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),")
 """The commas between joined values, but not the one after the weekday of a date."""
 
@@ -62,15 +63,13 @@ def read_request_id(headers: Mapping[str, str]) -> str | None:
     return next((value for name in _REQUEST_IDS if (value := headers.get(name, "").strip())), None)
 
 
-def read_inference_provider(
-    headers: Mapping[str, str], header: str | None = "x-inference-provider"
-) -> str | None:
+def read_inference_provider(headers: Mapping[str, str], header: str | None) -> str | None:
     """Return which provider a router chose, or None.
 
     Args:
         headers: The answer's headers.
-        header: The header in which the router names it, in lower case; the default is HuggingFace's. None if
-            the service isn't a router.
+        header: The header in which the router names it, in lower case. None if the service isn't a
+            router.
     """
     return (headers.get(header, "").strip() if header else "") or None
 
@@ -243,7 +242,7 @@ def _wait(text: str, now: float) -> float | None:
     number = _number(text)
     if number is not None:
         return number
-    date = _http_date(text)
+    date = _http_date(text, now)
     # retry-after-date-past: one of the clocks is wrong, so the date says nothing
     return date - now if date is not None and date > now else None
 
@@ -256,7 +255,7 @@ def _reset(text: str, now: float) -> float | None:
         if lasting is not None:
             return lasting
         date = _iso_date(text)
-        date = _http_date(text) if date is None else date
+        date = _http_date(text, now) if date is None else date
         return None if date is None else max(date - now, 0.0)
     if number < 0:
         return None
@@ -266,13 +265,17 @@ def _reset(text: str, now: float) -> float | None:
     return max((number if number < 1e11 else number / 1000) - now, 0.0)
 
 
-def _http_date(text: str) -> float | None:
+def _http_date(text: str, now: float) -> float | None:
     """Return an HTTP date in Unix seconds, or None; reads more than the three forms of RFC 9110, 5.6.7."""
     if len(text) > _LONGEST:
         return None
     try:
         # 60 is a leap second, which datetime doesn't know
         date = parsedate_to_datetime(_LEAP_SECOND.sub(":59", text))
+        if _TWO_DIGIT_YEAR.search(text):
+            # RFC 9110, 5.6.7: one that seems more than 50 years ahead is the last year with these digits
+            latest = datetime.fromtimestamp(now, UTC).year + 50
+            date = date.replace(year=latest - (latest - date.year) % 100)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if date.tzinfo is None and text[-1:].isalpha():

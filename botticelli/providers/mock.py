@@ -312,7 +312,7 @@ class _Mock:
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What it was told to say."""
+        """Return the rate limits that the mock was made with."""
         return self._rate_limits
 
     @property
@@ -428,7 +428,7 @@ class AsyncMockDriver(_Mock):
 
 
 class _MockStream:
-    """A scripted answer as it comes, told as the real streams tell theirs."""
+    """A scripted answer as a stream that behaves like the real ones."""
 
     def __init__(self, script: MockScript, request: GenerateRequest) -> None:
         """Take the request as it is now; the script's line is taken when the stream begins.

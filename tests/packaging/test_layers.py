@@ -123,7 +123,7 @@ def test_no_imports_go_in_a_circle_not_even_late_or_type_checking_ones() -> None
     assert circles(imports()) == set()
 
 
-def test_dialects_do_not_know_each_other() -> None:
+def test_dialects_do_not_know_each_other_and_drivers_know_none() -> None:
     def folder(name: str) -> str:
         return ".".join(name.split(".")[:3])
 
@@ -134,6 +134,8 @@ def test_dialects_do_not_know_each_other() -> None:
     for name, targets in imports().items():
         if folder(name) in formats:
             assert {folder(target) for target in targets} & formats <= {folder(name)}
+        if name.startswith("botticelli.drivers"):
+            assert not {folder(target) for target in targets} & formats
 
 
 @pytest.fixture

@@ -35,9 +35,9 @@ def test_the_request_id(headers: dict[str, str], found: str | None) -> None:
 
 
 def test_the_provider() -> None:
-    assert read_inference_provider({"x-inference-provider": " acme "}) == "acme"
-    assert read_inference_provider({"x-inference-provider": ""}) is None
-    assert read_inference_provider({}) is None
+    assert read_inference_provider({"x-inference-provider": " acme "}, "x-inference-provider") == "acme"
+    assert read_inference_provider({"x-inference-provider": ""}, "x-inference-provider") is None
+    assert read_inference_provider({}, "x-inference-provider") is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,10 @@ def test_should_retry(value: str | None, found: bool | None) -> None:
         ("Wed, 21 Oct 2015 07:27:50 GMT", None),
         ("Wed, 21 Oct 2015 07:27:49 GMT", None),
         ("Sunday, 06-Nov-94 08:49:37 GMT", None),
-        ("Sunday, 06-Nov-68 08:49:37 GMT", 3_119_417_377 - NOW),
+        # RFC 9110, 5.6.7: a year with two digits is at most 50 years ahead, here of 2015
+        ("Friday, 06-Nov-65 08:49:37 GMT", 3_024_722_977 - NOW),
+        ("Saturday, 06-Nov-66 08:49:37 GMT", None),
+        ("Sunday, 06-Nov-69 08:49:37 GMT", None),
         (SOON.replace("21 Oct", "31 Feb"), None),
         (SOON.replace("Oct", "Okt"), None),
         (SOON.replace("2015", "0000"), None),
@@ -319,7 +322,7 @@ def test_the_id_of_anthropic_and_azure() -> None:
 
 def test_who_answered_is_in_the_header_that_the_router_has() -> None:
     headers = {"x-inference-provider": "groq", "x-router": " b "}
-    assert read_inference_provider(headers) == "groq"
+    assert read_inference_provider(headers, "x-inference-provider") == "groq"
     assert read_inference_provider(headers, "x-router") == "b"
     assert read_inference_provider(headers, "x-none") is None
     assert read_inference_provider(headers, None) is None
