@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -76,8 +76,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             if not isinstance(value, kinds):
                 raise ConfigurationError.wrong(f"provider.{name}", wanted, value)
         for name, kind in _ELEMENTS.items():
-            value = getattr(self, name)
-            elements = [*value, *value.values()] if isinstance(value, Mapping) else value
+            held: Any = getattr(self, name)
+            elements: list[object] = [*held, *held.values()] if _KINDS[name] is _MAPPING else [*held]
             for element in elements:
                 if not isinstance(element, kind):
                     wanted = f"of {kind.__name__} only"
