@@ -74,9 +74,9 @@ if TYPE_CHECKING:
         ToolCalls,
         Usage,
     )
+    from botticelli.drivers.credentials import Secret
     from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
     from botticelli.drivers.provider import Provider
-    from botticelli.drivers.settings import Secret
     from botticelli.protocol.deadlines import Timeouts
     from botticelli.providers.groq import AsyncGroqDriver, GroqDriver
     from botticelli.providers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
@@ -180,7 +180,7 @@ _MODULES = (
     "protocol.deadlines",
     "providers.mock",
     "drivers.provider",
-    "drivers.settings",
+    "drivers.credentials",
     "drivers.driver",
 )
 """Where the names are, the cheapest modules first. The providers' drivers are in the registry."""

@@ -67,7 +67,7 @@ def outcome(tmp_path: Path) -> Callable[[str], tuple[int, str]]:
 
 def test_a_quiet_test_passes(outcome: Callable[[str], tuple[int, str]]) -> None:
     code, text = outcome(
-        "from botticelli.drivers.settings import find_key\n"
+        "from botticelli.drivers.credentials import find_key\n"
         "from botticelli import ConfigurationError\n"
         "from botticelli.providers.huggingface import HUGGINGFACE\n"
         "def test(canary):\n"

@@ -1,19 +1,32 @@
-"""What both rims share of a driver: where it sends, what it sends, what it knows. No HTTP is done here."""
+"""The configuration of one driver: checked before any network, and shared by both rims.
+
+Reads the environment and ``.env`` through `credentials`. No HTTP is done here.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
-from botticelli.drivers import settings
+from botticelli.core.models import Model
 from botticelli.drivers.cache import cache_key
-from botticelli.drivers.headers import check_bill_to, check_headers, is_credential, secret_words
-from botticelli.drivers.settings import ANONYMOUS, Secret, find_key, under
+from botticelli.drivers.credentials import (
+    ANONYMOUS,
+    Secret,
+    check_bill_to,
+    check_headers,
+    find_key,
+    is_credential,
+    secret_words,
+)
 from botticelli.drivers.usage import UsageTracker
 from botticelli.protocol.content_encoding import ACCEPTED
 from botticelli.protocol.deadlines import Timeouts
@@ -26,31 +39,49 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from botticelli.core.models import Model
+    from botticelli.core.models import ModelProvider
     from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
     from botticelli.protocol.http import HttpRequest
 
-__all__ = ["DriverConfig", "read_media"]
+__all__ = ["DriverConfig", "Options", "check_catalog", "check_model", "find_base_url", "read_media", "under"]
 
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_URL = re.compile(rf"[ \\\xa0]|{_CONTROL.pattern}")
+
+
+class Options(TypedDict, total=False):
+    """The options that every driver takes; see `ChatDriver` for what they mean."""
+
+    base_url: str | None
+    timeout: Timeouts | float | None
+    max_retries: int
+    max_retry_after: float
+    backoff: float
+    cache: MutableMapping[str, bytes] | None
+    audit: bool
+    bill_to: str | None
+    headers: Mapping[str, str] | None
+    catalog: Sequence[Model]
+
 
 class DriverConfig:
-    """The configuration of one driver, checked, and the ledger that goes with it.
+    """The checked configuration of one driver, and its usage totals.
 
     Attributes:
         provider: The provider.
         dialect: The chat format that it speaks.
-        model: What a request without a model of its own goes to.
+        model: The model for requests that name none.
         base_url: Where the API begins.
-        credentials: Headers that nothing may print, and their values; the key's is the last of them.
-        timeouts: The limits of a call.
-        policy: When to try again.
-        cache: Where answers are kept, or None.
-        audit: Whether streams are held to the strict contract.
+        credentials: Names and values of the headers that nothing may print; the key's comes last.
+        timeouts: The time limits of a call.
+        policy: When to retry.
+        cache: Stores answers; None for no cache.
+        audit: Whether streams are checked against the strict contract.
         usage: Totals, prices, the newest rate limits.
     """
 
@@ -72,40 +103,40 @@ class DriverConfig:
         headers: Mapping[str, str] | None = None,
         catalog: Sequence[Model] = (),
     ) -> None:
-        """Look up and check everything; see `ChatDriver` for the options.
+        """Find the key and check every option; see `ChatDriver` for what they mean.
 
         Raises:
             ConfigurationError: One of them is missing or malformed.
         """
         self.provider = provider
         self.dialect = provider.dialect
-        self.model = settings.check_model(model)
+        self.model = check_model(model)
         key, variables = find_key(provider, api_key)
-        self.base_url = settings.base_url(base_url, provider, variables)
+        self.base_url = find_base_url(base_url, provider, variables)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)
-        self.cache = settings.check_cache(cache)
-        self.audit = settings.check_switch(audit, "audit")
-        self.usage = UsageTracker(settings.check_catalog(catalog))
+        self.cache = check_cache(cache)
+        self.audit = check_switch(audit, "audit")
+        self.usage = UsageTracker(check_catalog(catalog))
         self._key = key
         self._base = _url(self.base_url, "")
         self._urls: dict[str, httpx.URL] = {}
         self._client: Any = http_client
-        asked = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
+        extra = check_headers(provider.headers, provider, ANONYMOUS, setting="provider.headers")
         from_env = {
             header: value
             for variable, header in provider.headers_env.items()
             if (value := (variables.get(variable) or "").strip())
         }
-        asked |= check_headers(from_env, provider, key, setting=", ".join(provider.headers_env))
-        asked |= check_headers(headers, provider, key)
-        self._unseen = tuple(
-            (name, Secret(value)) for name, value in asked.items() if is_credential(name, value)
+        extra |= check_headers(from_env, provider, key, setting=", ".join(provider.headers_env))
+        extra |= check_headers(headers, provider, key)
+        self._secret_headers = tuple(
+            (name, Secret(value)) for name, value in extra.items() if is_credential(name, value)
         )
-        self._seen = {name: value for name, value in asked.items() if not is_credential(name, value)}
-        self.credentials = (*self._unseen, *self._key_header())
+        self._plain_headers = {name: value for name, value in extra.items() if not is_credential(name, value)}
+        self.credentials = (*self._secret_headers, *self._key_header())
         agent = f"botticelli/{__version__} (python {_PYTHON})"
-        common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
+        common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._plain_headers}
         self._common = common
         self.hints = self._hints()
 
@@ -116,25 +147,25 @@ class DriverConfig:
         return ((self.provider.auth_header.lower(), Secret(value)),)
 
     def find_secrets(self) -> tuple[str, ...]:
-        """Return what nothing may print: the key, and the parts of a user's own credentials."""
+        """Return the texts that nothing may print: the key, and the secret parts of a user's own headers."""
         own = [value.reveal() for _, value in self.credentials]
         own += [value for name, value in parse_qsl(self._base.query.decode()) if is_credential(name)]
         return (self._key.reveal(), *sorted({word for value in own for word in secret_words(value)}))
 
     def redact(self, text: str) -> str:
-        """A text without anything secret."""
+        """Return a text with every secret replaced."""
         return redact(text, self.find_secrets())
 
     def _hints(self) -> Mapping[str, str]:
-        """Return what to do about this provider's errors, with what is known of this key."""
+        """Return the provider's hints for its errors; a 401 mentions a missing or odd key."""
         prefix, hints = self.provider.key_prefix, self.provider.hints
         if not self._key:
-            odd = "no key was sent"
+            problem = "no key was sent"
         elif not self._key.reveal().startswith(prefix):
-            odd = f"the key that was sent doesn't begin with {prefix}"
+            problem = f"the key that was sent doesn't begin with {prefix}"
         else:
             return hints
-        return {**hints, "authentication": "; ".join(filter(None, (odd, hints.get("authentication"))))}
+        return {**hints, "authentication": "; ".join(filter(None, (problem, hints.get("authentication"))))}
 
     def encode(self, request: GenerateRequest, *, stream: bool) -> HttpRequest:
         """Encode a request in the provider's format, with the driver's headers.
@@ -153,7 +184,7 @@ class DriverConfig:
         url = self._urls.get(request.path)
         if url is None:
             url = _url(self.base_url, request.path)
-            # a format has two or three paths; where the model is one of its parts they could be any number
+            # most formats have two or three paths; where the path names the model there is no bound
             if len(self._urls) < 64:
                 self._urls[request.path] = url
         return url.copy_merge_params(request.query) if request.query else url
@@ -163,37 +194,39 @@ class DriverConfig:
         headers = {**coding, **request.headers, **self._common}
         return msgspec.structs.replace(request, headers=headers)
 
-    def cache_key(self, question: GenerateRequest) -> str | None:
-        """Return the cache's key of a question: the same for a whole answer and a streamed one.
+    def cache_key(self, request: GenerateRequest) -> str | None:
+        """Return a request's key in the cache: the same for a whole answer and a stream.
 
-        None without a cache, or if a user's client can't say what it would send.
+        None without a cache, or if a user's client fails to build the request.
         """
         if self.cache is None:
             return None
         import httpx
 
-        request = self._encoded(question, stream=False)
-        url: httpx.URL = self.url(request)
+        encoded = self._encoded(request, stream=False)
+        url: httpx.URL = self.url(encoded)
         client = self._client
-        headers = httpx.Headers(self._seen | {name: value.reveal() for name, value in self._unseen})
+        headers = httpx.Headers(
+            self._plain_headers | {name: value.reveal() for name, value in self._secret_headers}
+        )
         if client is not None:
             try:
                 built = client.build_request(
-                    request.method,
+                    encoded.method,
                     str(url),
                     params=url.params.multi_items() or None,
                     headers=headers.multi_items(),
                 )
-            except Exception:  # noqa: BLE001 -- sending will raise the same, and say so
+            except Exception:  # noqa: BLE001 -- sending raises the same error, and reports it
                 return None
-            return cache_key(str(built.url), built.headers.multi_items(), request.body or b"")
-        return cache_key(str(url), headers.multi_items(), request.body or b"")
+            return cache_key(str(built.url), built.headers.multi_items(), encoded.body or b"")
+        return cache_key(str(url), headers.multi_items(), encoded.body or b"")
 
     def _encoded(self, request: GenerateRequest, *, stream: bool) -> HttpRequest:
         return self.dialect.chat(request, model=self.model, stream=stream, read_media=read_media)
 
     def summary(self) -> str:
-        """What the driver's repr shows; a query may be somebody's secret."""
+        """Return what the driver's repr shows; without the URL's query, which may be secret."""
         base_url = self.base_url.partition("?")[0]
         return f"{self.model!r}, provider={self.provider.name!r}, base_url={base_url!r}"
 
@@ -208,7 +241,7 @@ def _url(base: str, path: str) -> httpx.URL:
 
     try:
         url = httpx.URL(under(base, path))
-        _ = url.host  # a name in Punycode is decoded only now
+        _ = url.host  # httpx decodes Punycode only when the host is read
     except (httpx.InvalidURL, ValueError) as error:
         problem = f"the base URL can't be used: {error}"
     else:
@@ -217,5 +250,142 @@ def _url(base: str, path: str) -> httpx.URL:
 
 
 def _policy(max_retries: int, backoff: float, max_retry_after: float) -> RetryPolicy:
-    check_number("backoff", backoff)  # the policy has another word for it
+    check_number("backoff", backoff)  # checked here, because the policy calls it `initial`
     return RetryPolicy(max_retries=max_retries, initial=backoff, max_retry_after=max_retry_after)
+
+
+def find_base_url(given: Any, provider: Provider, variables: Mapping[str, str | None]) -> str:
+    """Return the API's base URL: the one given, else the environment's, else the provider's own.
+
+    Raises:
+        ConfigurationError: It isn't an absolute http(s) URL, has a user, password or fragment, or already
+            ends in one of the API's paths.
+    """
+    setting = "base_url"
+    if given is None and provider.base_url_env:
+        given = variables.get(provider.base_url_env) or None
+        if given:
+            setting = provider.base_url_env
+            given = provider.base_url_reader(given) if provider.base_url_reader else given
+    url = provider.base_url if given is None else given
+    if not isinstance(url, str):
+        raise ConfigurationError.wrong(setting, "the base URL, a str", url)
+    url = url.strip()
+    problem = _problem(url)
+    if problem:
+        raise ConfigurationError(
+            f"the base URL {problem}", setting=setting, hint="such as http://127.0.0.1:8000/v1"
+        )
+    return url
+
+
+def _problem(url: str) -> str | None:
+    """Return what is wrong with a base URL, or None. The URL isn't quoted: it may hold a password."""
+    if _NO_URL.search(url):
+        return "holds white space, a control character, half a surrogate pair or a backslash"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "has a host or port that can't be read"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not host:
+        return "names no host"
+    if port == 0:
+        return "names port 0, where nobody can listen"
+    # RFC 1035, 2.3.4 limits each label; a host with a colon is an IPv6 address
+    if ":" not in host and not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        return "has a host with a part between its dots that is empty or longer than 63 characters"
+    if "@" in parts.netloc:
+        return "holds a user or password; a key goes into api_key"
+    if "#" in url:
+        return "has a fragment (#...), which is never sent"
+    path = parts.path.rstrip("/").lower()
+    ending = next((end for end in ("/chat/completions", "/completions") if path.endswith(end)), None)
+    return f"goes too far: cut {ending} from its path, which the driver adds" if ending else None
+
+
+def under(base: str, path: str) -> str:
+    """Return the URL of a path under the base; the base's own path and query stay as they are.
+
+    >>> under("http://h/openai/deployments/d/?api-version=1", "/models")
+    'http://h/openai/deployments/d/models?api-version=1'
+    """
+    head, mark, query = base.partition("?")
+    return head.rstrip("/") + path + mark + query
+
+
+def check_model(model: object) -> str:
+    """Return a model's name, as it is sent.
+
+    Raises:
+        ConfigurationError: It isn't a str, is blank, or holds a control character.
+    """
+    if not isinstance(model, str):
+        raise ConfigurationError.wrong("model", "the name of a model, a str", model)
+    if not model.strip():
+        raise ConfigurationError("model must be the name of a model, not blank", setting="model")
+    if odd := _CONTROL.search(model):
+        where = f"character {odd.start() + 1} of {len(model)}"
+        raise ConfigurationError(
+            f"model holds a control character or half a surrogate pair ({where})",
+            setting="model",
+            hint="copy it again",
+        )
+    return model
+
+
+def check_switch(value: object, setting: str) -> bool:
+    """Return a bool as given; refuse other values that merely count as true or false.
+
+    Raises:
+        ConfigurationError: It isn't a bool.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError.wrong(setting, "True or False", value)
+    return value
+
+
+def check_cache(cache: Any) -> MutableMapping[str, bytes] | None:
+    """Return a cache that has a mapping's methods; not every mapping is registered as one.
+
+    Raises:
+        ConfigurationError: It lacks one of the methods.
+    """
+    methods = ("get", "pop", "__setitem__")
+    is_mapping = not isinstance(cache, type) and all(hasattr(cache, name) for name in methods)
+    if cache is None or is_mapping:
+        return cast("MutableMapping[str, bytes] | None", cache)
+    raise ConfigurationError.wrong("cache", "a mutable mapping of str to bytes", cache)
+
+
+def _has_finite_prices(offer: ModelProvider) -> bool:
+    return all(price is None or isfinite(price) for price in (offer.input_price, offer.output_price))
+
+
+def check_catalog(catalog: object, setting: str = "catalog") -> tuple[Model, ...]:
+    """Return models whose fields have the declared types, so that adding up their prices can't fail.
+
+    Raises:
+        ConfigurationError: It isn't a sequence of models; the error names the one that is wrong, and where.
+    """
+    wanted = "a sequence of Model, such as driver.models() gives"
+    if not isinstance(catalog, Iterable):
+        raise ConfigurationError.wrong(setting, wanted, catalog)
+    models = tuple(cast("Iterable[object]", catalog))
+    for number, model in enumerate(models):
+        if not isinstance(model, Model):
+            raise ConfigurationError.wrong(f"{setting}[{number}]", "a Model", model, hint=f"give {wanted}")
+        try:
+            # msgspec checks types when it converts, not when a struct is constructed
+            msgspec.convert(msgspec.to_builtins(model), Model)
+        except (msgspec.ValidationError, TypeError, RecursionError) as error:
+            problem = f"{setting}[{number}] isn't a Model as it should be: {error}"
+        else:
+            offer = next((offer for offer in model.providers if not _has_finite_prices(offer)), None)
+            if offer is None:
+                continue
+            problem = f"{setting}[{number}] has a price of {offer.provider} that isn't a finite number"
+        raise ConfigurationError(problem, setting=f"{setting}[{number}]")
+    return cast("tuple[Model, ...]", models)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from botticelli.core.errors import MalformedResponseError
 from botticelli.drivers.call import Call
-from botticelli.drivers.config import DriverConfig
+from botticelli.drivers.config import DriverConfig, Options
+from botticelli.drivers.credentials import Secret, read_key
 from botticelli.drivers.http_async import AsyncHttpClient
 from botticelli.drivers.http_sync import HttpClient
 from botticelli.drivers.provider import provider_of
-from botticelli.drivers.settings import Options, Secret, read_key
 from botticelli.drivers.stream import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:

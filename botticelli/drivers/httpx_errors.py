@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.drivers.connection import ConnectionMonitor
-    from botticelli.drivers.settings import Secret
+    from botticelli.drivers.credentials import Secret
     from botticelli.protocol.deadlines import Deadlines
 
 __all__ = ["UNREAD", "KeyAuth", "client_and_library", "content", "error_of", "hooked", "url_for"]

@@ -29,8 +29,7 @@ from botticelli.core.response import (
     chunks_of,
 )
 from botticelli.dialects.openai.dialect import OpenAIDialect
-from botticelli.drivers.config import read_media
-from botticelli.drivers.settings import check_catalog, check_model
+from botticelli.drivers.config import check_catalog, check_model, read_media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

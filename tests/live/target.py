@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from botticelli.drivers.settings import base_url, find_key
+from botticelli.drivers.config import find_base_url
+from botticelli.drivers.credentials import find_key
 from botticelli.providers import async_driver, sync_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from botticelli import AsyncChatDriver, ChatDriver, GenerateResponse, Provider, UsageTotals
-    from botticelli.drivers.settings import Secret
+    from botticelli.drivers.credentials import Secret
 
 PLUGIN = "botticelli-live"
 
@@ -72,7 +73,7 @@ class Target:
         self.base_model = base_model or BASE_MODELS.get(drivers.provider.name)
         self.key: Secret
         self.key, variables = find_key(drivers.provider, None)
-        self.base_url = base_url(url, drivers.provider, variables)
+        self.base_url = find_base_url(url, drivers.provider, variables)
         own = urlsplit(drivers.provider.base_url).netloc  # with its port: Ollama's own host is this machine
         self.is_providers_own = urlsplit(self.base_url).netloc == own
         self.environment = dict(os.environ)

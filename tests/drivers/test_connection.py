@@ -1,4 +1,4 @@
-"""The tap on a connection, without one."""
+"""The connection monitor, without a connection."""
 
 from __future__ import annotations
 

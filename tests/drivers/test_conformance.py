@@ -1,4 +1,4 @@
-"""The adapter at the judge's door; the judge itself goes through it in `tests/conformance`."""
+"""Our adapters to the judge; the judge itself uses them in `tests/conformance`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import anyio
 import pytest
 
 from botticelli import AsyncHuggingFaceDriver, GenerateRequest, HuggingFaceDriver, NamedTool
-from botticelli.drivers.conformance import AsyncChatAdapter, ChatAdapter
-from botticelli.drivers.neutral import Inexpressible, request_of
+from botticelli.drivers.conformance import AsyncChatAdapter, ChatAdapter, Inexpressible, request_of
 
 from .conftest import STREAM_HEAD, TOKEN, Server, answer, error, event, framed, http, stream
 

@@ -1,4 +1,4 @@
-"""Which headers nobody may see, and what of their values."""
+"""Which headers are secret, and which parts of their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from botticelli import BotticelliError, ConfigurationError, GenerateRequest, HuggingFaceDriver
-from botticelli.drivers.headers import is_credential, secret_words
+from botticelli.drivers.credentials import is_credential, secret_words
 
 from .conftest import Rim, Server, answer, error
 

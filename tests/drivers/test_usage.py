@@ -1,4 +1,4 @@
-"""What a driver has used: tokens wherever they were told, requests that were begun, money that is known."""
+"""Usage totals: tokens wherever they are reported, requests that were sent, cost where it is known."""
 
 from __future__ import annotations
 

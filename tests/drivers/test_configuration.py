@@ -29,7 +29,8 @@ from botticelli import (
     Timeouts,
 )
 from botticelli.dialects.openai.dialect import OpenAIDialect
-from botticelli.drivers.settings import ANONYMOUS, find_key, under
+from botticelli.drivers.config import under
+from botticelli.drivers.credentials import ANONYMOUS, find_key
 from botticelli.providers.huggingface import HUGGINGFACE
 
 FIRST, SECOND, BASE = "HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL"
