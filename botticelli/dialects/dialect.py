@@ -156,7 +156,7 @@ class Dialect(Protocol):
         ...
 
     def usage(self, body: bytes) -> Usage | None:
-        """Return the token counts in a body that isn't a valid response: they are billed. None without any."""
+        """Return the token counts in a body that isn't a valid response, as they are billed; or None."""
         ...
 
     def models(self, cursor: str | None = None) -> HttpRequest:

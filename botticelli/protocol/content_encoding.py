@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPTED", "Body", "Decoder", "decoder"]
 
 ACCEPTED = "gzip, deflate"
-"""The codings to ask for in a whole response. A stream is asked for plain, as compressors delay events."""
+"""The codings to ask for in a whole response; none for a stream, as compressors delay events
+(headers-stream-not-compressed)."""
 
 
 class Decoder(Protocol):
@@ -82,10 +83,8 @@ class _Zlib:
                 self._has_input = True
                 remaining -= len(pieces[-1])
                 if inflate.unconsumed_tail or remaining <= 0:
-                    problem = f"one piece of it expands to more than {MOST >> 20} MiB"
-                    raise MalformedResponseError(
-                        f"the {self._coding} body is rejected: {problem}", path="body"
-                    )
+                    problem = f"one piece expands to more than {MOST >> 20} MiB"
+                    raise MalformedResponseError(f"{self._coding} body rejected: {problem}", path="body")
                 data = inflate.unused_data
         except zlib.error as error:
             problem = str(error)

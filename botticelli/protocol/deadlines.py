@@ -256,7 +256,8 @@ class Deadlines:
     def _is_stale_connection(self, error: ModelsError) -> bool:
         """Return whether the server closed a reused connection before it responded.
 
-        It closed an idle connection just as it was used again, so a retry needn't wait.
+        It closed the idle connection just as it was used again, so a retry needn't wait
+        (connection-idle-close).
         """
         return (
             isinstance(error, ConnectionLostError)

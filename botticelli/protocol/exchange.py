@@ -74,7 +74,7 @@ class Read:
     One object is reused for all reads of a call, with new attributes.
 
     Attributes:
-        limit: Seconds that the read may take, may be infinite. After that, throw the deadlines' ``idle`` error.
+        limit: Seconds that the read may take, or infinite. After that, throw the deadlines' ``idle`` error.
         idle: Seconds that the read may take by the idle limit alone. If `limit` is the same, the HTTP
             client's own timeout suffices.
     """
@@ -203,7 +203,7 @@ class Handler(Protocol):
 
     @property
     def abandoned(self) -> bool:
-        """Whether the caller, maybe in another thread, has given up the call: nothing more is sent or read."""
+        """Whether the caller, or another thread, has given up the call: nothing more is sent or read."""
         ...
 
     def sending(self) -> None:

@@ -82,7 +82,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """
         if attempt >= self.max_retries or not _is_retryable(error):
             return None
-        retry_after = error.retry_after
+        retry_after = error.retry_after  # 0 counts as none (retry-after-zero)
         if retry_after is not None and retry_after > 0:
             return retry_after if retry_after <= min(self.max_retry_after, LONGEST) else None
         # 2.0 ** 1024 overflows, so the exponent is capped
@@ -110,7 +110,7 @@ def _is_retryable(error: ModelsError) -> bool:
         case CallTimeoutError():
             return error.phase in _PHASES_BEFORE_SENDING
         case ConnectionLostError():
-            return not error.answered
+            return not error.answered  # the answer is billed (retry-never-after-head)
         case CreditsExhaustedError():
             return False
         case ApiError():
