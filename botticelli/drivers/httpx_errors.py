@@ -268,9 +268,7 @@ def _error_before_head(error: Exception, text: str, *, bytes_received: bool) -> 
             if bytes_received and not garbage:
                 # h11's own text says that there was no response, although a part of the head has arrived
                 return ConnectionLostError("the connection was lost in the head of the answer", answered=True)
-            what = (
-                "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
-            )
+            what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
             return ConnectionLostError(f"{what}: {text}", answered=garbage)
         case _ if isinstance(error, OSError) or _is(error, "TransportError"):
             where = "in the head of the answer" if bytes_received else "before an answer"
