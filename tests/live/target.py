@@ -1,6 +1,7 @@
 """Define the live suite's target and its pytest plugin, which prints a plan and the totals.
 
-The target is looked up before pytest starts, because `tests/conftest.py` takes keys and proxies out of the environment.
+The target is looked up before pytest starts, because `tests/conftest.py` removes keys and proxies from the
+environment.
 """
 
 from __future__ import annotations

@@ -168,9 +168,7 @@ def test_stop(suite: Suite, caller: Caller) -> None:
 def holds_a_call(sent: dict[str, Any]) -> bool:
     """Return whether the JSON of a response or a chunk contains a tool call; doesn't use the driver."""
     choices: list[dict[str, Any]] = sent.get("choices") or []
-    messages: list[dict[str, Any]] = [
-        choice.get("message") or choice.get("delta") or {} for choice in choices
-    ]
+    found: list[dict[str, Any]] = [choice.get("message") or choice.get("delta") or {} for choice in choices]
     return any(message.get("tool_calls") for message in found)
 
 
