@@ -1,8 +1,8 @@
-"""What a driver needs of a chat format, and nothing more.
+"""Define what a driver needs from a chat format: the `Dialect` protocol.
 
-A format is one folder beside this file, whose ``dialect.py`` has a class with these methods. A provider
-names an instance of it (see `botticelli.drivers.provider`); what differs between providers of one format,
-such as the name of a member, is a parameter of that class. Everything here is pure: bytes and values in,
+Each format is a folder beside this file, whose ``dialect.py`` has a class with these methods. A provider
+holds an instance of it (see `botticelli.drivers.provider`). Differences between providers of one format,
+such as the name of a member, are parameters of that class. Everything here is pure: bytes and values in,
 values or errors out.
 """
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 __all__ = ["CallContext", "Dialect", "ModelPage", "ReadMedia", "StreamReader"]
 
 ReadMedia: TypeAlias = "Callable[[str], bytes]"
-"""Returns the bytes of a file that a message names; may raise OSError."""
+"""A function that returns the bytes of a file that a message names; it may raise OSError."""
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class CallContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading an answer needs to know of the call that it answers.
+    """What a decoder needs to know about the call.
 
     Attributes:
-        model: The model that was asked for: a 404 that names it is about the model, not the path.
-        n: How many choices were asked for.
-        audit: Whether to hold every event to the strict contract.
-        error_rules: The provider's rules, tried before the format's.
-        hints: The provider's hints about its errors, by ``kind/status`` or ``kind``, tried likewise.
-        find_secrets: Returns what an error must not repeat: the key and other credentials. A function, so
-            that the context doesn't hold them, and that only errors cost the look-up.
+        model: The requested model; a 404 that names it is about the model, not about the path.
+        n: The requested number of choices.
+        audit: Whether to check every event against the strict contract.
+        error_rules: The provider's rules, tried before the format's own.
+        hints: The provider's hints for errors, by ``kind/status`` or ``kind``, tried before the format's own.
+        find_secrets: Returns the texts that an error must not contain: the key and other credentials. It is
+            a function so that the context doesn't hold them, and so that only errors pay for the lookup.
     """
 
     model: str | None = None
@@ -54,7 +54,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What an error must not repeat, in the clear."""
+        """The texts that an error must not contain, in plain text."""
         return self.find_secrets()
 
 
@@ -63,7 +63,7 @@ class ModelPage(msgspec.Struct, frozen=True):
 
     Attributes:
         models: The models, in the server's order.
-        cursor: What to ask the next page with; None on the last one.
+        cursor: The cursor of the next page; None on the last page.
     """
 
     models: list[Model]
@@ -71,21 +71,21 @@ class ModelPage(msgspec.Struct, frozen=True):
 
 
 class StreamReader(Protocol):
-    """One streamed answer, from its first byte to its last: feed it, deliver the chunks, then finish it."""
+    """Reads one streamed response: `feed` it bytes, deliver the chunks, then `finish` it."""
 
     @property
     def events(self) -> int:
-        """How many events have come; comments are none, so that progress differs from keep-alives."""
+        """The number of events so far; comments don't count, so keep-alives aren't taken for progress."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether the stream has said that it is over, or failed: what follows isn't read."""
+        """Whether the stream has ended or failed; what follows isn't read."""
         ...
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after `finish`."""
+        """The response so far; complete after `finish`."""
         ...
 
     def feed(self, piece: bytes) -> list[StreamChunk]:
@@ -96,12 +96,12 @@ class StreamReader(Protocol):
         """End the stream and return the last chunks; the final one is the last of them.
 
         Raises:
-            ModelsError: The stream broke, or wasn't an answer.
+            ModelsError: The stream is incomplete or failed, or isn't in this format.
         """
         ...
 
     def partial(self) -> GenerateResponse | None:
-        """Return what has been delivered, for an error to carry; None if nothing was."""
+        """Return the part of the response that has been delivered, for an error; None if nothing was."""
         ...
 
 
@@ -110,12 +110,12 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str:
-        """The format's name: that of its folder here, and below ``contracts/`` and ``fixtures/cases/``."""
+        """The format's name, and that of its folder here, in ``contracts/`` and in ``fixtures/cases/``."""
         ...
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the format can carry."""
+        """The features that the format supports."""
         ...
 
     def chat(
@@ -124,50 +124,50 @@ class Dialect(Protocol):
         """Encode a request.
 
         Args:
-            request: What to ask.
+            request: The request.
             model: The model, unless the request names its own.
-            stream: Whether the answer should be streamed.
+            stream: Whether to ask for a stream.
             read_media: Returns the bytes of a file that a message names.
 
         Raises:
-            RequestError: The format can't carry the request; with the path and the rule.
+            RequestError: The format can't express the request; with the path and the rule.
         """
         ...
 
     def response(self, head: ResponseHead, body: bytes, context: CallContext) -> GenerateResponse:
-        """Decode a whole answer, decompressed.
+        """Decode a whole response, already decompressed.
 
         Raises:
-            ResponseError: It isn't one.
-            StreamError: It is an error in spite of its status.
+            ResponseError: The body isn't a response of this format.
+            StreamError: The body is an error, although the status is a 2xx.
         """
         ...
 
     def encode_response(self, response: GenerateResponse) -> bytes:
-        """Encode an answer as the body that `response` decodes to it, for a cache."""
+        """Encode a response for a cache, as a body from which `response` decodes an equal one."""
         ...
 
     def stream(self, head: ResponseHead, context: CallContext) -> StreamReader:
-        """Return the reader of a streamed answer."""
+        """Return the reader for a streamed response."""
         ...
 
     def error(self, head: ResponseHead, body: bytes, context: CallContext) -> ApiError:
-        """Return the error that an answer is whose status isn't a 2xx; never raise."""
+        """Return the error for a response whose status isn't a 2xx; never raise."""
         ...
 
     def usage(self, body: bytes) -> Usage | None:
-        """Return the token counts in a body that isn't an answer, for they are billed; None without any."""
+        """Return the token counts in a body that isn't a valid response, as they are billed; or None."""
         ...
 
     def models(self, cursor: str | None = None) -> HttpRequest:
-        """Return the request for a page of the model list; the first one without a cursor."""
+        """Return the request for a page of the model list; without a cursor, for the first page."""
         ...
 
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode a page of the model list.
 
         Raises:
-            ResponseError: It isn't one.
-            StreamError: It is an error in spite of its status.
+            ResponseError: The body isn't a model list of this format.
+            StreamError: The body is an error, although the status is a 2xx.
         """
         ...

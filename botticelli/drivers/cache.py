@@ -1,10 +1,10 @@
-"""Answers kept for the same question: keys, what may enter, what comes out. The mapping is the user's.
+"""Cache responses by request, in a mapping that the user provides: the keys, and reading and writing entries.
 
-Only complete good answers enter: every choice stopped for a reason that the server named and that means
-the answer is whole (`stop`, `length`, `tool_use`). Errors, filtered answers and ones whose end the server
-never explained stay out. Deviations don't keep an answer out: it is kept as it came and read anew, with
-the same deviations. Only a streamed answer is kept as the whole answer it would have been, if nothing of it
-is lost that way.
+Only complete, successful responses are stored: every choice has a finish reason from the server that means
+it is complete (`stop`, `length`, `tool_use`). Errors, filtered responses and responses without a finish
+reason aren't stored. A response with deviations from the format is stored: its body is entry as received and
+decoded decoded, with the same deviations. A streamed response is stored re-encoded as a whole one, if that
+loses nothing.
 """
 
 from __future__ import annotations
@@ -30,27 +30,28 @@ _log = logging.getLogger("botticelli")
 
 _WHOLE = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_USE})
 
-
 _HEAD: Final = ResponseHead()
-_BYTES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
-_HOW = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"})
-"""Headers that HTTP clients add themselves, in ways that change with their versions."""
+_BYTES_TYPES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
+_CLIENT_HEADERS = frozenset(
+    {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"}
+)
+"""Headers that HTTP clients add themselves and that may change with their version."""
 
 
 def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
-    """The key of a question: where it goes, what a user's headers and client add to it, and its body.
+    """Return the cache key of a request: a SHA-256 of its URL, its headers and its body.
 
-    The driver's key is no part of it: the same model gives the same answers to a new token. Headers of the
-    user's own are, whatever they hold; all that can be seen of them is one SHA-256 over everything.
+    The driver's API key isn't part of it, because the responses don't depend on it. All headers of the user
+    are part of it, even secret ones, of which the hash shows nothing.
 
     Args:
-        url: Where it goes, with the parameters of a user's client.
-        headers: The user's headers, and the provider's, and what a user's client adds.
-        body: The request's body as it would be sent for a whole answer.
+        url: The URL, with the parameters that the user's client adds.
+        headers: The headers of the user, of the provider and of the user's client.
+        body: The body of the request, with streaming off.
     """
-    said = sorted((name.lower(), value) for name, value in headers if name.lower() not in _HOW)
+    pairs = sorted((name.lower(), value) for name, value in headers if name.lower() not in _CLIENT_HEADERS)
     digest = hashlib.sha256(b"botticelli/2")
-    texts = [url, *(text for pair in said for text in pair)]
+    texts = [url, *(text for pair in pairs for text in pair)]
     for part in (*(text.encode("utf-8", "surrogatepass") for text in texts), body):
         digest.update(b"%d:" % len(part))
         digest.update(part)
@@ -60,22 +61,22 @@ def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
 def look_up(
     cache: MutableMapping[str, bytes], key: str, dialect: Dialect, *, n: int = 1, audit: bool = False
 ) -> GenerateResponse | None:
-    """The answer under a key, or None. One that isn't a whole good answer is dropped, to be asked for again.
+    """Return the response under a key, or None; drop an entry that isn't a complete, successful response.
 
-    A mapping that fails costs a warning, and what it kept costs a call: an answer is worth more than a cache.
+    If the mapping raises an exception, log a warning and return None: the call is then sent as usual.
 
     Args:
         cache: The user's mapping.
-        key: The question's.
-        dialect: Decodes the answer.
-        n: How many answers were asked for.
-        audit: Whether to hold the answer to the strict contract.
+        key: The request's cache key.
+        dialect: Decodes the entry.
+        n: The requested number of choices.
+        audit: Whether to check the response against the strict contract.
     """
     try:
-        kept = cache.get(key)
-        if kept is None:
+        entry = cache.get(key)
+        if entry is None:
             return None
-        response = _read(kept, dialect, CallContext(n=n, audit=audit))
+        response = _decode(entry, dialect, CallContext(n=n, audit=audit))
         if response is None:
             _log.warning("cache: entry %s isn't a whole answer and is dropped", key)
             cache.pop(key, None)
@@ -85,11 +86,11 @@ def look_up(
     return response
 
 
-def _read(kept: object, dialect: Dialect, context: CallContext) -> GenerateResponse | None:
-    if not isinstance(kept, _BYTES):
+def _decode(entry: object, dialect: Dialect, context: CallContext) -> GenerateResponse | None:
+    if not isinstance(entry, _BYTES_TYPES):
         return None
     try:
-        response = dialect.response(_HEAD, bytes(cast("bytes", kept)), context)
+        response = dialect.response(_HEAD, bytes(cast("bytes", entry)), context)
     except BotticelliError:
         return None
     return response if _is_whole(response) else None
@@ -100,21 +101,21 @@ def _is_whole(response: GenerateResponse) -> bool:
 
 
 def store(cache: MutableMapping[str, bytes], key: str, dialect: Dialect, response: GenerateResponse) -> None:
-    """Keep an answer, if it is complete and good. A mapping that fails costs a warning, not the answer."""
+    """Store a response if it is complete and successful; if the mapping raises, log a warning."""
     if not _is_whole(response):
         return
     try:
-        # the body of a stream that came in place of a whole answer is no answer to read again
+        # the body may be a stream even though none was asked for, which can't be decoded as a whole response
         if response.raw.lstrip()[:1] == b"{":
             cache[key] = response.raw
-        elif (encoded := _encoded(dialect, response)) is not None:
+        elif (encoded := _encode(dialect, response)) is not None:
             cache[key] = encoded
-    except Exception as error:  # noqa: BLE001 -- the answer is paid for, whatever the user's mapping raises
+    except Exception as error:  # noqa: BLE001 -- the user's mapping may raise anything
         _log.warning("cache: the answer can't be kept: %s", type(error).__name__)
 
 
-def _encoded(dialect: Dialect, response: GenerateResponse) -> bytes | None:
-    """The whole answer that a stream would have been; None if something of it would be lost that way."""
+def _encode(dialect: Dialect, response: GenerateResponse) -> bytes | None:
+    """Encode a streamed response as a whole one; return None if that would lose something."""
     encoded = dialect.encode_response(response)
-    again = _read(encoded, dialect, CallContext())
-    return encoded if again is not None and again.choices == response.choices else None
+    decoded = _decode(encoded, dialect, CallContext())
+    return encoded if decoded is not None and decoded.choices == response.choices else None

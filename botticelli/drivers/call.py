@@ -1,4 +1,4 @@
-"""One call of a driver: the request that is sent, and the driver's part in the exchange that answers it."""
+"""Hold the state of one call of a driver: its request, and the driver's part in the exchange."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ _NO_HEAD = ResponseHead(status=0)
 
 
 class Call:
-    """One call; it is the exchange's `Handler`.
+    """One call; implements the exchange's `Handler`.
 
-    It holds no connection and no exchange, so that both are freed without the garbage collector.
+    It doesn't refer to the connection or the exchange, so that both are freed without the garbage collector.
 
     Attributes:
         request: The method, headers (without the key) and body.
         url: The URL, with the base URL's parameters.
         path: The URL's path, for logs.
-        model: The model that is asked for.
-        deadlines: Its attempts and limits.
-        abandoned: Whether the caller has given it up, maybe in another thread.
+        model: The requested model.
+        deadlines: The attempts and limits.
+        abandoned: Whether the caller, maybe in another thread, has given up the call.
     """
 
     __slots__ = (
-        "_billed",
+        "_cache_key",
         "_config",
         "_counted",
+        "_error_usage",
         "_finished",
         "_head",
-        "_key",
         "_n",
         "_rate_limits",
         "_reader",
@@ -86,15 +86,15 @@ class Call:
 
         Args:
             config: The driver's configuration.
-            request: What is sent, with the driver's own headers.
-            url: Where it is sent.
-            model: The model that is asked for.
-            streaming: Whether the answer is streamed.
-            key: The cache's key, or None to leave the cache alone.
-            n: How many choices are asked for.
+            request: The encoded request, with the driver's own headers.
+            url: The URL to send it to.
+            model: The requested model.
+            streaming: Whether the response is streamed.
+            key: The cache key; None to bypass the cache.
+            n: The requested number of choices.
         """
         self._config = config
-        self._key = key
+        self._cache_key = key
         self._n = n
         self.request, self.url, self.model = request, url, model
         self.path = url.path
@@ -104,15 +104,15 @@ class Call:
         self._rate_limits: RateLimits | None = None
         self._response: GenerateResponse | None = None
         self._reader: StreamReader | None = None
-        self._billed: Usage | None = None
+        self._error_usage: Usage | None = None
         self._counted = self._finished = False
 
     @classmethod
     def chat(cls, config: DriverConfig, request: GenerateRequest, *, stream: bool) -> Self:
-        """Return a chat call, encoded.
+        """Encode a chat request and return the call.
 
         Raises:
-            RequestError: The format can't carry the request.
+            RequestError: The format can't express the request.
         """
         encoded = config.encode(request, stream=stream)
         return cls(
@@ -131,50 +131,50 @@ class Call:
         encoded = config.encode_listing(cursor)
         return cls(config, encoded, url=config.url(encoded), model=config.model)
 
-    # What the driver does with it.
+    # Used by the driver.
 
     def cached(self) -> GenerateResponse | None:
-        """Return the answer from the cache, or None."""
+        """Return the response from the cache, or None."""
         config = self._config
-        if self._key is None or config.cache is None:
+        if self._cache_key is None or config.cache is None:
             return None
-        return look_up(config.cache, self._key, config.dialect, n=self._n, audit=config.audit)
+        return look_up(config.cache, self._cache_key, config.dialect, n=self._n, audit=config.audit)
 
     def whole(self) -> Steps[GenerateResponse]:
-        """Return the steps to a whole answer."""
+        """Return the steps of a call that isn't streamed."""
         return self._exchange().whole(self._decode)
 
     def page(self) -> Steps[ModelPage]:
-        """Return the steps to a page of the model list."""
+        """Return the steps of a call for a page of the model list."""
         return self._exchange().whole(self._decode_page)
 
     def stream(self) -> Steps[None]:
-        """Return the steps of a streamed answer."""
+        """Return the steps of a streamed call."""
         return self._exchange().stream()
 
     @property
     def response(self) -> GenerateResponse:
-        """The streamed answer as far as it has come."""
+        """The streamed response so far."""
         if self._reader is None:
             return GenerateResponse()
         response = self._reader.response
-        return response if self._finished else self._stamp(response)
+        return response if self._finished else self._add_headers(response)
 
     def count(self) -> None:
-        """Add the call to the driver's totals when it is over, however it ended; only once.
+        """Add the finished or failed call to the driver's totals; only once.
 
-        A call of which no request was begun doesn't count.
+        A call without any attempt isn't counted.
         """
         if self._counted or not self.deadlines.attempts:
             return
         self._counted = True
-        # an answer that was left or broken off is billed as far as the server had counted
+        # an incomplete stream is billed too, so count the usage that the server has sent so far
         answer = self._response
         if answer is None and self._reader is not None:
             answer = self._reader.response
         self._config.usage.count(
             attempts=self.deadlines.attempts,
-            usage=(answer and answer.usage) or self._billed,
+            usage=(answer and answer.usage) or self._error_usage,
             answered=self._response is not None or self.deadlines.delivered,
             model=self.model,
             provider=self._inference_provider(),
@@ -185,7 +185,7 @@ class Call:
         return response_headers.read_inference_provider(self._head.headers, header and header.lower())
 
     def redact(self, text: str) -> str:
-        """Return a text without anything secret."""
+        """Return a text with the secrets removed."""
         return self._config.redact(text)
 
     def _exchange(self) -> Exchange:
@@ -193,7 +193,7 @@ class Call:
 
     @property
     def _context(self) -> CallContext:
-        """What the dialect needs to know of the call."""
+        """What the dialect needs to know about the call."""
         config = self._config
         return CallContext(
             model=self.model,
@@ -209,9 +209,9 @@ class Call:
         try:
             response = dialect.response(head, body, self._context)
         except ModelsError:
-            self._billed = dialect.usage(body)
+            self._error_usage = dialect.usage(body)
             raise
-        self._settle(response)
+        self._record(response)
         return response
 
     def _decode_page(self, head: ResponseHead, body: bytes) -> ModelPage:
@@ -219,21 +219,21 @@ class Call:
         self._config.usage.learn(page.models)
         return page
 
-    def _settle(self, response: GenerateResponse) -> None:
-        """Keep a whole answer, in the cache too if there is one."""
-        self._response = self._stamp(response)
-        if self._key is not None and self._config.cache is not None:
-            store(self._config.cache, self._key, self._config.dialect, response)
+    def _record(self, response: GenerateResponse) -> None:
+        """Record a complete response, and store it in the cache if there is one."""
+        self._response = self._add_headers(response)
+        if self._cache_key is not None and self._config.cache is not None:
+            store(self._config.cache, self._cache_key, self._config.dialect, response)
 
-    def _stamp(self, response: GenerateResponse) -> GenerateResponse:
-        """Add what the headers say to an answer."""
+    def _add_headers(self, response: GenerateResponse) -> GenerateResponse:
+        """Add the data from the headers to a response."""
         headers = self._head.headers
         response.request_id = response_headers.read_request_id(headers)
         response.inference_provider = self._inference_provider()
         response.rate_limits = self._rate_limits
         return response
 
-    # The exchange's handler.
+    # The methods of `Handler`.
 
     def sending(self) -> None:
         """Note that an attempt begins."""
@@ -248,24 +248,24 @@ class Call:
             self._config.usage.rate_limits = self._rate_limits
 
     def error(self, head: ResponseHead, body: bytes) -> ApiError:
-        """Return the error that a response is whose status isn't a 2xx."""
+        """Return the error for a response whose status isn't a 2xx."""
         error = self._config.dialect.error(head, body, self._context)
         if 300 <= head.status <= 399 and (location := head.headers.get("location")):
-            # auth-redirect-other-host: the key must not go to another host, so no redirect is followed
+            # no redirect is followed, because the key mustn't go to another host (auth-redirect-other-host)
             error.hint = f"it points to {self.redact(location)}, where the key isn't sent: see base_url"
         elif head.status == 407:
             error.hint = PROXY_LOGIN
         return error
 
     def reader(self, head: ResponseHead) -> StreamReader:
-        """Return what reads a streamed answer."""
+        """Return the reader for a streamed response."""
         self._reader = self._config.dialect.stream(head, self._context)
         return self._reader
 
     def finished(self) -> None:
         """Note that the stream's reader has finished without an error."""
         if self._reader is not None:
-            self._settle(self._reader.response)
+            self._record(self._reader.response)
         self._finished = True
 
     def failed(self, error: ModelsError) -> None:
@@ -276,7 +276,7 @@ class Call:
         if error.request_id is None and (id_ := response_headers.read_request_id(self._head.headers)):
             error.request_id = self.redact(id_)
         if error.partial is not None:
-            self._stamp(error.partial)
+            self._add_headers(error.partial)
             self._response = self._response or error.partial
         if isinstance(error, ResponseError | StreamError):
             error.message = self.redact(error.message)
@@ -284,5 +284,5 @@ class Call:
             error.body = redact_bytes(error.body[:MAX_BODY], config.find_secrets())
 
     def retried(self, error: ModelsError, seconds: float) -> None:
-        """Note that an attempt failed and that the next one begins in so many seconds."""
+        """Note that an attempt failed and that the next one begins after this many seconds."""
         _log.debug("attempt %d: %s; the next one in %.3f s", self.deadlines.attempts, error.kind, seconds)

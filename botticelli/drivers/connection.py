@@ -1,9 +1,10 @@
-"""An attempt's connection, seen from below the HTTP client: what goes through it, and when.
+"""Monitor an attempt's connection below the HTTP client: what is read and written, and when.
 
-httpx takes a limit for each read of the socket, tells nobody whether half a head had come, and can't be
-interrupted. So httpcore's ``trace`` extension, which a user's client has as well, tells of each connection
-made, and a tap is put on it. Which events it tells of may differ between its versions, and a user's client
-may have streams or a transport of its own: without a tap all works as far as httpx takes it.
+httpx limits only each single read of the socket, doesn't report whether a part of the head has arrived, and
+can't be interrupted. So httpcore's ``trace`` extension, which works with a user's client too, reports each
+new connection, and a tap is installed on it, which replaces its read and write methods. The reported events
+may differ between versions of httpcore, and a user's client may have streams or a transport of its own;
+without a tap, the driver works within the limits of httpx.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ _log = logging.getLogger("botticelli")
 
 _current: ContextVar[ConnectionMonitor | None] = ContextVar("monitor", default=None)
 
-_HTTP2 = b"PRI * HTTP/2"
-"""RFC 9113, 3.4. Its connections serve several requests at once, so that a read belongs to none of them."""
+_HTTP2_PREFACE = b"PRI * HTTP/2"
+"""RFC 9113, 3.4. Requests share an HTTP/2 connection, so a read can't be assigned to one of them."""
 
 
 class ConnectionMonitor:
-    """What one attempt's connection does.
+    """Monitors the connection of one attempt.
 
     Attributes:
-        deadlines: The call's limits; the monitor reports to them what has arrived.
-        proxy: Host and port of the proxy that is being reached; None when it is the server itself.
+        deadlines: The call's limits; the monitor reports the connection's events to them.
+        proxy: Host and port of the proxy while the attempt connects to one; else None.
     """
 
     def __init__(self, deadlines: Deadlines, url: httpx.URL) -> None:
@@ -50,37 +51,37 @@ class ConnectionMonitor:
         self._connected = False
         self._abandoned = False
         self._stream: Callable[[], Any] | None = None
-        # reentrant: a signal's handler may abandon what its own thread is writing
+        # reentrant, because a signal handler may call `abandon` in the thread that is writing
         self._lock = threading.RLock()
 
     @contextlib.contextmanager
     def sending(self) -> Generator[None]:
-        """In this block, what is written to a connection is this attempt's request."""
+        """Return a context in which anything written to a connection is taken for this attempt's request."""
         token = _current.set(self)
         try:
             yield
         finally:
-            # a forgotten coroutine is ended by the collector, amid whatever that interrupts
+            # the garbage collector may close a forgotten coroutine in another context
             with contextlib.suppress(ValueError):
                 _current.reset(token)
 
     def abandon(self) -> None:
-        """From another thread: whoever waits for this connection wakes, and it carries nothing more."""
+        """Shut the connection down from another thread; a thread that waits for it wakes up with an error."""
         with self._lock:
             self._abandoned = True
             stream = self._stream() if self._stream else None
-            found = None if stream is None else stream.get_extra_info("socket")
-            if isinstance(found, socket.socket):
-                # not closed: its descriptor might be another's by the time that the waiting thread looks;
-                # not by a TLS socket's own method, which would leave it without TLS
-                with contextlib.suppress(OSError):  # it is down already
-                    socket.socket.shutdown(found, socket.SHUT_RDWR)
+            sock = None if stream is None else stream.get_extra_info("socket")
+            if isinstance(sock, socket.socket):
+                # don't close it: its descriptor might be reused previous the waiting thread wakes up;
+                # and don't use the method of a TLS socket, which would remove the TLS layer
+                with contextlib.suppress(OSError):  # already shut down
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def note(self, event: str, info: dict[str, Any]) -> Any:
-        """Take what httpcore reports.
+        """Process an event of httpcore's trace.
 
         Returns:
-            The connection that was made, if it tells of one.
+            The connection, if the event reports a new one; else None.
         """
         part, _, what = event.partition(".")
         match what:
@@ -93,16 +94,16 @@ class ConnectionMonitor:
             case "setup_socks5_connection.started":
                 self.deadlines.on_connect_proxy(time.monotonic())
             case "start_tls.started" if part != "connection":
-                self.proxy = None  # it has done its part
+                self.proxy = None  # the proxy has connected us to the server
             case "send_request_headers.started":
-                self._sends(tunnel=getattr(info.get("request"), "method", None) == b"CONNECT")
+                self._on_send_request(tunnel=getattr(info.get("request"), "method", None) == b"CONNECT")
             case "receive_response_headers.started" if not self.deadlines.connecting:
                 self.deadlines.on_request_sent(time.monotonic())
             case _:
                 pass
         return None
 
-    def _sends(self, *, tunnel: bool) -> None:
+    def _on_send_request(self, *, tunnel: bool) -> None:
         if tunnel:
             self.deadlines.on_connect_proxy(time.monotonic())
             return
@@ -111,10 +112,10 @@ class ConnectionMonitor:
         self.deadlines.on_connected()
 
     def tap(self, stream: Callable[[], Any]) -> None:
-        """The request goes out on the connection that this weakly refers to.
+        """Note the connection that the request is sent on, as a weak reference.
 
         Raises:
-            httpx.ReadError: The attempt is abandoned.
+            httpx.ReadError: The attempt has been abandoned.
         """
         with self._lock:
             self._stream = stream
@@ -122,72 +123,75 @@ class ConnectionMonitor:
                 raise httpx.ReadError("abandoned")
 
     def leave(self) -> None:
-        """The connection serves another attempt, which whoever abandons this one must not break."""
+        """Forget the connection, because it now serves another attempt, which `abandon` mustn't interrupt."""
         with self._lock:
             self._stream = None
 
     def limit(self, timeout: float | None) -> float | None:
-        """The seconds that a read or write may take, of which the HTTP client would allow so many.
+        """Return the seconds that a read or write may take.
+
+        Args:
+            timeout: The HTTP client's own limit.
 
         Raises:
-            httpx.ReadTimeout: None are left.
+            httpx.ReadTimeout: No time is left.
         """
-        room = self.deadlines.io_limit(time.monotonic())
-        if room <= 0:
+        left = self.deadlines.io_limit(time.monotonic())
+        if left <= 0:
             raise httpx.ReadTimeout("")
-        if timeout is not None and timeout <= room:
+        if timeout is not None and timeout <= left:
             return timeout
-        return None if room == inf else room
+        return None if left == inf else left
 
 
-class _Tapped:
-    """A connection of httpcore's, for as long as that lives; it serves one attempt after another."""
+class _BaseTap:
+    """A tap on one of httpcore's connections, which serves one attempt after another."""
 
     def __init__(self, stream: Any) -> None:
         kind = cast("Any", type(stream))
-        # weakly, so that a connection is freed without the collector
+        # weak, so that the connection is freed without the garbage collector
         self._stream = weakref.ref(stream)
         self._monitor: ConnectionMonitor | None = None
-        self._shared = False
+        self._is_http2 = False
         self._read, self._write = kind.read, kind.write
 
-    def _reads(self, timeout: float | None) -> float | None:
+    def _read_timeout(self, timeout: float | None) -> float | None:
         return timeout if self._monitor is None else self._monitor.limit(timeout)
 
-    def _came(self, data: bytes) -> bytes:
+    def _on_read(self, data: bytes) -> bytes:
         if data and self._monitor is not None:
             self._monitor.deadlines.on_bytes()
         return data
 
-    def _writes(self, buffer: bytes, timeout: float | None) -> float | None:
-        self._shared = self._shared or buffer.startswith(_HTTP2)
-        before, monitor = self._monitor, None if self._shared else _current.get()
+    def _on_write(self, buffer: bytes, timeout: float | None) -> float | None:
+        self._is_http2 = self._is_http2 or buffer.startswith(_HTTP2_PREFACE)
+        previous, monitor = self._monitor, None if self._is_http2 else _current.get()
         self._monitor = monitor
-        if before is not None and before is not monitor:
-            before.leave()
+        if previous is not None and previous is not monitor:
+            previous.leave()
         if monitor is None:
             return timeout
         monitor.tap(self._stream)
         return monitor.limit(timeout)
 
 
-class _Tap(_Tapped):
+class _Tap(_BaseTap):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._came(self._read(self._stream(), max_bytes, self._reads(timeout)))
+        return self._on_read(self._read(self._stream(), max_bytes, self._read_timeout(timeout)))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._write(self._stream(), buffer, self._writes(buffer, timeout))
+        self._write(self._stream(), buffer, self._on_write(buffer, timeout))
 
 
-class _AsyncTap(_Tapped):
+class _AsyncTap(_BaseTap):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- httpcore's
-        return self._came(await self._read(self._stream(), max_bytes, self._reads(timeout)))
+        return self._on_read(await self._read(self._stream(), max_bytes, self._read_timeout(timeout)))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- httpcore's
-        await self._write(self._stream(), buffer, self._writes(buffer, timeout))
+        await self._write(self._stream(), buffer, self._on_write(buffer, timeout))
 
 
-def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
+def _install_tap(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
     try:
         tap = kind(stream)
         stream.read, stream.write = tap.read, tap.write
@@ -196,24 +200,24 @@ def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
 
 
 class Trace:
-    """What httpcore's sync side calls."""
+    """The ``trace`` callback for httpcore's sync API."""
 
     def __init__(self, monitor: ConnectionMonitor) -> None:
         self._monitor = monitor
 
     def __call__(self, event: str, info: dict[str, Any], /) -> None:
-        """Take what it reports."""
+        """Process an event, and install a tap on a new connection."""
         if (stream := self._monitor.note(event, info)) is not None:
-            _put(_Tap, stream)
+            _install_tap(_Tap, stream)
 
 
 class AsyncTrace:
-    """What httpcore's async side calls, and awaits."""
+    """The ``trace`` callback for httpcore's async API."""
 
     def __init__(self, monitor: ConnectionMonitor) -> None:
         self._monitor = monitor
 
     async def __call__(self, event: str, info: dict[str, Any], /) -> None:
-        """Take what it reports."""
+        """Process an event, and install a tap on a new connection."""
         if (stream := self._monitor.note(event, info)) is not None:
-            _put(_AsyncTap, stream)
+            _install_tap(_AsyncTap, stream)

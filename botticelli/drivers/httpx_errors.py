@@ -1,9 +1,9 @@
-"""What `http_sync` and `http_async` share of the HTTP library: clients, TLS, the key's header, exceptions.
+"""Wrap the HTTP library for `http_sync` and `http_async`: clients, TLS, the key's header, exceptions.
 
-The library is httpx, or httpx2 where a user gives a client of that; their names and behaviour are the
-same, so that a module stands for either. No exception of theirs leaves the drivers, not even as a cause or
-context: it holds the request, and the request holds the key. So they are caught, and what `error_of` makes
-of them is raised outside ``except``.
+The library is httpx, or httpx2 if the user gives a client of that; their names and behaviour are the same, so
+the functions here take either module. None of their exceptions leaves the drivers, not even as a cause or
+context: it refers to the request, which contains the key. So they are caught, and the error that `error_of`
+returns for them is raised outside ``except``.
 """
 
 from __future__ import annotations
@@ -38,53 +38,53 @@ if TYPE_CHECKING:
 __all__ = ["UNREAD", "KeyAuth", "client_and_library", "content", "error_of", "hooked", "url_for"]
 
 DEFAULT_LIBRARY: Final = "httpx"
-"""What our own clients are made of. With ``httpx2`` here all works the same."""
+"""The library of our own clients; ``httpx2`` works as well."""
 
 _LIBRARIES: Final = ("httpx", "httpx2")
 
 _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_FOREIGN = sys.stdlib_module_names | {
+_CONVERTED = sys.stdlib_module_names | {
     *("anyio", "brotli", "brotlicffi", "certifi", "h11", "h2", "hpack", "httpcore", "httpcore2", "httpx"),
     *("httpx2", "hyperframe", "idna", "outcome", "sniffio", "socksio", "trio", "truststore", "zstandard"),
 }
-"""Packages whose exceptions a user of the driver can't be expected to know."""
+"""Packages whose exceptions are converted into ours, as users of a driver needn't know them."""
 
 UNREAD = "a hook that reads the answer before it raises keeps the server's words"
-"""What to do when a hook of the user's has made an exception of an error whose body is lost."""
+"""A hint for an error response that a user's hook raised as an exception before its body was read."""
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
 
 
 def client_and_library(given: Any, kind: str, base_url: str) -> tuple[Any, Any]:
-    """Return the user's client or one of our own, and the module of the library that it is of.
+    """Return the user's client, or one of our own, and the module of its library.
 
     Args:
         given: The user's client; None for one of our own.
         kind: ``Client`` or ``AsyncClient``.
-        base_url: Where it will send; TLS costs time to set up and isn't for http.
+        base_url: The server's URL. For http, TLS isn't set up, which would take time.
 
     Raises:
-        ConfigurationError: It isn't such a client, or the environment's proxy or TLS settings can't be used.
+        ConfigurationError: It isn't such a client, or the environment's proxy or TLS settings are invalid.
     """
     if given is None:
         library = import_module(DEFAULT_LIBRARY)
         return _make_client(library, kind, base_url), library
-    # a client's library is imported by now; one that nobody uses stays unimported
+    # the library of a user's client has been imported already, so no other one needs importing
     for library in filter(None, map(sys.modules.get, _LIBRARIES)):
         if isinstance(given, getattr(library, kind)):
             return given, library
-    wanted = f"an httpx.{kind} or httpx2.{kind}"
+    expected = f"an httpx.{kind} or httpx2.{kind}"
     raise ConfigurationError(
-        f"http_client must be {wanted}, not {type(given).__name__}", setting="http_client"
+        f"http_client must be {expected}, not {type(given).__name__}", setting="http_client"
     )
 
 
 def _make_client(library: Any, kind: str, base_url: str) -> Any:
     """Make a client of our own: any number of connections, no redirects, proxies from the environment."""
-    # httpcore looks through all its connections for each idle one, at each request's begin and end: with 100
-    # kept, 64 calls at once cost three times the CPU of new connections, TLS handshakes included
+    # httpcore scans all connections for each idle one, at the start and end of each request: with 100 idle
+    # ones, 64 concurrent calls use three times the CPU of new connections, TLS handshakes included
     limits = library.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
     try:
         context = _tls(library, base_url)
@@ -92,7 +92,7 @@ def _make_client(library: Any, kind: str, base_url: str) -> Any:
     except ImportError:
         problem = ("proxy", f"needs a package that isn't installed: pip install '{DEFAULT_LIBRARY}[socks]'")
     except (ValueError, library.InvalidURL):
-        # the text may hold the proxy's password
+        # don't show the exception: its text may contain the proxy's password
         problem = ("proxy", "can't be read as a proxy's URL")
     except OSError as error:
         problem = ("TLS", f"can't be used: {error.strerror or error}")
@@ -106,9 +106,9 @@ def _make_client(library: Any, kind: str, base_url: str) -> Any:
 
 
 def _tls(library: Any, base_url: str) -> ssl.SSLContext:
-    """The TLS context: made once per process and environment, for loading the authorities takes 20 ms."""
+    """Return the TLS context; it is cached by the environment, as loading the CA certificates takes 20 ms."""
     if library.URL(base_url).scheme != "https":
-        # trusts nobody, so that it costs nothing and could do no harm
+        # cheap, and safe if it were used: it loads no CA certificates, so it trusts no server
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     key = (library.__name__, *(os.environ.get(name) for name in _TLS_VARIABLES))
     with _contexts_lock:
@@ -117,15 +117,15 @@ def _tls(library: Any, base_url: str) -> ssl.SSLContext:
             folder = os.environ.get("SSL_CERT_DIR")
             alone = folder and not os.environ.get("SSL_CERT_FILE")
             if alone and not any(map(os.path.isdir, folder.split(os.pathsep) if folder else ())):
-                os.scandir(folder).close()  # OpenSSL says nothing about folders that aren't there
+                os.scandir(folder).close()  # raise an error for a missing folder; OpenSSL ignores it
             context = _contexts[key] = library.create_ssl_context()
     return context
 
 
 class KeyAuth:
-    """Puts the key in at the last moment, so that no header that anybody prints holds it.
+    """Adds the key's header just before sending, so that logged or printed headers don't contain the key.
 
-    A callable, which both libraries take for an `Auth`.
+    It is a callable, which both libraries accept as `auth`.
     """
 
     def __init__(self, credentials: Sequence[tuple[str, Secret]]) -> None:
@@ -139,21 +139,21 @@ class KeyAuth:
 
 
 def url_for(library: Any, url: httpx.URL) -> Any:
-    """Return a URL as the library takes it: of its own kind, or as a text."""
+    """Return a URL in a type that the library accepts: httpx's own, or a string."""
     return url if library.__name__ == "httpx" else str(url)
 
 
 def hooked(error: Exception, url: httpx.URL) -> Any:
-    """Return the error response from this URL that a user's hook has made an exception of, or None."""
+    """Return the error response from this URL that a user's hook has raised as an exception, or None."""
     found: Any = error
     if not _is(error, "HTTPStatusError") or found.response.is_success:
         return None
-    asked = found.request.url
-    return found.response if (asked.raw_host, asked.path) == (url.raw_host, url.path) else None
+    request_url = found.request.url
+    return found.response if (request_url.raw_host, request_url.path) == (url.raw_host, url.path) else None
 
 
 def _is(error: BaseException, *names: str) -> bool:
-    """Tell whether an exception is of one of these classes of httpx or httpx2, or of a subclass."""
+    """Return whether an exception is an instance of one of these classes of httpx or httpx2."""
     return any(
         kind.__name__ in names and kind.__module__.partition(".")[0] in _LIBRARIES
         for kind in type(error).__mro__
@@ -161,7 +161,7 @@ def _is(error: BaseException, *names: str) -> bool:
 
 
 def content(response: Any) -> bytes | None:
-    """The body, if it was read."""
+    """Return the body if it has been read, else None."""
     try:
         body: bytes = response.content
     except Exception as error:
@@ -174,47 +174,48 @@ def content(response: Any) -> bytes | None:
 def error_of(
     error: Exception, monitor: ConnectionMonitor, now: float, redact: Callable[[str], str]
 ) -> Exception:
-    """What an exception of the HTTP client is in our tree; not raised.
+    """Return our error for an exception of the HTTP client.
 
     Args:
-        error: What was caught.
-        monitor: The connection it happened on, and the call, which knows how far it had come.
-        now: The monotonic clock.
-        redact: Takes the key out of a text.
+        error: The exception.
+        monitor: The monitor of the connection; its deadlines know how far the call had got.
+        now: The monotonic clock's reading.
+        redact: Removes the key from a text.
 
     Returns:
-        One of ours; or the same, if its class is neither Python's nor of the HTTP stack: it comes from a
-        hook or transport of the user's, who knows it.
+        One of our errors; or the same exception if its class is neither Python's nor from the HTTP stack:
+        then it comes from the user's own hook or transport.
     """
-    if isinstance(error, BotticelliError) or type(error).__module__.partition(".")[0] not in _FOREIGN:
+    if isinstance(error, BotticelliError) or type(error).__module__.partition(".")[0] not in _CONVERTED:
         return error
-    deadlines, text = monitor.deadlines, redact(_words(error))
+    deadlines, text = monitor.deadlines, redact(_describe(error))
     if _is(error, "TimeoutException"):
-        late = deadlines.timeout_error(_phase(error, deadlines), now)
-        if monitor.proxy and late.phase == "connect":
-            late.hint = f"the proxy {monitor.proxy} doesn't answer: {_proxy_hint(monitor.proxy)}"
-        return late
+        timeout = deadlines.timeout_error(_phase(error, deadlines), now)
+        if monitor.proxy and timeout.phase == "connect":
+            timeout.hint = f"the proxy {monitor.proxy} doesn't answer: {_proxy_hint(monitor.proxy)}"
+        return timeout
     if _is(error, "DecodingError"):
         return MalformedResponseError(f"the body can't be decompressed: {text}", path="body")
     if deadlines.answered:
-        return _in_body(error, text)
+        return _error_in_body(error, text)
     if monitor.proxy and _is(error, "TransportError"):
-        return _at_proxy(error, monitor.proxy, text)
-    return _before_head(error, text, heard=deadlines.bytes_received)
+        return _error_at_proxy(error, monitor.proxy, text)
+    return _error_before_head(error, text, bytes_received=deadlines.bytes_received)
 
 
-def _words(error: Exception) -> str:
-    """What the system said, where it said something: anyio and trio only say that it didn't work."""
+def _describe(error: Exception) -> str:
+    """Return the operating system's message if there is one: those of anyio and trio name no reason."""
     causes: list[BaseException | None] = [error] if _is(error, "NetworkError") else []
     for cause in causes:
         if isinstance(cause, ssl.SSLError | socket.gaierror):
             return str(cause)
-        # one with a file's name is no matter of connections: the caller may be handling it just now
+        # an error with a file name has nothing to do with the connection: it is the context of the caller,
+        # who was handling it when this call was made
         if isinstance(cause, OSError) and cause.errno and cause.filename is None:
             return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
         if isinstance(cause, BaseExceptionGroup):
             causes.extend(cast("BaseExceptionGroup[BaseException]", cause).exceptions)
-        # httpcore takes the cause away, but not the context
+        # httpcore removes the cause, but not the context
         if cause and (deeper := cause.__cause__ or cause.__context__) not in causes:
             causes.append(deeper)
     return str(error) or type(error).__name__
@@ -228,7 +229,7 @@ def _phase(error: Exception, deadlines: Deadlines) -> str:
     return "idle" if deadlines.answered else "first_byte"
 
 
-def _at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
+def _error_at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
     if _is(error, "ProxyError"):
         hint = PROXY_LOGIN if text.startswith("407") else _proxy_hint(proxy)
         return ConnectError(f"the proxy {proxy} makes no connection: {text}", hint=hint)
@@ -245,15 +246,15 @@ def _proxy_hint(proxy: str) -> str:
     return f"check {' and '.join(found)}" if found else "check the proxy of the http_client, or of the system"
 
 
-def _in_body(error: Exception, text: str) -> BotticelliError:
-    # h11 tells a peer that left from one that breaks the protocol by its words only
+def _error_in_body(error: Exception, text: str) -> BotticelliError:
+    # h11 distinguishes a closed connection from a violation of HTTP only by the text
     lost = re.match("peer closed|Server disconnected|<", text)
     if _is(error, "RemoteProtocolError") and not lost:
         return MalformedResponseError(f"the answer breaks HTTP: {text}", path="body")
     return ConnectionLostError(f"the connection was lost in the answer: {text}", answered=True)
 
 
-def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError:
+def _error_before_head(error: Exception, text: str, *, bytes_received: bool) -> BotticelliError:
     match error:
         case _ if _is(error, "ConnectError", "ProxyError"):
             hint = next((hint for sign, hint in _CONNECT_HINTS if re.search(sign, text)), None)
@@ -261,16 +262,17 @@ def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError
         case _ if _is(error, "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"):
             return ConfigurationError(f"the request can't be sent: {text}", setting="base_url")
         case _ if _is(error, "RemoteProtocolError"):
-            # h2 prints its events in angle brackets; whatever else there is to say is about garbage
+            # h2 shows its events in angle brackets, when the server closed the connection; any other text
+            # means that the bytes weren't HTTP
             garbage = not re.match("Server disconnected|<", text)
-            if heard and not garbage:
-                # h11's words are that there was no answer
+            if bytes_received and not garbage:
+                # h11's own text says that there was no response, although a part of the head has arrived
                 return ConnectionLostError("the connection was lost in the head of the answer", answered=True)
             what = "the server doesn't speak HTTP" if garbage else "the connection was lost before an answer"
             return ConnectionLostError(f"{what}: {text}", answered=garbage)
         case _ if isinstance(error, OSError) or _is(error, "TransportError"):
-            where = "in the head of the answer" if heard else "before an answer"
-            return ConnectionLostError(f"the connection was lost {where}: {text}", answered=heard)
+            where = "in the head of the answer" if bytes_received else "before an answer"
+            return ConnectionLostError(f"the connection was lost {where}: {text}", answered=bytes_received)
         case RuntimeError() if "event loop" in text.lower() or "different loop" in text:
             return ConfigurationError(
                 f"the driver was used in another event loop: {text}",
@@ -288,7 +290,7 @@ def _before_head(error: Exception, text: str, *, heard: bool) -> BotticelliError
 _CONNECT_HINTS = (
     ("CERTIFICATE_VERIFY_FAILED", "SSL_CERT_FILE may name the certificates of your own authority"),
     ("WRONG_VERSION_NUMBER", "the server may speak http://, not https://"),
-    # the system's own words, anyio's and trio's
+    # the texts of operating systems, anyio and trio
     ("refused|attempts .*failed", "check the base URL, and that a server listens there"),
     ("not known|No address", "check the host's name in the base URL"),
 )

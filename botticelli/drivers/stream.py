@@ -1,4 +1,4 @@
-"""The streams of both drivers: an answer in chunks."""
+"""Read streamed responses chunk by chunk: the streams of the sync and the async driver."""
 
 from __future__ import annotations
 
@@ -28,44 +28,43 @@ __all__ = ["AsyncChatStream", "ChatStream"]
 
 
 class _StreamState:
-    """What both streams know."""
+    """The common state of both streams."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        # a generator over the exchange and never over `self`: in that cycle only the collector could free a
-        # forgotten stream, and closing it from there takes the
-        # pool's lock, which the collecting thread may hold
+        # the generator doesn't refer to `self`: in such a cycle, only the garbage collector could free a
+        # forgotten stream, and closing it there takes the pool's lock, which the same thread may hold
         self._steps: Steps[None] | None = None
         self._cached: GenerateResponse | None = None
-        self._problem: BotticelliError | None = None
+        self._error: BotticelliError | None = None
         self._ready: deque[StreamChunk] = deque()
-        self._begun = self._closed = self._over = False
+        self._is_begun = self._closed = self._is_finished = False
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after the final chunk."""
+        """The response so far; complete after the final chunk."""
         return self._call.response if self._cached is None else self._cached
 
     def _check(self) -> None:
         if self._closed:
             raise ClosedError("the stream is closed", hint="ask again")
 
-    def _take(self, chunks: list[StreamChunk]) -> None:
-        """Keep chunks for the caller; the final one ends the stream."""
+    def _queue(self, chunks: list[StreamChunk]) -> None:
+        """Queue chunks for the caller; the final chunk ends the stream."""
         self._ready.extend(chunks)
-        self._over = chunks[-1].is_final
+        self._is_finished = chunks[-1].is_final
 
     def _error_for_reader(self, error: BaseException) -> BaseException:
-        """Return what the reader gets for an error that ends the stream."""
+        """Return the error to raise in the reading thread or task for an error that ends the stream."""
         if self._closed and isinstance(error, Exception):
-            # closed meanwhile by another thread or task: what came of the reading doesn't matter
+            # another thread or task has closed the stream, which caused the error
             error = ClosedError("the stream is closed", hint="ask again")
         if isinstance(error, BotticelliError):
-            self._problem = error
+            self._error = error
         return error
 
     def _warn(self, block: str) -> None:
-        # not closed here: that takes the pool's lock, which this very thread may hold
+        # don't close it here: that takes the pool's lock, which this thread may hold
         warnings.warn(
             f"unclosed {type(self).__name__}: use it inside {block}",
             ResourceWarning,
@@ -75,14 +74,14 @@ class _StreamState:
 
 
 class ChatStream(_StreamState):
-    """An answer that arrives in chunks: iterate it, inside ``with`` unless you read it to its end.
+    """A response that arrives in chunks: iterate over it, in ``with`` unless you read it to the end.
 
-    Leaving the block closes the connection at once, in the middle of the answer too. One thread at a time
-    reads it; any may close it.
+    Leaving the block closes the connection at once, even in the middle of the response. Only one thread at a
+    time may read the stream; any thread may close it.
     """
 
     def __init__(self, client: HttpClient, call: Call) -> None:
-        """Prepare a stream; `ChatDriver.generate_stream` does."""
+        """Prepare a stream; call `ChatDriver.generate_stream` instead."""
         super().__init__(call)
         self._client = client
         self._http = HttpCall(client, call)
@@ -94,13 +93,13 @@ class ChatStream(_StreamState):
     def __next__(self) -> StreamChunk:
         ready = self._ready
         while not ready:
-            if self._over:
+            if self._is_finished:
                 raise StopIteration
-            self._alone(self._advance)
+            self._exclusively(self._advance)
         return ready.popleft()
 
     def __enter__(self) -> Self:
-        self._alone(self._begin)
+        self._exclusively(self._begin)
         return self
 
     def __exit__(
@@ -109,9 +108,9 @@ class ChatStream(_StreamState):
         self.close()
 
     def close(self) -> None:
-        """Close the connection; harmless when repeated.
+        """Close the connection; safe to call more than once.
 
-        A thread that waits for the answer meanwhile wakes, with a `ClosedError` that says so.
+        A thread that is waiting for the response wakes up with a `ClosedError`.
         """
         self._closed = True
         if self._busy.acquire(blocking=False):
@@ -120,8 +119,8 @@ class ChatStream(_StreamState):
             finally:
                 self._busy.release()
         else:
-            # the connection is in use, maybe by this very thread, that a signal has interrupted: it is
-            # broken here, and closed by who uses it
+            # the connection is in use, maybe by this thread, which a signal handler has interrupted: shut
+            # it down here; its user then closes it
             self._client.abandon(self._http)
 
     def _release(self) -> None:
@@ -130,14 +129,14 @@ class ChatStream(_StreamState):
         self._http.close()
         self._call.count()
 
-    def _alone(self, step: Callable[[], None]) -> None:
-        """Do this while nobody else does anything with the connection."""
+    def _exclusively(self, step: Callable[[], None]) -> None:
+        """Run a step while no other thread uses the connection."""
         try:
             with self._busy:
                 step()
         finally:
             if self._closed and self._http.is_open:
-                # another thread has closed the stream, and left this to do
+                # another thread has called `close`, which left the closing to this one
                 self.close()
 
     def __del__(self) -> None:
@@ -146,13 +145,13 @@ class ChatStream(_StreamState):
             self._warn("with")
 
     def _begin(self) -> None:
-        """Send the request and wait for the head of a good answer, or take the answer from the cache."""
-        if self._problem is not None:
-            raise self._problem
+        """Send the request and wait for a successful head, or take the response from the cache."""
+        if self._error is not None:
+            raise self._error
         self._check()
-        if self._begun:
+        if self._is_begun:
             return
-        self._begun = True
+        self._is_begun = True
         try:
             self._cached = self._call.cached()
             if self._cached is None:
@@ -165,44 +164,44 @@ class ChatStream(_StreamState):
             raise
 
     def _advance(self) -> None:
-        """Read until something is ready or all is over."""
+        """Read until a chunk is ready or the stream has ended."""
         self._begin()
         if self._cached is not None:
-            self._take(chunks_of(self._cached))
+            self._queue(chunks_of(self._cached))
             self._release()
             return
         if self._steps is None:
             self._check()
             return
         try:
-            self._take(self._http.advance(self._steps))
+            self._queue(self._http.advance(self._steps))
         except BaseException as error:
             self._fail(error)
             raise
-        if self._over:
+        if self._is_finished:
             self._release()
 
     def _fail(self, error: BaseException) -> None:
-        """End the stream, and raise what the reader gets if that is another error."""
-        shown = self._error_for_reader(error)
+        """End the stream, and raise `_error_for_reader` if that is another error."""
+        raised = self._error_for_reader(error)
         self._release()
-        if shown is not error:
-            raise shown from None
+        if raised is not error:
+            raise raised from None
 
 
 class AsyncChatStream(_StreamState):
-    """An answer that arrives in chunks: iterate it, inside ``async with`` unless you read it to its end.
+    """A response that arrives in chunks: iterate over it, in ``async with`` unless you read it to the end.
 
-    Leaving the block, or cancelling the task, closes the connection at once. One task at a time reads it;
-    any may close it.
+    Leaving the block, or cancelling the task, closes the connection at once. Only one task at a time may
+    read the stream; any task may close it.
     """
 
     def __init__(self, client: AsyncHttpClient, call: Call) -> None:
-        """Prepare a stream; `AsyncChatDriver.generate_stream` does."""
+        """Prepare a stream; call `AsyncChatDriver.generate_stream` instead."""
         super().__init__(call)
         self._client = client
         self._http = AsyncHttpCall(client, call)
-        self._beginning: anyio.CancelScope | None = None
+        self._begin_scope: anyio.CancelScope | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -210,7 +209,7 @@ class AsyncChatStream(_StreamState):
     async def __anext__(self) -> StreamChunk:
         ready = self._ready
         while not ready:
-            if self._over:
+            if self._is_finished:
                 raise StopAsyncIteration
             await self._advance()
         return ready.popleft()
@@ -225,13 +224,13 @@ class AsyncChatStream(_StreamState):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection; harmless when repeated.
+        """Close the connection; safe to call more than once.
 
-        A task that waits for the answer meanwhile wakes, with a `ClosedError` that says so.
+        A task that is waiting for the response wakes up with a `ClosedError`.
         """
         self._closed = self._call.abandoned = True
-        if self._beginning is not None:
-            self._beginning.cancel()
+        if self._begin_scope is not None:
+            self._begin_scope.cancel()
         try:
             await self._http.close()
         finally:
@@ -243,19 +242,19 @@ class AsyncChatStream(_StreamState):
             self._warn("async with")
 
     async def _begin(self) -> None:
-        """Send the request and wait for the head of a good answer, or take the answer from the cache."""
-        if self._problem is not None:
-            raise self._problem
+        """Send the request and wait for a successful head, or take the response from the cache."""
+        if self._error is not None:
+            raise self._error
         self._check()
-        if self._begun:
+        if self._is_begun:
             return
-        self._begun = True
+        self._is_begun = True
         try:
             self._cached = self._call.cached()
             if self._cached is None:
                 self._client.check_open()
                 self._steps = self._call.stream()
-                with anyio.CancelScope() as self._beginning:
+                with anyio.CancelScope() as self._begin_scope:
                     await self._http.advance(self._steps)
             self._check()
         except BaseException as error:
@@ -263,21 +262,21 @@ class AsyncChatStream(_StreamState):
             raise
 
     async def _advance(self) -> None:
-        """Read until something is ready or all is over."""
+        """Read until a chunk is ready or the stream has ended."""
         await self._begin()
         if self._cached is not None:
-            self._take(chunks_of(self._cached))
+            self._queue(chunks_of(self._cached))
             await self._release()
             return
         if self._steps is None:
             self._check()
             return
         try:
-            self._take(await self._http.advance(self._steps))
+            self._queue(await self._http.advance(self._steps))
         except BaseException as error:
             await self._fail(error)
             raise
-        if self._over:
+        if self._is_finished:
             await self._release()
 
     async def _release(self) -> None:
@@ -285,8 +284,8 @@ class AsyncChatStream(_StreamState):
         await self.aclose()
 
     async def _fail(self, error: BaseException) -> None:
-        """End the stream, and raise what the reader gets if that is another error."""
-        shown = self._error_for_reader(error)
+        """End the stream, and raise `_error_for_reader` if that is another error."""
+        raised = self._error_for_reader(error)
         await self._release()
-        if shown is not error:
-            raise shown from None
+        if raised is not error:
+            raise raised from None

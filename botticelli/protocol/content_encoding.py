@@ -1,7 +1,7 @@
-"""Content codings: compressed bytes in, plain bytes out. Pure.
+"""Decode content codings: compressed bytes in, plain bytes out. Pure.
 
-httpx's own decoders take a compressed body that was cut short for a whole one, and its text is then lost
-without an error; these don't.
+httpx's own decoders accept a compressed body that is truncated, so that the missing text is lost without an
+error; these raise.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPTED", "Body", "Decoder", "decoder"]
 
 ACCEPTED = "gzip, deflate"
-"""What a whole answer may come in; a stream is asked for plain, for a compressor holds events back."""
+"""The codings to ask for in a whole response; none for a stream, as compressors delay events
+(headers-stream-not-compressed)."""
 
 
 class Decoder(Protocol):
-    """Turns the bytes of a coding into those it stands for."""
+    """Decodes one content coding."""
 
     def feed(self, data: bytes) -> bytes:
-        """The next bytes.
+        """Decode the next bytes.
 
         Raises:
-            MalformedResponseError: They aren't of the coding.
+            MalformedResponseError: They aren't valid in this coding.
         """
         ...
 
     def finish(self) -> None:
-        """The input is at its end.
+        """End the input.
 
         Raises:
-            MalformedResponseError: The coding isn't.
+            MalformedResponseError: The encoded data is incomplete.
         """
         ...
 
 
 MOST = 128 << 20
-"""Bytes that one piece of a body may become: zlib's best ratio is a thousand, of the 64 KiB of a read."""
+"""The most bytes that one piece of a body may decode to: zlib's best ratio is 1000, and a read has 64 KiB."""
 
 
 class _Plain:
@@ -53,52 +54,52 @@ class _Plain:
 
 
 class _Zlib:
-    """gzip (of any number of members) and deflate, which servers send with and without zlib's frame."""
+    """Decodes gzip (any number of members) and deflate (with or without a zlib header; servers send both)."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if coding == "gzip" else None
-        self._held = b""
-        self._begun = False
+        self._first_bytes = b""
+        self._has_input = False
 
     def feed(self, data: bytes) -> bytes:
         if self._inflate is None:
-            self._held += data
-            if len(self._held) < 2:
+            self._first_bytes += data
+            if len(self._first_bytes) < 2:
                 return b""
-            data = self._held
-            framed = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0  # RFC 1950, 2.2
-            self._inflate = zlib.decompressobj(zlib.MAX_WBITS if framed else -zlib.MAX_WBITS)
+            data = self._first_bytes
+            has_header = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0  # RFC 1950, 2.2
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
         pieces: list[bytes] = []
-        room = MOST
+        remaining = MOST
         inflate = self._inflate
         try:
             while data:
                 if inflate.eof:
                     if self._coding != "gzip" or not data.strip(b"\0"):
-                        break  # nothing follows deflate; zeros may pad gzip
+                        break  # data after deflate is ignored; gzip may be padded with zeros
                     inflate = self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                pieces.append(inflate.decompress(data, room))
-                self._begun = True
-                room -= len(pieces[-1])
-                if inflate.unconsumed_tail or room <= 0:
-                    problem = f"one piece of it becomes more than {MOST >> 20} MiB"
-                    raise MalformedResponseError(f"the {self._coding} body is a bomb: {problem}", path="body")
+                pieces.append(inflate.decompress(data, remaining))
+                self._has_input = True
+                remaining -= len(pieces[-1])
+                if inflate.unconsumed_tail or remaining <= 0:
+                    problem = f"one piece expands to more than {MOST >> 20} MiB"
+                    raise MalformedResponseError(f"{self._coding} body rejected: {problem}", path="body")
                 data = inflate.unused_data
         except zlib.error as error:
             problem = str(error)
         else:
             return b"".join(pieces)
-        raise MalformedResponseError(f"the body isn't the {self._coding} it says: {problem}", path="body")
+        raise MalformedResponseError(f"the body isn't valid {self._coding}: {problem}", path="body")
 
     def finish(self) -> None:
-        unfinished = self._begun and self._inflate is not None and not self._inflate.eof
-        if unfinished or (self._held and self._inflate is None):
+        unfinished = self._has_input and self._inflate is not None and not self._inflate.eof
+        if unfinished or (self._first_bytes and self._inflate is None):
             raise MalformedResponseError(f"the {self._coding} body ends in the middle", path="body")
 
 
 class _Chain:
-    """Several codings, the last one applied undone first."""
+    """Decodes several codings; the one that was applied last comes first."""
 
     def __init__(self, steps: list[Decoder]) -> None:
         self._steps = steps
@@ -114,12 +115,12 @@ class _Chain:
 
 
 def decoder(headers: Mapping[str, str]) -> Decoder:
-    """The decoder for an answer with these headers.
+    """Return the decoder for a response with these headers.
 
     Raises:
-        MalformedResponseError: The answer has a coding that wasn't asked for and can't be undone.
+        MalformedResponseError: The response has a coding that isn't supported.
     """
-    codings = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
+    codings = [name.strip().lower() for name in headers.get("content-encoding", "").split(",")]
     steps: list[Decoder] = []
     for coding in reversed(codings):
         match coding.removeprefix("x-"):
@@ -139,16 +140,16 @@ def decoder(headers: Mapping[str, str]) -> Decoder:
 
 
 class Body:
-    """A body that is collected: decoded as it comes, up to a limit.
+    """Collects a body and decodes it, up to a limit.
 
     Attributes:
-        full: Whether the limit is reached; the rest need not be read.
+        full: Whether the limit is exceeded; the rest need not be read.
     """
 
     __slots__ = ("_decoder", "_limit", "_pieces", "_size", "full")
 
     def __init__(self, headers: Mapping[str, str], limit: int) -> None:
-        """Begin a body of at most `limit` bytes, after decoding.
+        """Begin a body of at most `limit` decoded bytes.
 
         Raises:
             MalformedResponseError: See `decoder`.
@@ -160,21 +161,21 @@ class Body:
         self.full = False
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes as received."""
+        """Take the next bytes as received."""
         plain = self._decoder.feed(piece)
         self._size += len(plain)
         self._pieces.append(plain)
         self.full = self._size > self._limit
 
     def kept(self) -> bytes:
-        """What there is so far, up to the limit."""
+        """Return the decoded bytes so far, up to the limit."""
         return b"".join(self._pieces)[: self._limit]
 
     def whole(self) -> bytes:
-        """The whole of it, once the input is at its end.
+        """End the input and return the whole body.
 
         Raises:
-            MalformedResponseError: It is longer than the limit, or a coding ends in the middle.
+            MalformedResponseError: It is longer than the limit, or the encoded data is incomplete.
         """
         if self.full:
             raise MalformedResponseError(

@@ -1,10 +1,10 @@
-"""One call as a generator of steps: what to do next, and what to make of what came of it.
+"""Run one call as a generator of steps, without I/O.
 
-A driver's HTTP client does each step (`Send`, `Read`, `Linger`, `Close`, `Wait`, `Deliver`) and sends its
-result back in, or throws the error that it came to. The sync and the async client run the same generator, so
-all that is decided in a call is decided here: attempts and retries, what an error's body is worth, the limits
-of each wait, when a stream is over and its connection may be used again. Nothing here does I/O; the clock and
-chance are arguments.
+A driver's HTTP client performs each step (`Send`, `Read`, `Linger`, `Close`, `Wait`, `Deliver`) and sends the
+result back into the generator, or throws the error that occurred. The sync and the async client run the same
+generator, so all decisions about a call are made here: attempts and retries, how much of an error's body to
+read, the limit of each wait, when a stream has ended, and whether its connection may be reused. The clock and
+the random numbers are arguments.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ __all__ = [
 _T = TypeVar("_T")
 
 MAX_ANSWER: Final = 256 << 20
-"""Bytes of a whole answer, decompressed; a longer one is a `MalformedResponseError`."""
+"""The most bytes of a whole response, decompressed; a longer one is a `MalformedResponseError`."""
 
 LINGER: Final = 0.05
-"""Seconds that the end of an answer may take after the stream's own end, so that its connection can be used
-again. The end of HTTP's framing usually comes in the same packet (connection-reused), but a server that
-never sends it must not hold up a whole answer (sse-done-then-silence, connection-done-then-late-end)."""
+"""Seconds to wait for the end of the HTTP body after the end of the stream, so that the connection can be
+reused. The end usually arrives in the same packet (connection-reused), but a server that never sends it must
+not delay a complete response (sse-done-then-silence, connection-done-then-late-end)."""
 
 LINGER_BYTES: Final = 1 << 16
-"""Bytes that may follow the stream's own end before its connection is given up."""
+"""The most bytes to read after the end of the stream; if more follow, the connection is closed."""
 
 
 class Send:
-    """Begin an attempt: send the request, and reply with what was `Received`.
+    """Begin an attempt: send the request, and reply with the response's head (`Received`).
 
     Attributes:
         limits: Seconds for httpx's phases ``pool``, ``connect``, ``write`` and ``read``; None for no limit.
@@ -69,12 +69,12 @@ class Send:
 
 
 class Read:
-    """Read on in the body, and reply with the bytes as received; None at the end.
+    """Read from the body, and reply with the bytes as received; None at the end.
 
-    One object serves all reads of a call, which change its attributes.
+    One object is reused for all reads of a call, with new attributes.
 
     Attributes:
-        limit: Seconds that the read may take, maybe infinite. Past it, throw the deadlines' ``idle`` error.
+        limit: Seconds that the read may take, or infinite. After that, throw the deadlines' ``idle`` error.
         idle: Seconds that the read may take by the idle limit alone. If `limit` is the same, the HTTP
             client's own timeout suffices.
     """
@@ -86,7 +86,7 @@ class Read:
 
 
 class Linger:
-    """Read the body to its end, if that comes within `LINGER` seconds and `LINGER_BYTES`; never fail."""
+    """Read the body to its end, if it ends within `LINGER` seconds and `LINGER_BYTES`; never fail."""
 
     __slots__ = ()
 
@@ -98,7 +98,7 @@ class Close:
 
 
 class Wait:
-    """Wait before the next attempt, and reply whether the caller gave up meanwhile.
+    """Wait before the next attempt, and reply whether the caller gave up in the meantime.
 
     Attributes:
         seconds: How long, at least.
@@ -111,10 +111,10 @@ class Wait:
 
 
 class Deliver:
-    """Give these chunks to the caller, and go on when it asks for more.
+    """Give these chunks to the caller, and continue when it asks for more.
 
     Attributes:
-        chunks: The chunks; none when a good answer has begun.
+        chunks: The chunks; empty the first time, when a successful response has begun.
     """
 
     __slots__ = ("chunks",)
@@ -129,9 +129,9 @@ class Received:
     Attributes:
         status: Its status.
         headers: Its headers as received.
-        at: When it came, in Unix seconds.
-        decoded: Whether the HTTP client has undone the content coding already.
-        note: What to add to the hint of an error that this response is, or None.
+        at: When it arrived, in Unix seconds.
+        decoded: Whether the HTTP client has already decoded the body's content coding.
+        note: A text to add to the hint, if this response is an error; or None.
     """
 
     __slots__ = ("at", "decoded", "headers", "note", "status")
@@ -153,13 +153,13 @@ class Received:
 
     def head(self) -> ResponseHead:
         """Return the head with its headers in lower case, repeated ones joined."""
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         for raw_name, raw_value in self.headers:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            found[name] = f"{found[name]}, {value}" if name in found else value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if self.decoded:
-            found.pop("content-encoding", None)
-        return ResponseHead(status=self.status, headers=found, received_at=self.at)
+            headers.pop("content-encoding", None)
+        return ResponseHead(status=self.status, headers=headers, received_at=self.at)
 
 
 Step: TypeAlias = Send | Read | Linger | Close | Wait | Deliver
@@ -170,16 +170,16 @@ _CLOSE: Final = Close()
 
 
 class Reader(Protocol):
-    """Reads a streamed answer: the part of a dialect's stream reader that is needed here."""
+    """Reads a streamed response: the part of a dialect's stream reader that is needed here."""
 
     @property
     def events(self) -> int:
-        """How many events have come."""
+        """The number of events so far."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether the stream has said that it is over."""
+        """Whether the stream's end mark has arrived."""
         ...
 
     def feed(self, piece: bytes) -> list[StreamChunk]:
@@ -187,23 +187,23 @@ class Reader(Protocol):
         ...
 
     def finish(self) -> list[StreamChunk]:
-        """End the stream and return the last chunks, or raise what is wrong with it."""
+        """End the stream and return the last chunks, or raise an error if it is incomplete."""
         ...
 
     def partial(self) -> GenerateResponse | None:
-        """Return what has been delivered, for an error to carry."""
+        """Return the part of the response that has been delivered, for an error."""
         ...
 
 
 class Handler(Protocol):
-    """The driver's part in a call: reading by a dialect, and what the driver records.
+    """The driver's part in a call: it decodes with a dialect, and keeps the driver's records.
 
-    No method does I/O. Each may raise a `ModelsError`, but for `failed` and `retried`.
+    No method does I/O. Each may raise a `ModelsError`, except `failed` and `retried`.
     """
 
     @property
     def abandoned(self) -> bool:
-        """Whether the caller has given the call up, maybe in another thread: nothing more is sent or read."""
+        """Whether the caller, or another thread, has given up the call: nothing more is sent or read."""
         ...
 
     def sending(self) -> None:
@@ -215,11 +215,11 @@ class Handler(Protocol):
         ...
 
     def error(self, head: ResponseHead, body: bytes) -> ApiError:
-        """Return the error that a response is whose status isn't a 2xx."""
+        """Return the error for a response whose status isn't a 2xx."""
         ...
 
     def reader(self, head: ResponseHead) -> Reader:
-        """Return what reads a streamed answer."""
+        """Return the reader for a streamed response."""
         ...
 
     def finished(self) -> None:
@@ -231,7 +231,7 @@ class Handler(Protocol):
         ...
 
     def retried(self, error: ModelsError, seconds: float) -> None:
-        """Note that an attempt failed and that the next one begins in so many seconds."""
+        """Note that an attempt failed and that the next one begins after this many seconds."""
         ...
 
 
@@ -251,10 +251,10 @@ class Exchange:
         """Prepare a call.
 
         Args:
-            deadlines: Its limits, not yet started.
+            deadlines: Its limits; not started yet.
             handler: The driver's part.
-            clock: Returns the time in seconds, from any beginning.
-            chance: Returns a number from 0 to (not including) 1, for the jitter of retries.
+            clock: Returns the time in seconds, from any starting point.
+            chance: Returns a random number from 0 to (not including) 1, for the jitter of retries.
         """
         self._deadlines = deadlines
         self._handler = handler
@@ -263,31 +263,33 @@ class Exchange:
         self._read = Read(deadlines.idle)
 
     def whole(self, decode: Callable[[ResponseHead, bytes], _T]) -> Steps[_T]:
-        """Yield the steps of a call for a whole answer, and return the answer.
+        """Yield the steps of a call that isn't streamed, and return the decoded response.
 
         Args:
-            decode: Makes the answer of its head and body.
+            decode: Decodes a head and a body.
 
         Raises:
-            BotticelliError: What the last attempt came to.
+            BotticelliError: The error of the last attempt.
         """
 
         def attempt() -> Steps[_T]:
             head = yield from self._open()
             body = yield from self._collect(Body(head.headers, MAX_ANSWER))
-            # before it is decoded, so that another call can use the connection meanwhile
+            # close before decoding, so that another call can use the connection meanwhile
             yield _CLOSE
             return decode(head, body)
 
         return (yield from self._attempts(attempt))
 
     def stream(self) -> Steps[None]:
-        """Yield the steps of a call for a streamed answer.
+        """Yield the steps of a streamed call.
 
-        The first `Deliver` has no chunks: a good answer has begun. Each further one has at least one.
+        The first `Deliver` has no chunks: it means that a successful response has begun. Each further one
+        has at least one chunk.
 
         Raises:
-            BotticelliError: What the last attempt came to; once an answer has begun, with what was delivered.
+            BotticelliError: The error of the last attempt. Once a response has begun, the error's `partial`
+                holds what was delivered.
         """
         handler, deadlines, clock, read = self._handler, self._deadlines, self._clock, self._read
 
@@ -329,7 +331,7 @@ class Exchange:
         yield deliver
 
     def _attempts(self, attempt: Callable[[], Steps[_T]]) -> Steps[_T]:
-        """Attempt a call until it succeeds or its error stands."""
+        """Repeat a call until it succeeds or its error is final."""
         self._deadlines.start(self._clock())
         while True:
             try:
@@ -343,10 +345,10 @@ class Exchange:
         try:
             raise problem
         finally:
-            del problem  # it refers to this frame
+            del problem  # its traceback refers to this frame: a reference cycle
 
     def _retry_delay(self, error: BotticelliError) -> float | None:
-        """Return the seconds until the next attempt; None when the error stands."""
+        """Return the seconds until the next attempt; None if the error is final."""
         if self._handler.abandoned or not isinstance(error, ModelsError):
             return None
         seconds = self._deadlines.retry_delay(error, self._clock(), self._chance())
@@ -357,10 +359,10 @@ class Exchange:
         return seconds
 
     def _open(self) -> Steps[ResponseHead]:
-        """Send the request and return the head of a good answer.
+        """Send the request and return the head of a successful response.
 
         Raises:
-            ApiError: Its status isn't a 2xx.
+            ApiError: The status isn't a 2xx.
         """
         limits = self._deadlines.begin(self._clock())
         self._handler.sending()
@@ -377,7 +379,7 @@ class Exchange:
         raise error
 
     def _collect(self, body: Body) -> Steps[bytes]:
-        """Read a body to its end, or its limit."""
+        """Read a body to its end, or to its limit."""
         deadlines, clock, read = self._deadlines, self._clock, self._read
         while not body.full:
             read.limit = deadlines.read_limit(clock())
@@ -389,10 +391,10 @@ class Exchange:
         return body.whole()
 
     def _error_body(self, head: ResponseHead) -> Steps[bytes]:
-        """Return as much of an error's body as can be read.
+        """Return as much of an error's body as can be read; never fail.
 
-        The status is the news: a body that breaks off, comes late or can't be decompressed doesn't take it
-        away (error-body-cut, timeout-idle-error-body).
+        The status matters most, so a body that is truncated, times out or can't be decompressed doesn't
+        replace it with another error (error-body-cut, timeout-idle-error-body).
         """
         try:
             body = Body(head.headers, MAX_BODY)

@@ -1,8 +1,8 @@
-"""Whether a failed call is tried again, and after how long: a pure decision, without clock or chance.
+"""Decide whether a failed call is retried, and after how long. Pure: no clock and no random numbers.
 
-The caller brings the chance and does the waiting. Laws, each held by a property in `tests/property`:
-nothing that was delivered is asked for twice, what may have been billed isn't either, a server is never
-called earlier than it asked, and no wait is longer than the policy's limits.
+The caller passes a random number and does the waiting. Invariants, each tested by a property in
+`tests/property`: a call isn't retried once any of its response was delivered or may have been billed, no
+retry is earlier than the server retry_after for, and no wait is longer than the policy's limits.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST", "RetryPolicy", "check_number"]
 
-_STATUSES: Final = frozenset({408, 409, 429, *range(500, 600)})
-_PHASES: Final = frozenset({"pool", "connect"})
-"""Timeouts before the request was sent; after that the answer may already have been billed."""
+_RETRYABLE_STATUSES: Final = frozenset({408, 409, 429, *range(500, 600)})
+_PHASES_BEFORE_SENDING: Final = frozenset({"pool", "connect"})
+"""The phases before the request is sent; a timeout after that may follow a response that is billed."""
 
 LONGEST: Final = 2_147_483.0
-"""Seconds that anything may be waited for, some 24 days: poll(2) counts milliseconds in 31 bits, and
-CPython raises an OverflowError for more (`sock_settimeout` in its socketmodule.c)."""
+"""The longest wait in seconds, some 24 days. poll(2) counts milliseconds in 31 bits, and CPython raises an
+OverflowError for more (`sock_settimeout` in its socketmodule.c)."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how patiently to try again.
+    """How often a failed call is retried, and how long to wait before each retry.
 
     Attributes:
         max_retries: Requests after the first one; 0 for none.
-        initial: Seconds before the first retry, when the server didn't say; doubled for each further one.
-        maximum: Seconds that the doubling ends at.
-        jitter: The part of a wait that chance may take off, from 0 to 1.
-        max_retry_after: Seconds; a server that asks for more gets no retry. May be infinite, which
-            comes to `LONGEST`.
+        initial: Seconds before the first retry if the server named no time; doubled for each further one.
+        maximum: Seconds at which the doubling stops.
+        jitter: The largest part of a wait that is randomly taken off, from 0 to 1.
+        max_retry_after: Seconds; if the server asks for a longer wait, there is no retry. May be infinite,
+            which means `LONGEST`.
 
     Raises:
-        ConfigurationError: If a number is of the wrong type or out of its range.
+        ConfigurationError: A number has the wrong type or is out of its range.
     """
 
     max_retries: int = 2
@@ -66,54 +66,54 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         check_number("max_retry_after", self.max_retry_after, most=math.inf)
 
     def delay(self, attempt: int, error: ModelsError, chance: float) -> float | None:
-        """How long to wait before the next request of this call.
+        """Return how long to wait before the next request of this call.
 
-        A server's ``Retry-After`` takes the place of the policy's own wait, but for ``0``: it names no time,
-        and a client that comes back at once, and all the others with it, is what the server was busy with.
-        OpenAI's own client reads it so too (``0 < retry_after``, `_calculate_retry_timeout`).
+        The server's ``Retry-After`` replaces the policy's own wait, except ``0``: that names no time, and
+        if all clients came back at once they would overload the server again. OpenAI's own client does the
+        same (``0 < retry_after`` in `_calculate_retry_timeout`).
 
         Args:
-            attempt: How many retries were made already: 0 for the first one.
-            error: What the last request came to.
-            chance: From 0 to (not including) 1, drawn by the caller.
+            attempt: The number of retries so far; 0 for the first one.
+            error: The error of the last request.
+            chance: A random number from 0 to (not including) 1.
 
         Returns:
-            Seconds, or None when the error stands.
+            Seconds, or None if the error is final.
         """
-        if attempt >= self.max_retries or not _worth_retrying(error):
+        if attempt >= self.max_retries or not _is_retryable(error):
             return None
-        asked = error.retry_after
-        if asked is not None and asked > 0:
-            return asked if asked <= min(self.max_retry_after, LONGEST) else None
-        # 2.0 ** 1024 overflows; long before that the maximum holds
+        retry_after = error.retry_after  # 0 counts as none (retry-after-zero)
+        if retry_after is not None and retry_after > 0:
+            return retry_after if retry_after <= min(self.max_retry_after, LONGEST) else None
+        # 2.0 ** 1024 overflows, so the exponent is capped
         wait = min(self.initial * 2.0 ** min(attempt, 1023), self.maximum, LONGEST)
         return wait * (1 - self.jitter * chance)
 
 
 def check_number(setting: str, value: object, *, most: float = sys.float_info.max) -> None:
-    """Refuse what isn't a number from 0 to `most`; NaN is none.
+    """Check that a setting is a number from 0 to `most`, and not NaN.
 
     Raises:
-        ConfigurationError: It is refused.
+        ConfigurationError: It isn't.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         wanted = f"a number of 0 or more{', at most 1' if most == 1 else ''}"
         raise ConfigurationError.wrong(setting, wanted, value)
 
 
-def _worth_retrying(error: ModelsError) -> bool:
+def _is_retryable(error: ModelsError) -> bool:
     if error.partial is not None and error.partial.choices:
         return False
     match error:
         case ConnectError():
             return True
         case CallTimeoutError():
-            return error.phase in _PHASES
+            return error.phase in _PHASES_BEFORE_SENDING
         case ConnectionLostError():
-            return not error.answered
+            return not error.answered  # the answer is billed (retry-never-after-head)
         case CreditsExhaustedError():
             return False
         case ApiError():
-            return error.status in _STATUSES if error.should_retry is None else error.should_retry
+            return error.status in _RETRYABLE_STATUSES if error.should_retry is None else error.should_retry
         case _:
             return False

@@ -1,4 +1,4 @@
-"""HuggingFace's router: the provider, what is special about its errors, and the two drivers.
+"""Define HuggingFace's router: the provider, the rules and hints for its errors, and the two drivers.
 
 Source: https://huggingface.co/docs/inference-providers.
 """
@@ -23,41 +23,44 @@ __all__ = [
     "HuggingFaceDriver",
 ]
 
-_REFUSED = frozenset({400, 404, 422})
+_CLIENT_ERRORS = frozenset({400, 404, 422})
 
 HUGGINGFACE_RULES: Final[tuple[ErrorRule, ...]] = (
-    # the router has one code for two situations, source: huggingface/mlclaw, probe of June 2026
+    # the router uses one code for two errors (error-router-not-chat-model, error-router-no-provider);
+    # source: huggingface/mlclaw, probe of June 2026
     ErrorRule(
         kind="not_chat_model",
-        statuses=_REFUSED,
+        statuses=_CLIENT_ERRORS,
         codes=frozenset({"model_not_supported"}),
         patterns=(r"\bis not a chat model\b",),
     ),
     ErrorRule(
         kind="model_not_found",
-        statuses=_REFUSED,
+        statuses=_CLIENT_ERRORS,
         codes=frozenset({"model_not_supported"}),
         patterns=(r"\bis not supported by any provider\b",),
     ),
-    # a route pinned with "model:provider", source: huggingface/huggingface.js#2225
+    # a provider pinned with "model:provider" (error-router-pinned-provider); source:
+    # huggingface/huggingface.js#2225
     ErrorRule(
-        kind="model_not_found", statuses=_REFUSED, patterns=(r"^Model not supported by provider \S+$",)
+        kind="model_not_found", statuses=_CLIENT_ERRORS, patterns=(r"^Model not supported by provider \S+$",)
     ),
     # hf-inference and its proxy, source: huggingface.js, recorded
     ErrorRule(
         kind="model_not_found",
-        statuses=_REFUSED,
+        statuses=_CLIENT_ERRORS,
         patterns=(r"^Model \S+ does not exist\.?$", r"^Not Found: Model not found\.?$"),
     ),
-    # TGI with a base model: no chat template, source: huggingface.js, recorded
+    # TGI with a base model, which has no chat template (error-tgi-no-template); source: huggingface.js,
+    # recorded
     ErrorRule(
         kind="not_chat_model",
-        statuses=_REFUSED,
+        statuses=_CLIENT_ERRORS,
         types=frozenset({"template_error"}),
         patterns=(r"\btemplate not found\b",),
     ),
 )
-"""Tried before the format's own rows."""
+"""Rules for errors, tried before the format's own."""
 
 HUGGINGFACE_HINTS: Final[Mapping[str, str]] = {
     "authentication": (
@@ -74,7 +77,7 @@ HUGGINGFACE_HINTS: Final[Mapping[str, str]] = {
     "rate_limit": "wait before the next call; without a token fewer are allowed",
     "credits_exhausted": "https://huggingface.co/settings/billing shows what is left of the credits",
 }
-"""Tried before the format's own hints."""
+"""Hints for errors, by kind, tried before the format's own."""
 
 HUGGINGFACE: Final = Provider(
     name="huggingface",
@@ -94,9 +97,9 @@ HUGGINGFACE: Final = Provider(
 
 
 class HuggingFaceDriver(ChatDriver):
-    """HuggingFace's models, through its router.
+    """A driver for HuggingFace's models, through its router.
 
-    A model may name its provider or a policy: ``org/name:together``, ``org/name:fastest``.
+    A model's name may end with a provider or a policy: ``org/name:together``, ``org/name:fastest``.
 
     Example:
         >>> from botticelli import GenerateRequest, HuggingFaceDriver, Message
@@ -104,7 +107,7 @@ class HuggingFaceDriver(ChatDriver):
         >>> request = GenerateRequest(messages=[Message.user("Hello!")], max_tokens=100)
         >>> print(driver.generate(request).text)  # doctest: +SKIP
 
-        As it comes:
+        Streamed:
 
         >>> with driver.generate_stream(request) as stream:  # doctest: +SKIP
         ...     for chunk in stream:
@@ -119,7 +122,7 @@ class HuggingFaceDriver(ChatDriver):
 
 
 class AsyncHuggingFaceDriver(AsyncChatDriver):
-    """The same for asyncio and trio; one driver belongs to one event loop.
+    """The same driver for asyncio and trio. Use each driver in one event loop only.
 
     Example:
         >>> from botticelli import AsyncHuggingFaceDriver, GenerateRequest, Message

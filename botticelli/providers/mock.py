@@ -1,8 +1,8 @@
-"""Drivers for the tests of programs that use a model: they answer from a script, without a network.
+"""Mock drivers for the tests of programs that use a model: they answer from a script, without a network.
 
-In all else they behave as the drivers that send: they refuse the same requests (those that the OpenAI format
-can't carry), a closed one refuses calls, a failed call is counted, an error in mid-stream carries what had
-come. They don't retry.
+Otherwise they behave like the real drivers: they reject the same requests (those that the OpenAI format can't
+express), a closed driver rejects calls, failed calls are counted, and an error in the middle of a stream
+carries the part of the response that came before it. They don't retry.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _DIALECT: Final = OpenAIDialect()
 
 Piece: TypeAlias = str | StreamChunk | BotticelliError
 Answer: TypeAlias = str | GenerateResponse | BotticelliError | Sequence[Piece]
-"""One line of a script: a text, a whole answer, an error to raise, or the pieces of a stream (texts,
-chunks, and an error where it breaks off; an error or a final chunk is the last of them). Each of them can
-answer a whole call and a stream alike.
+"""One answer of a script: a text, a whole response, an error to raise, or the pieces of a stream (texts,
+chunks and an error; a final chunk or an error must be the last piece). Each kind can answer both a whole and
+a streamed call.
 """
 
 
 class MockScript:
-    """The lines, the calls they answered, and the totals. Safe between threads.
+    """The answers that are left, the calls so far, and the totals. Thread-safe.
 
     Attributes:
         calls: The requests so far, each as it was when the call was made.
@@ -70,24 +70,24 @@ class MockScript:
     """
 
     def __init__(self, lines: Iterable[Answer], model: str) -> None:
-        """Check the lines.
+        """Check the answers.
 
         Raises:
-            ConfigurationError: One of them can't be played; it says which.
+            ConfigurationError: One of them is invalid; the message says which.
         """
         self.calls: list[GenerateRequest] = []
         self.usage = UsageTotals()
         self.model = model
-        self._lines = deque(_checked(lines))
+        self._answers = deque(_check_script(lines))
         self._closed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Refuse further calls."""
+        """Reject further calls."""
         self._closed = True
 
     def check_open(self) -> None:
-        """Refuse what is asked of a closed driver.
+        """Check that the driver isn't closed.
 
         Raises:
             ClosedError: It is closed.
@@ -96,24 +96,24 @@ class MockScript:
             raise ClosedError("the driver is closed", hint="make a new one")
 
     def take(self, request: GenerateRequest, *, stream: bool) -> GenerateRequest:
-        """The request as it is now, for `play`.
+        """Check a request, and return a copy of it for `play`.
 
         Raises:
-            RequestError: A driver that sends would refuse it.
+            RequestError: A real driver would reject it.
         """
         _DIALECT.chat(request, model=self.model, stream=stream, read_media=read_media)
         return copy.deepcopy(request)
 
     def play(self, request: GenerateRequest) -> MockReply:
-        """The answer to the next call.
+        """Record a call and return the next answer.
 
         Raises:
-            ConfigurationError: The script is at its end.
+            ConfigurationError: No answer is left.
             ClosedError: The driver is closed.
         """
         with self._lock:
             self.check_open()
-            if not self._lines:
+            if not self._answers:
                 count = len(self.calls)
                 raise ConfigurationError(
                     f"the script is at its end: it had {count} answers, and this is call {count + 1}",
@@ -121,13 +121,13 @@ class MockScript:
                     hint="add an answer",
                 )
             self.calls.append(request)
-            return MockReply(self._lines.popleft(), request.model or self.model)
+            return MockReply(self._answers.popleft(), request.model or self.model)
 
-    def count(self, played: MockReply) -> None:
-        """A call is over, however it ended: it enters the totals."""
+    def count(self, reply: MockReply) -> None:
+        """Add a finished or failed call to the totals."""
         with self._lock:
             self.usage = self.usage.add(
-                attempts=1, usage=played.response.usage, answered=bool(played.response.choices)
+                attempts=1, usage=reply.response.usage, answered=bool(reply.response.choices)
             )
 
 
@@ -135,14 +135,14 @@ _ANSWER = "a text, a GenerateResponse, an error, or a list of the pieces of a st
 _PIECE = "a text, a StreamChunk or an error"
 
 
-def _checked(lines: object) -> list[Answer]:
-    if isinstance(lines, str):
-        return [lines]
-    if not isinstance(lines, Iterable) or isinstance(lines, bytes | bytearray):
-        raise ConfigurationError.wrong("script", f"a text, or a list whose items are each {_ANSWER}", lines)
-    answers = list(cast("Iterable[object]", lines))
-    for place, answer in enumerate(answers):
-        _check_answer(answer, f"script[{place}]")
+def _check_script(script: object) -> list[Answer]:
+    if isinstance(script, str):
+        return [script]
+    if not isinstance(script, Iterable) or isinstance(script, bytes | bytearray):
+        raise ConfigurationError.wrong("script", f"a text, or a list whose items are each {_ANSWER}", script)
+    answers = list(cast("Iterable[object]", script))
+    for index, answer in enumerate(answers):
+        _check_answer(answer, f"script[{index}]")
     return cast("list[Answer]", answers)
 
 
@@ -160,25 +160,25 @@ def _check_answer(answer: object, where: str) -> None:
     if not isinstance(answer, Sequence) or isinstance(answer, bytes | bytearray):
         raise ConfigurationError.wrong(where, _ANSWER, answer)
     ended = False
-    for place, piece in enumerate(cast("Sequence[object]", answer)):
+    for index, piece in enumerate(cast("Sequence[object]", answer)):
         if not isinstance(piece, str | StreamChunk | BotticelliError):
-            raise ConfigurationError.wrong(f"{where}[{place}]", _PIECE, piece)
+            raise ConfigurationError.wrong(f"{where}[{index}]", _PIECE, piece)
         if ended:
             raise ConfigurationError(
-                f"{where}[{place}] would never be played: the stream has ended before",
-                setting=f"{where}[{place}]",
+                f"{where}[{index}] would never be played: the stream has ended before",
+                setting=f"{where}[{index}]",
             )
         ended = isinstance(piece, BotticelliError) or (isinstance(piece, StreamChunk) and piece.is_final)
 
 
 class MockReply:
-    """One line of a script as chunks, and as the answer that they add up to.
+    """One answer of a script, as chunks and as the response that they add up to.
 
-    The line isn't touched: an error or an answer that several lines share is a copy each time.
+    The script's objects are copied and never changed, so several answers may share an error or a response.
 
     Attributes:
-        model: Who was asked.
-        response: The answer as far as `chunks` has been iterated.
+        model: The requested model.
+        response: The response so far, built as `chunks` is iterated.
     """
 
     def __init__(self, answer: Answer, model: str) -> None:
@@ -189,10 +189,10 @@ class MockReply:
 
     @property
     def refusal(self) -> BotticelliError | None:
-        """The error that stands in place of an answer, or None."""
-        return self._failed(self._answer) if isinstance(self._answer, BotticelliError) else None
+        """The error, if the answer is one; else None."""
+        return self._copy_error(self._answer) if isinstance(self._answer, BotticelliError) else None
 
-    def _failed(self, error: BotticelliError) -> BotticelliError:
+    def _copy_error(self, error: BotticelliError) -> BotticelliError:
         error = copy.copy(error)
         if self._parts and error.partial is None:
             error.partial = self.response
@@ -201,10 +201,10 @@ class MockReply:
         return error
 
     def chunks(self) -> Iterator[StreamChunk]:
-        """The chunks; exactly the last one is final.
+        """Yield the chunks; only the last one is final.
 
         Raises:
-            BotticelliError: The script holds it; `partial` is what came before.
+            BotticelliError: The script's error; its `partial` is the response so far.
         """
         answer = self._answer
         if isinstance(answer, GenerateResponse):
@@ -214,19 +214,19 @@ class MockReply:
         final = StreamChunk(is_final=True, finish_reason=FinishReason.STOP)
         for piece in [answer] if isinstance(answer, (str, BotticelliError)) else answer:
             if isinstance(piece, BotticelliError):
-                raise self._failed(piece)
+                raise self._copy_error(piece)
             chunk = StreamChunk(piece) if isinstance(piece, str) else piece
             self._parts.setdefault(chunk.choice, _Parts()).take(chunk)
             if chunk.is_final:
                 final = chunk
                 break
-            self.response = self._built()
+            self.response = self._build()
             yield chunk
         self._parts.setdefault(0, _Parts())
-        self.response = self._built(final)
+        self.response = self._build(final)
         yield final
 
-    def _built(self, final: StreamChunk | None = None) -> GenerateResponse:
+    def _build(self, final: StreamChunk | None = None) -> GenerateResponse:
         choices = [
             Choice(index=index, outputs=parts.outputs()) for index, parts in sorted(self._parts.items())
         ]
@@ -238,40 +238,40 @@ class MockReply:
 
 
 class _Parts:
-    """What one choice has said so far."""
+    """The parts of one choice so far."""
 
     def __init__(self) -> None:
-        self._said: dict[type[Reasoning | Text | Refusal], str] = {Reasoning: "", Text: "", Refusal: ""}
+        self._texts: dict[type[Reasoning | Text | Refusal], str] = {Reasoning: "", Text: "", Refusal: ""}
         self._calls: dict[int, ToolCall] = {}
 
     def take(self, chunk: StreamChunk) -> None:
-        self._said[Reasoning] += chunk.reasoning
-        self._said[Text] += chunk.text
-        self._said[Refusal] += chunk.refusal
+        self._texts[Reasoning] += chunk.reasoning
+        self._texts[Text] += chunk.text
+        self._texts[Refusal] += chunk.refusal
         for delta in chunk.tool_calls:
-            known = self._calls.get(delta.index, ToolCall(id="", name=""))
+            call = self._calls.get(delta.index, ToolCall(id="", name=""))
             self._calls[delta.index] = ToolCall(
-                id=known.id or delta.id,
-                name=known.name or delta.name,
-                arguments_json=known.arguments_json + delta.arguments,
+                id=call.id or delta.id,
+                name=call.name or delta.name,
+                arguments_json=call.arguments_json + delta.arguments,
             )
 
     def outputs(self) -> list[Output]:
-        said: list[Output] = [kind(text) for kind, text in self._said.items() if text]
-        return [*said, ToolCalls(list(self._calls.values()))] if self._calls else said
+        outputs: list[Output] = [kind(text) for kind, text in self._texts.items() if text]
+        return [*outputs, ToolCalls(list(self._calls.values()))] if self._calls else outputs
 
 
 class _Mock:
-    """What both mocks are.
+    """The common part of both mock drivers.
 
     Args:
         script: The answers, one per call.
         model: The model's name.
-        models: What `models` lists.
-        rate_limits: What `rate_limits` says.
+        models: The models that `models` returns.
+        rate_limits: The value of `rate_limits`.
 
     Raises:
-        ConfigurationError: The script or another argument isn't what it must be; it says which and where.
+        ConfigurationError: The script or another argument is invalid; the message says which and where.
     """
 
     def __init__(
@@ -291,7 +291,7 @@ class _Mock:
 
     @property
     def calls(self) -> list[GenerateRequest]:
-        """The requests so far, each as it was when the call was made; refused ones are no calls."""
+        """The requests so far, each as it was when the call was made; rejected ones don't count."""
         return self._script.calls
 
     @property
@@ -306,12 +306,12 @@ class _Mock:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything that the format carries."""
+        """All of the capabilities."""
         return Capabilities()
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """Return the rate limits that the mock was made with."""
+        """The rate limits that were passed to the constructor."""
         return self._rate_limits
 
     @property
@@ -319,15 +319,15 @@ class _Mock:
         """The totals of the calls so far, failed ones included."""
         return self._script.usage
 
-    def _whole(self, request: GenerateRequest) -> GenerateResponse:
-        played = self._script.play(self._script.take(request, stream=False))
+    def _generate(self, request: GenerateRequest) -> GenerateResponse:
+        reply = self._script.play(self._script.take(request, stream=False))
         try:
-            deque(played.chunks(), maxlen=0)
+            deque(reply.chunks(), maxlen=0)
         finally:
-            self._script.count(played)
-        return played.response
+            self._script.count(reply)
+        return reply.response
 
-    def _listed(self) -> list[Model]:
+    def _list_models(self) -> list[Model]:
         self._script.check_open()
         return list(self._models)
 
@@ -348,32 +348,32 @@ class MockDriver(_Mock):
     """
 
     def generate(self, request: GenerateRequest) -> GenerateResponse:
-        """The next answer of the script.
+        """Return the next answer of the script.
 
         Raises:
-            RequestError: A driver that sends would refuse the request.
-            BotticelliError: What the script holds, or that it is at its end.
+            RequestError: A real driver would reject the request.
+            BotticelliError: The script's error; or no answer is left.
         """
-        return self._whole(request)
+        return self._generate(request)
 
     def generate_stream(self, request: GenerateRequest) -> MockStream:
-        """The next answer of the script, as a stream; it is taken when the stream is entered or iterated.
+        """Return the next answer of the script as a stream; it is taken when the stream begins.
 
         Raises:
-            RequestError: A driver that sends would refuse the request.
+            RequestError: A real driver would reject the request.
         """
         return MockStream(self._script, request)
 
     def models(self) -> list[Model]:
-        """The models it was given.
+        """Return the models that were passed to the constructor.
 
         Raises:
             ClosedError: The driver is closed.
         """
-        return self._listed()
+        return self._list_models()
 
     def close(self) -> None:
-        """Refuse further calls."""
+        """Reject further calls."""
         self._script.close()
 
     def __enter__(self) -> Self:
@@ -389,32 +389,32 @@ class AsyncMockDriver(_Mock):
     """An `AsyncBotticelliDriver` that answers from a script; see `MockDriver`."""
 
     async def generate(self, request: GenerateRequest) -> GenerateResponse:
-        """The next answer of the script.
+        """Return the next answer of the script.
 
         Raises:
-            RequestError: A driver that sends would refuse the request.
-            BotticelliError: What the script holds, or that it is at its end.
+            RequestError: A real driver would reject the request.
+            BotticelliError: The script's error; or no answer is left.
         """
-        return self._whole(request)
+        return self._generate(request)
 
     def generate_stream(self, request: GenerateRequest) -> AsyncMockStream:
-        """The next answer of the script, as a stream; it is taken when the stream is entered or iterated.
+        """Return the next answer of the script as a stream; it is taken when the stream begins.
 
         Raises:
-            RequestError: A driver that sends would refuse the request.
+            RequestError: A real driver would reject the request.
         """
         return AsyncMockStream(self._script, request)
 
     async def models(self) -> list[Model]:
-        """The models it was given.
+        """Return the models that were passed to the constructor.
 
         Raises:
             ClosedError: The driver is closed.
         """
-        return self._listed()
+        return self._list_models()
 
     async def close(self) -> None:
-        """Refuse further calls."""
+        """Reject further calls."""
         self._script.close()
 
     async def __aenter__(self) -> Self:
@@ -427,46 +427,46 @@ class AsyncMockDriver(_Mock):
 
 
 class _MockStream:
-    """A scripted answer as a stream that behaves like the real ones."""
+    """The common part of both mock streams, which behave like the real ones."""
 
     def __init__(self, script: MockScript, request: GenerateRequest) -> None:
-        """Take the request as it is now; the script's line is taken when the stream begins.
+        """Copy the request; the answer is taken from the script when the stream begins.
 
         Raises:
-            RequestError: A driver that sends would refuse the request.
+            RequestError: A real driver would reject the request.
         """
         self._script = script
         self._request = script.take(request, stream=True)
-        self._played: MockReply | None = None
+        self._reply: MockReply | None = None
         self._chunks: Iterator[StreamChunk] = iter(())
         self._problem: BotticelliError | None = None
-        self._closed = self._over = False
+        self._closed = self._is_finished = False
 
     @property
     def response(self) -> GenerateResponse:
-        """The answer as far as it has come; whole after the final chunk."""
-        return self._played.response if self._played else GenerateResponse()
+        """The response so far; complete after the final chunk."""
+        return self._reply.response if self._reply else GenerateResponse()
 
     def _begin(self) -> None:
         if self._problem is not None:
             raise self._problem
         if self._closed:
             raise ClosedError("the stream is closed", hint="ask again")
-        if self._played is not None:
+        if self._reply is not None:
             return
         try:
-            self._played = self._script.play(self._request)
-            if (error := self._played.refusal) is not None:
+            self._reply = self._script.play(self._request)
+            if (error := self._reply.refusal) is not None:
                 raise error
         except BotticelliError as error:
             self._problem = error
             self._end()
             raise
-        self._chunks = self._played.chunks()
+        self._chunks = self._reply.chunks()
 
     def _next(self) -> StreamChunk | None:
-        """The next chunk; None after the final one."""
-        if self._over:
+        """Return the next chunk; None after the final one."""
+        if self._is_finished:
             return None
         self._begin()
         try:
@@ -476,18 +476,18 @@ class _MockStream:
             self._end()
             raise
         if chunk.is_final:
-            self._over = True
+            self._is_finished = True
             self._end()
         return chunk
 
     def _end(self) -> None:
-        if not self._closed and self._played is not None:
-            self._script.count(self._played)
+        if not self._closed and self._reply is not None:
+            self._script.count(self._reply)
         self._closed = True
 
 
 class MockStream(_MockStream):
-    """A scripted answer in pieces."""
+    """A scripted response as a stream."""
 
     def __iter__(self) -> Self:
         return self
@@ -508,12 +508,12 @@ class MockStream(_MockStream):
         self.close()
 
     def close(self) -> None:
-        """End the stream, wherever it is; harmless when repeated."""
+        """End the stream; safe to call more than once."""
         self._end()
 
 
 class AsyncMockStream(_MockStream):
-    """A scripted answer in pieces, for ``async for``."""
+    """A scripted response as a stream, for ``async for``."""
 
     def __aiter__(self) -> Self:
         return self
@@ -534,5 +534,5 @@ class AsyncMockStream(_MockStream):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the stream, wherever it is; harmless when repeated."""
+        """End the stream; safe to call more than once."""
         self._end()

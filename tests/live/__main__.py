@@ -6,7 +6,7 @@ A hosted provider needs a key, and a run costs a fraction of a cent. Against a l
         python -m tests.live huggingface --model tiny --without json_schema,bad_token
 
 Without a key it ends at once with exit code 1 and says what to set. Other arguments go to pytest. The exit
-code is 0 only if at least one test ran and none failed; none is ever skipped, only left out by declaration.
+code is 0 only if at least one test ran and none failed. No test is skipped, only deselected by an option.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"live suite: nothing listens at {target.base_url}: start the server first", file=sys.stderr)
         return 1
     suite = Suite(target, filter(None, options.without.split(",")))
-    # the drivers had to be imported before pytest, and with them anyio, which is a pytest plugin too
+    # importing the drivers before pytest also imports anyio, which is a pytest plugin
     early = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
     command = [str(Path(__file__).parent), "-m", "api", "-W", early, *others]
     code = pytest.main(command, plugins=[_named(suite)])
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _listens(base_url: str) -> bool:
-    """Whether there is a server; one that needs no key is on somebody's own machine, and may be off."""
+    """Return whether a server listens there; one without a key runs on the user's machine and may be off."""
     parts = urlsplit(base_url)
     port = parts.port or {"https": 443}.get(parts.scheme, 80)
     try:
@@ -69,7 +69,7 @@ def _listens(base_url: str) -> bool:
 
 
 class _Registering:
-    """Registers the suite under its name, by which the fixtures find it."""
+    """Registers the suite as a plugin under its name, so that the fixtures find it."""
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite

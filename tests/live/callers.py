@@ -1,4 +1,4 @@
-"""Both drivers behind one face, so that one test holds for both."""
+"""Give both drivers the same sync interface, so that each test can run with either."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Streamed(NamedTuple):
-    """A stream that was read to its end."""
+    """The chunks and the response of a stream that was read to its end."""
 
     chunks: list[StreamChunk]
     response: GenerateResponse

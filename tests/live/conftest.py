@@ -1,4 +1,4 @@
-"""Fixtures of the live suite. A test that asks for more than it announced fails."""
+"""Define the fixtures of the live suite. A test that makes more calls than its marker says fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def target(suite: Suite) -> Target:
 
 @pytest.fixture
 def users_environment(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies and TLS settings as the user has them."""
+    """Restore the proxies and TLS settings of the user's environment."""
     for name, value in target.environment.items():
         monkeypatch.setenv(name, value)
 
@@ -41,7 +41,7 @@ def users_environment(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
 def make(
     request: pytest.FixtureRequest, suite: Suite, users_environment: None
 ) -> Generator[Callable[..., Caller]]:
-    """Makes callers, closes them, and holds the test to the number of calls that it announced."""
+    """Make callers, close them, and check that the test made no more calls than its marker says."""
     made: list[Caller] = []
     target = suite.target
 
@@ -68,17 +68,17 @@ def caller(make: Callable[..., Caller]) -> Caller:
 
 @pytest.fixture
 def wire(target: Target, users_environment: None) -> Callable[[GenerateRequest], str]:
-    """Asks for a stream without the driver: the bytes show who is to blame for what is missing."""
+    """Request a stream without the driver: the bytes show whether server or driver lost something."""
 
     def send(request: GenerateRequest) -> str:
         dialect = target.drivers.provider.dialect
-        asked = dialect.chat(request, model=target.model, stream=True, read_media=read_media)
+        encoded = dialect.chat(request, model=target.model, stream=True, read_media=read_media)
         key = {"authorization": f"Bearer {target.key.reveal()}"} if target.key else {}
         answer = httpx.request(
-            asked.method,
-            target.base_url.rstrip("/") + asked.path,
-            content=asked.body,
-            headers={**asked.headers, **key},
+            encoded.method,
+            target.base_url.rstrip("/") + encoded.path,
+            content=encoded.body,
+            headers={**encoded.headers, **key},
             timeout=120,
         )
         return answer.text
@@ -88,5 +88,5 @@ def wire(target: Target, users_environment: None) -> Callable[[GenerateRequest],
 
 @pytest.fixture(params=["sync", "async"])
 def either(request: pytest.FixtureRequest, make: Callable[..., Caller]) -> Caller:
-    """The sync driver, then the async one."""
+    """Return the sync driver, then the async one."""
     return make(aio=request.param == "async")

@@ -1,6 +1,7 @@
-"""What the live suite talks to, and the pytest plugin that carries it: the plan before, the sum at the end.
+"""Define the live suite's target and its pytest plugin, which prints a plan and the totals.
 
-Looked up before pytest starts, because `tests/conftest.py` takes keys and proxies out of the environment.
+The target is looked up before pytest starts, because `tests/conftest.py` removes keys and proxies from the
+environment.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ class Target:
     """One model behind one endpoint.
 
     Attributes:
-        drivers: Of the provider.
-        model: Who is asked.
-        base_model: One that isn't for chat, or None; asked only where `is_providers_own`.
-        key: What is sent as the key.
-        base_url: Where.
-        is_providers_own: Whether that is the provider's own endpoint, so that its peculiarities are expected.
-        environment: The user's, with proxies and TLS settings.
+        drivers: The provider's drivers.
+        model: The model to call.
+        base_model: A model that isn't for chat, or None; called only if `is_providers_own`.
+        key: The API key.
+        base_url: The base URL of the endpoint.
+        is_providers_own: Whether it is the provider's own endpoint, so that its special errors are expected.
+        environment: The user's environment variables, with proxies and TLS settings.
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class Target:
 
 
 class Suite:
-    """The plugin: takes out what is declared out of reach, says what it will cost, sums up what it did.
+    """The plugin: deselects tests of unsupported topics, prints the cost in advance and the totals.
 
     Args:
-        target: Who is asked.
-        without: Topics that are declared out of this server's reach.
+        target: The model and endpoint.
+        without: Topics that the user has declared unsupported by this server.
     """
 
     def __init__(self, target: Target, without: Iterable[str]) -> None:
@@ -95,11 +96,11 @@ class Suite:
         self._deviations: Counter[str] = Counter()
 
     def add(self, usage: UsageTotals) -> None:
-        """Count what a driver used."""
+        """Add a driver's usage to the totals."""
         self._used.append(usage)
 
     def note(self, response: GenerateResponse) -> None:
-        """Count where an answer broke the format."""
+        """Count a response's deviations from the format."""
         self._deviations.update({found.code: found.count for found in response.deviations})
 
     @pytest.hookimpl(tryfirst=True)

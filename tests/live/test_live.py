@@ -49,7 +49,7 @@ GET_WEATHER = ToolDefinition(name="get_weather", description="The weather in a c
 
 
 def departs(what: str, got: object) -> NoReturn:
-    """Fail because of what the server or its model did; the driver delivered it faithfully."""
+    """Fail because of a fault of the server or its model, which the driver has passed on correctly."""
     pytest.fail(f"the server's departure, not the driver's: {what}; it sent {got!r}", pytrace=False)
 
 
@@ -58,7 +58,7 @@ def ask(*messages: Message, max_tokens: int = 100, **more: Any) -> GenerateReque
 
 
 def whole(suite: Suite, response: GenerateResponse) -> dict[str, Any]:
-    """What the server sent, read without the driver; the driver and the contract must agree on its form."""
+    """Return the JSON as sent, after checking that driver and contract agree on whether it has deviations."""
     suite.note(response)
     broken = contracts.validate_bytes("openai/response", response.raw)
     assert bool(broken) == bool(response.deviations), (list(map(str, broken)), response.deviations)
@@ -67,7 +67,7 @@ def whole(suite: Suite, response: GenerateResponse) -> dict[str, Any]:
 
 
 def streamed(suite: Suite, answer: Streamed) -> GenerateResponse:
-    """A stream's answer, after what holds for every stream."""
+    """Return a stream's response, after the checks that apply to every stream."""
     suite.note(answer.response)
     assert [chunk.is_final for chunk in answer.chunks].count(True) == 1
     assert answer.chunks[-1].is_final
@@ -166,20 +166,20 @@ def test_stop(suite: Suite, caller: Caller) -> None:
 
 
 def holds_a_call(sent: dict[str, Any]) -> bool:
-    """Whether there is a tool call in an answer or a chunk, read without the driver."""
+    """Return whether the JSON of a response or a chunk contains a tool call; doesn't use the driver."""
     choices: list[dict[str, Any]] = sent.get("choices") or []
-    said: list[dict[str, Any]] = [choice.get("message") or choice.get("delta") or {} for choice in choices]
-    return any(message.get("tool_calls") for message in said)
+    found: list[dict[str, Any]] = [choice.get("message") or choice.get("delta") or {} for choice in choices]
+    return any(message.get("tool_calls") for message in found)
 
 
 def streams_a_call(sent: str) -> bool:
-    """Whether there is one in a stream."""
+    """Return whether the text of a stream contains a tool call."""
     events = [line.removeprefix("data:").strip() for line in sent.splitlines() if line.startswith("data:")]
     return any(holds_a_call(json.loads(event)) for event in events if event.startswith("{"))
 
 
 def called(response: GenerateResponse) -> None:
-    """The answer calls `get_weather` for Paris."""
+    """Check that the response calls `get_weather` for Paris."""
     call = response.tool_calls[0]
     if call.name != "get_weather" or not is_valid(CITY, call.arguments):
         departs("the call is not of the tool, or its arguments don't keep to their schema", call)
@@ -226,7 +226,7 @@ def test_stream_tools(suite: Suite, caller: Caller, wire: Callable[[GenerateRequ
 
 
 def outcome(caller: Caller, request: GenerateRequest) -> GenerateResponse | ModelsError:
-    """What the server made of it; a server that can't be reached departs from nothing."""
+    """Return the response or the server's error; other errors, such as a failed connection, are raised."""
     try:
         return caller.generate(request)
     except (ApiError, ResponseError, StreamError) as error:

@@ -1,4 +1,4 @@
-"""The runner of the live suite, offline: what it refuses to call a success."""
+"""Test the runner of the live suite offline: when it must not report a success."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_server_that_isnt_there_departs_from_nothing(tmp_path: Path, canary: s
 
 
 def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: Path, canary: str) -> None:
-    """The bench's server answers well, but always the same."""
+    """The server of the benchmark sends valid responses, but always the same one."""
     command = [sys.executable, "-m", "tests.bench.server"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None

@@ -40,14 +40,14 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "5", 2_147_484, 10**400, -(10**400)])
 @pytest.mark.parametrize("name", ["pool", "connect", "first_byte", "idle", "progress", "total"])
-def test_what_is_no_limit(name: str, value: Any) -> None:
+def test_invalid_limits(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Timeouts(**{name: value})
     assert caught.value.setting == f"timeout.{name}"
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, True, "5", 1e300, 10**400, Timeouts, (1, 2)])
-def test_what_is_no_timeout(value: Any) -> None:
+def test_invalid_timeouts(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^timeout must be a number of seconds") as caught:
         Timeouts.of(value)
     assert caught.value.setting == "timeout"
@@ -94,7 +94,7 @@ def test_attempts_are_counted_and_begin_anew() -> None:
     assert (running.attempts, running.answered, running.reused) == (2, False, False)
 
 
-def test_left_never_falls_below_nothing() -> None:
+def test_remaining_is_never_negative() -> None:
     assert call().remaining(1040) == 60
     assert call().remaining(1200) == 0
 
@@ -155,7 +155,7 @@ def test_a_whole_answer_has_no_progress_to_make() -> None:
         assert running.read_limit(now) == 4
 
 
-def test_the_whole_passes_before_the_others() -> None:
+def test_the_total_limit_may_pass_first() -> None:
     running = call()
     assert running.read_limit(1098) == 2
     assert running.timeout_error("idle", 1100).phase == "total"
@@ -178,10 +178,10 @@ def test_a_timeout_says_what_to_change(phase: str) -> None:
     assert f"Timeouts({phase}=...)" in str(running.timeout_error(phase, 1004))
 
 
-# What the connection itself is told, below the HTTP client.
+# Limits of the connection itself, below the HTTP client.
 
 
-def test_a_read_has_no_more_room_than_its_phase() -> None:
+def test_a_read_is_limited_by_its_phase() -> None:
     running = call()
     running.begin(1000)
     assert running.io_limit(1000) == 100
@@ -199,7 +199,7 @@ def test_a_read_has_no_more_room_than_its_phase() -> None:
     assert running.io_limit(1099.5) == -80.5
 
 
-def test_without_a_limit_there_is_room_for_ever() -> None:
+def test_without_limits_a_read_may_take_forever() -> None:
     running = call(Timeouts(connect=None, first_byte=None, idle=None, progress=None, total=None))
     running.begin(1000)
     running.on_connect_proxy(1000)
@@ -220,7 +220,7 @@ def test_reads_that_bring_nothing_whole_renew_the_idle_limit() -> None:
     assert running.timeout_error("idle", 1010).phase == "progress"
 
 
-def test_what_a_proxy_says_is_no_answer() -> None:
+def test_bytes_from_a_proxy_are_not_part_of_the_response() -> None:
     running = call()
     running.begin(1000)
     running.on_connect_proxy(1000)
@@ -258,7 +258,7 @@ def test_nothing_is_repeated_once_it_is_delivered() -> None:
     assert running.retry_delay(overloaded(), 1001, 0.0) is None
 
 
-def test_there_is_no_waiting_beyond_the_end() -> None:
+def test_no_retry_waits_past_the_total_limit() -> None:
     running = call()
     running.begin(1000)
     patient = RateLimitError("slowly", status=429, retry_after=50)
@@ -266,7 +266,7 @@ def test_there_is_no_waiting_beyond_the_end() -> None:
     assert running.retry_delay(patient, 1050, 0.0) is None
 
 
-def test_chance_takes_something_off() -> None:
+def test_jitter_shortens_the_wait() -> None:
     running = call(policy=RetryPolicy(jitter=0.25))
     running.begin(1000)
     assert running.retry_delay(overloaded(), 1001, 0.5) == pytest.approx(0.4375)
@@ -276,7 +276,7 @@ def lost(*, answered: bool = False) -> ConnectionLostError:
     return ConnectionLostError("gone", answered=answered)
 
 
-def test_a_kept_connection_that_went_away_is_replaced_at_once_but_once() -> None:
+def test_a_reused_connection_that_was_closed_is_replaced_at_once_but_only_once() -> None:
     running = call()
     running.begin(1000)
     running.reused = True
@@ -286,27 +286,27 @@ def test_a_kept_connection_that_went_away_is_replaced_at_once_but_once() -> None
     assert running.retry_delay(lost(), 1002, 0.0) == 1.0
 
 
-def test_a_new_connection_that_went_away_is_waited_for() -> None:
+def test_after_a_lost_new_connection_the_retry_waits() -> None:
     running = call()
     running.begin(1000)
     assert running.retry_delay(lost(), 1001, 0.0) == 0.5
 
 
-def test_a_kept_connection_that_went_away_in_the_answer_is_not_replaced() -> None:
+def test_a_reused_connection_lost_in_the_response_is_not_replaced() -> None:
     running = call()
     running.begin(1000)
     running.reused = True
     assert running.retry_delay(lost(answered=True), 1001, 0.0) is None
 
 
-def test_a_failed_connection_on_a_kept_one_is_waited_for() -> None:
+def test_after_a_connect_error_on_a_reused_connection_the_retry_waits() -> None:
     running = call()
     running.begin(1000)
     running.reused = True
     assert running.retry_delay(ConnectError("no"), 1001, 0.0) == 0.5
 
 
-def test_no_retries_means_none_for_a_kept_connection_either() -> None:
+def test_max_retries_0_applies_to_reused_connections_too() -> None:
     running = call(policy=RetryPolicy(max_retries=0))
     running.begin(1000)
     running.reused = True

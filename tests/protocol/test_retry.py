@@ -1,4 +1,4 @@
-"""The table of what is tried again, row by row; the laws are in `tests/property/test_retry_properties.py`."""
+"""Test which errors are retried; the invariants are in `tests/property/test_retry_properties.py`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def api(status: int, **rest: Any) -> ApiError:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 520, 529, 599])
-def test_statuses_that_may_pass(status: int) -> None:
+def test_retryable_statuses(status: int) -> None:
     assert POLICY.delay(0, api(status), 0.0) == 0.5
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 410, 413, 422, 424, 499, 600])
-def test_statuses_that_stay(status: int) -> None:
+def test_final_statuses(status: int) -> None:
     assert POLICY.delay(0, api(status), 0.0) is None
 
 
@@ -72,7 +72,7 @@ def test_statuses_that_stay(status: int) -> None:
     ],
     ids=repr,
 )
-def test_what_is_tried_again(error: ModelsError, again: bool) -> None:
+def test_retryable_errors(error: ModelsError, again: bool) -> None:
     assert POLICY.delay(0, error, 0.0) == (0.5 if again else None)
 
 
@@ -91,13 +91,13 @@ def test_what_is_tried_again(error: ModelsError, again: bool) -> None:
         (math.nan, 0.5),
     ],
 )
-def test_what_the_server_asks_for(asked: float | None, wait: float | None) -> None:
+def test_retry_after(asked: float | None, wait: float | None) -> None:
     assert POLICY.delay(0, api(429, retry_after=asked), 0.0) == wait
     assert POLICY.delay(0, api(400, retry_after=asked, should_retry=True), 0.0) == wait
     assert POLICY.delay(0, api(400, retry_after=asked), 0.0) is None
 
 
-def test_the_backoff_doubles_and_ends() -> None:
+def test_the_backoff_doubles_up_to_the_maximum() -> None:
     policy = RetryPolicy(max_retries=10**9)
     waits = [policy.delay(attempt, ConnectError("x"), 0.0) for attempt in (0, 1, 2, 3, 4, 5, 5000, 10**8)]
     assert waits == [0.5, 1, 2, 4, 8, 8, 8, 8]
@@ -109,11 +109,11 @@ def test_chance_shortens_a_wait_by_up_to_the_jitter() -> None:
     assert RetryPolicy(jitter=0).delay(1, ConnectError("x"), 0.9) == 1.0
 
 
-def test_chance_does_not_shorten_what_the_server_asked_for() -> None:
+def test_jitter_does_not_shorten_retry_after() -> None:
     assert POLICY.delay(0, api(429, retry_after=3.0), 0.9) == 3.0
 
 
-def test_the_number_of_retries_is_kept() -> None:
+def test_the_number_of_retries_is_limited() -> None:
     waits = [POLICY.delay(attempt, ConnectError("x"), 0.0) for attempt in range(4)]
     assert waits == [0.5, 1.0, None, None]
     assert RetryPolicy(max_retries=0).delay(0, ConnectError("x"), 0.0) is None

@@ -44,7 +44,8 @@ _FINISH = {
     "tool_calls": FinishReason.TOOL_USE,
     "function_call": FinishReason.TOOL_USE,
     "content_filter": FinishReason.CONTENT_FILTER,
-    # Unpublished words of TGI, Together, Anthropic, Gemini and Mistral: finish-reason-unknown
+    # Unpublished reasons of TGI, Together, Anthropic, Gemini and Mistral (finish-native-stop,
+    # finish-native-length, finish-tool-use, finish-safety); the deviation code is finish-reason-unknown
     "eos": FinishReason.STOP,
     "eos_token": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
@@ -66,7 +67,7 @@ def to_finish_reason(word: Any) -> FinishReason:
 def to_tool_call(raw: dict[str, Any]) -> ToolCall:
     """Return a tool call in any observed shape; its id is empty where the server sent none."""
     word = raw.get("type")
-    kind = word if isinstance(word, str) and word else "function"
+    kind = word if isinstance(word, str) and word else "function"  # tool-type-missing-or-custom
     inner = raw.get("function")
     if is_object(raw.get("custom")) and (kind == "custom" or not is_object(inner)):
         inner, kind = raw["custom"], "custom"
@@ -88,6 +89,7 @@ def make_ids_distinct(
     calls: list[ToolCall], choice_index: int, log: DeviationLog, path: str
 ) -> list[ToolCall]:
     """Return the calls with ids that exist and differ, so that each result can name its call."""
+    # servers send empty ids and the same id for several calls (tool-ids-empty, tool-ids-all-the-same)
     taken = {call.id for call in calls}
     given: set[str] = set()
     attempts: dict[str, int] = {}  # the next one by id: to start anew at each repeat would be quadratic
@@ -110,6 +112,7 @@ def make_ids_distinct(
 
 def split_content_parts(parts: list[Any]) -> tuple[str, str]:
     """Return the text and the reasoning of a content that came as a list of parts."""
+    # some servers send content as a list (reasoning-content-parts, forward-new-part-of-the-answer)
     text: list[str] = []
     thinking: list[str] = []
     for part in parts:
@@ -124,6 +127,7 @@ def split_content_parts(parts: list[Any]) -> tuple[str, str]:
 
 def join_reasoning(*spellings: Any) -> str:
     """Return the reasoning from all of its member names; the same text under two names counts once."""
+    # some servers send the same text under several names (reasoning-both-names)
     return "".join(dict.fromkeys(text for text in spellings if isinstance(text, str)))
 
 
@@ -167,10 +171,11 @@ def build_choice(
         outputs.append(ToolCalls(make_ids_distinct(calls, index, log, path)))
     elif finish == "tool_calls":
         place = f"{path}.message.tool_calls"
+        # the text may be the answer in spite of the finish reason (tool-calls-announced-text-there)
         if text or refusal or (spoken and (spoken.data or spoken.transcript)):
             log.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
         else:
-            # A caller that runs the tools and asks again would loop for ever.
+            # A caller that runs the tools and asks again would loop: tool-calls-announced-none-there.
             log.refuse_because(place, "the finish reason is tool_calls, but there is neither call nor answer")
     return Choice(
         index=index,

@@ -88,13 +88,14 @@ def _judge(value: Any, codes: list[str], log: DeviationLog) -> None:
 
 def _entries(value: Any) -> list[Any] | None:
     """Return the entries, or None where there is no list of them."""
-    if is_array(value):
+    if is_array(value):  # models-bare-array
         return value
     if not is_object(value):
         return None
     data = value.get("data", value.get("models"))
     if is_array(data):
         return data
+    # null for an empty list (models-data-null)
     return [] if data is None and ("data" in value or value.get("object") == "list") else None
 
 

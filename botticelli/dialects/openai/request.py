@@ -70,6 +70,7 @@ def encode_request(
     """
     name = request.model if request.model is not None else model
     check(request, name)
+    # `model` goes first (request-model-first)
     body: dict[str, Any] = {
         "model": name,
         "messages": [
@@ -86,6 +87,7 @@ def encode_request(
     body |= _tools(request)
     if request.response_format is not UNSET:
         body["response_format"] = _format(request.response_format)
+    # stream_options is allowed only with stream (request-stream-options-only-in-streams)
     if stream:
         body["stream"] = True
         if request.stream_usage:

@@ -125,7 +125,7 @@ def _check_key(key: object, path: str) -> None:
 def _check_scalar(value: object, path: str) -> None:
     if isinstance(value, str):
         try:
-            value.encode()
+            value.encode()  # unicode-lone-surrogate-in-request
         except UnicodeEncodeError:
             refuse("surrogate-lone", path, "the text holds half a surrogate pair, which UTF-8 can't carry")
     elif isinstance(value, float):
