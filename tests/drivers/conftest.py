@@ -140,7 +140,12 @@ class Server:
 
     def _do(self, connection: socket.socket, step: Step) -> bool:
         if isinstance(step, bytes):
-            connection.sendall(step)
+            try:
+                connection.sendall(step)
+            except OSError:  # a client that has enough leaves before the last byte
+                if not self.stopped.is_set():
+                    self.left.set()
+                return False
         elif isinstance(step, float | int):
             self.stopped.wait(step)
         elif step == "hold":
