@@ -20,6 +20,7 @@ The tree; the word in brackets is `kind`, the stable name that cases, reports an
         │   ├── RateLimitError [rate_limit]
         │   ├── CreditsExhaustedError [credits_exhausted]
         │   ├── ContextLengthError [context_length]
+        │   ├── ContentFilteredError [content_filtered]
         │   ├── InvalidRequestError [invalid_request]
         │   ├── RequestTooLargeError [request_too_large]
         │   └── ServerError [server]
@@ -52,6 +53,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "ConnectionLostError",
+    "ContentFilteredError",
     "ContextLengthError",
     "CreditsExhaustedError",
     "EmptyResponseError",
@@ -399,9 +401,26 @@ class CreditsExhaustedError(ApiError):
 
 
 class ContextLengthError(ApiError):
-    """The messages and the answer together don't fit into the model's context; 400 or 413, by rule."""
+    """The messages and the answer together don't fit into the model's context; 400 or 413, by rule.
+
+    Attributes:
+        limit: How many tokens fit, where the server says so, or None.
+        used: How many tokens were asked for by the server's count, of the messages or of messages and answer
+            together, or None.
+    """
 
     kind = "context_length"
+    limit: int | None = None
+    used: int | None = None
+
+
+class ContentFilteredError(ApiError):
+    """The prompt or the answer was blocked for what is in it; 400 or 403, by rule.
+
+    An answer that a filter cut short is no error: its finish reason is ``content_filter``.
+    """
+
+    kind = "content_filtered"
 
 
 class InvalidRequestError(ApiError):
