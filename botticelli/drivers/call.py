@@ -88,7 +88,7 @@ class Call:
             config: The driver's configuration.
             request: What is sent, with the driver's own headers.
             url: Where it is sent.
-            model: The model that is asked for.
+            model: The model that is asked for; empty for none.
             streaming: Whether the answer is streamed.
             key: The cache's key, or None to leave the cache alone.
             n: How many choices are asked for.
@@ -129,7 +129,7 @@ class Call:
     def listing(cls, config: DriverConfig, cursor: str | None = None) -> Self:
         """Return a call for a page of the model list."""
         encoded = config.encode_listing(cursor)
-        return cls(config, encoded, url=config.url(encoded), model=config.model)
+        return cls(config, encoded, url=config.url(encoded), model="")
 
     # What the driver does with it.
 
@@ -196,7 +196,7 @@ class Call:
         """What the dialect needs to know of the call."""
         config = self._config
         return CallContext(
-            model=self.model,
+            model=self.model or None,
             n=self._n,
             audit=config.audit,
             error_rules=config.provider.error_rules,
@@ -272,7 +272,12 @@ class Call:
         """Complete an error that ends the call."""
         _log.debug("attempt %d: %s; given up", self.deadlines.attempts, error.kind)
         config = self._config
-        error.during(provider=config.provider.name, model=self.model, attempts=self.deadlines.attempts)
+        error.during(
+            provider=config.provider.name,
+            model=self.model,
+            attempts=self.deadlines.attempts,
+            host=config.foreign_host,
+        )
         if error.request_id is None and (id_ := response_headers.read_request_id(self._head.headers)):
             error.request_id = self.redact(id_)
         if error.partial is not None:

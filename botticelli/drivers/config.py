@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverConfig", "read_media"]
 
+_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
@@ -52,6 +54,8 @@ class DriverConfig:
         cache: Where answers are kept, or None.
         audit: Whether streams are held to the strict contract.
         usage: Totals, prices, the newest rate limits.
+        foreign_host: The server's host and port if the base URL isn't the provider's own, else None.
+        hints: What to do about the server's errors, tried before those of its format.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class DriverConfig:
         agent = f"botticelli/{__version__} (python {_PYTHON})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._seen}
         self._common = common
+        self.foreign_host = None if provider.owns(self.base_url) else urlsplit(self.base_url).netloc
         self.hints = self._hints()
 
     def _key_header(self) -> tuple[tuple[str, Secret], ...]:
@@ -126,8 +131,12 @@ class DriverConfig:
         return redact(text, self.find_secrets())
 
     def _hints(self) -> Mapping[str, str]:
-        """Return what to do about this provider's errors, with what is known of this key."""
-        prefix, hints = self.provider.key_prefix, self.provider.hints
+        """Return what to do about this server's errors, with what is known of this key.
+
+        Of a server that isn't the provider's own nothing is known but what holds for all.
+        """
+        known = self.foreign_host is None
+        prefix, hints = (self.provider.key_prefix, self.provider.hints) if known else ("", _NO_HINTS)
         if not self._key:
             odd = "no key was sent"
         elif not self._key.reveal().startswith(prefix):
