@@ -240,10 +240,17 @@ CREDITS_EXHAUSTED: Final[tuple[ErrorRule, ...]] = (
         types=frozenset(
             {
                 "insufficient_quota",
-                "exceeded_current_quota_error",  # Moonshot, source: MoonshotAI/kimi-code#1857
+                "insufficient_balance_error",  # MiniMax, source: modelscope/modelscope#1691
+                "exceeded_current_quota_error",  # Moonshot, source: MoonshotAI/kimi-code#1860
                 "1113",  # Zhipu, source: anthropics/claude-code#9201
             }
         ),
+    ),
+    # MiniMax says it with a 500 too, source: MiniMax-AI/MiniMax-M2#62
+    ErrorRule(
+        kind="credits_exhausted",
+        statuses=frozenset({429, 500}),
+        patterns=(r"^insufficient balance \(1008\)",),
     ),
     ErrorRule(
         kind="credits_exhausted",

@@ -374,6 +374,7 @@ def test_a_code_or_a_type_is_enough(members: dict[str, Any], kind: str) -> None:
         {"code": "organization_usage_limit_exceeded"},
         {"code": "1113"},
         {"type": "insufficient_quota"},
+        {"type": "insufficient_balance_error"},
         {"type": "exceeded_current_quota_error"},
         {"type": "1113"},
     ],
@@ -385,6 +386,7 @@ def test_a_quota_that_no_waiting_refills(members: dict[str, Any]) -> None:
 
 WORDS: dict[str, list[tuple[int, str]]] = {
     "credits_exhausted": [
+        (500, "insufficient balance (1008)"),
         (400, "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."),
         (400, "You have reached your specified API usage limits. You will regain access on 2026-12-01."),
         (429, "Insufficient balance or no resource package. Please recharge."),

@@ -218,7 +218,7 @@ def _is_named_otherwise(value: dict[str, Any]) -> bool:
 
     error-other-names: MiniMax's ``base_resp`` with a ``status_code`` that isn't 0, Qianfan's ``error_code``
     with ``error_msg``, others' ``error_type`` with ``error_message``.
-    Source: langgenius/dify-official-plugins#2008, edenai/edenai-apis#360.
+    Source: langgenius/dify-official-plugins#2008, labring/aiproxy#321.
     """
     base = value.get("base_resp")
     if is_object(base) and base.get("status_code") not in _NO_ERROR:
