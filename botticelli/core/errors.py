@@ -20,6 +20,7 @@ The tree; the word in brackets is `kind`, the stable name that cases, reports an
         │   ├── RateLimitError [rate_limit]
         │   ├── CreditsExhaustedError [credits_exhausted]
         │   ├── ContextLengthError [context_length]
+        │   ├── ContentFilteredError [content_filtered]
         │   ├── InvalidRequestError [invalid_request]
         │   ├── RequestTooLargeError [request_too_large]
         │   └── ServerError [server]
@@ -52,6 +53,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "ConnectionLostError",
+    "ContentFilteredError",
     "ContextLengthError",
     "CreditsExhaustedError",
     "EmptyResponseError",
@@ -203,8 +205,9 @@ class ModelsError(BotticelliError):
 
     Attributes:
         provider: The name of the driver's provider, such as ``huggingface``; None until `during` sets it.
-        model: The model that was asked for; None until `during` sets it.
+        model: The model that was asked for; None until `during` sets it, and where none was asked for.
         request_id: The server's id of the request, which its support will ask for, or None.
+        host: The server's host and port, where the base URL isn't the provider's own; else None.
         attempts: How many requests this call began, including the first and those that never reached the
             server; 0 if the time for the whole call was over before the first.
         partial: The part of the answer that had arrived before the error, or None.
@@ -223,20 +226,28 @@ class ModelsError(BotticelliError):
         super().__init__(message, hint=hint)
         self.provider: str | None = None
         self.model: str | None = None
+        self.host: str | None = None
         self.request_id = request_id
         self.attempts = 1
         if partial is not None:
             self.partial = partial
 
-    def during(self, *, provider: str, model: str, attempts: int) -> Self:
-        """Record the call in which the error happened, and return the error itself."""
-        self.provider, self.model, self.attempts = provider, model, attempts
+    def during(self, *, provider: str, model: str, attempts: int, host: str | None = None) -> Self:
+        """Record the call in which the error happened, and return the error itself.
+
+        Args:
+            provider: The name of the driver's provider.
+            model: The model that was asked for; empty if none was, as for the list of models.
+            attempts: How many requests the call began.
+            host: The server's host and port, where the base URL isn't the provider's own.
+        """
+        self.provider, self.model, self.attempts, self.host = provider, model or None, attempts, host
         return self
 
     def _context(self) -> list[str]:
         facts: list[str] = []
         if self.provider:
-            facts.append(self.provider)
+            facts.append(self.host or self.provider)
         if self.model:
             facts.append(f"model {self.model}")
         if self.request_id:
@@ -253,9 +264,14 @@ class TransportError(ModelsError):
 
 
 class ConnectError(TransportError):
-    """No connection was made: name not found, refused, TLS handshake failed, proxy unreachable."""
+    """No connection was made: name not found, refused, TLS handshake failed, proxy unreachable.
+
+    Attributes:
+        lasting: Whether trying again can't help, since a certificate is refused.
+    """
 
     kind = "connect"
+    lasting: bool = False
 
 
 class CallTimeoutError(TransportError):
@@ -399,9 +415,26 @@ class CreditsExhaustedError(ApiError):
 
 
 class ContextLengthError(ApiError):
-    """The messages and the answer together don't fit into the model's context; 400 or 413, by rule."""
+    """The messages and the answer together don't fit into the model's context; 400 or 413, by rule.
+
+    Attributes:
+        limit: How many tokens fit, where the server says so, or None.
+        used: How many tokens were asked for by the server's count, of the messages or of messages and answer
+            together, or None.
+    """
 
     kind = "context_length"
+    limit: int | None = None
+    used: int | None = None
+
+
+class ContentFilteredError(ApiError):
+    """The prompt or the answer was blocked for what is in it; 400 or 403, by rule.
+
+    An answer that a filter cut short is no error: its finish reason is ``content_filter``.
+    """
+
+    kind = "content_filtered"
 
 
 class InvalidRequestError(ApiError):

@@ -88,7 +88,7 @@ class Call:
             config: The driver's configuration.
             request: The encoded request, with the driver's own headers.
             url: The URL to send it to.
-            model: The requested model.
+            model: The requested model; empty for none.
             streaming: Whether the response is streamed.
             key: The cache key; None to bypass the cache.
             n: The requested number of choices.
@@ -129,7 +129,7 @@ class Call:
     def listing(cls, config: DriverConfig, cursor: str | None = None) -> Self:
         """Return a call for a page of the model list."""
         encoded = config.encode_listing(cursor)
-        return cls(config, encoded, url=config.url(encoded), model=config.model)
+        return cls(config, encoded, url=config.url(encoded), model="")
 
     # Used by the driver.
 
@@ -196,7 +196,7 @@ class Call:
         """What the dialect needs to know about the call."""
         config = self._config
         return CallContext(
-            model=self.model,
+            model=self.model or None,
             n=self._n,
             audit=config.audit,
             error_rules=config.provider.error_rules,
@@ -272,7 +272,12 @@ class Call:
         """Complete an error that ends the call."""
         _log.debug("attempt %d: %s; given up", self.deadlines.attempts, error.kind)
         config = self._config
-        error.during(provider=config.provider.name, model=self.model, attempts=self.deadlines.attempts)
+        error.during(
+            provider=config.provider.name,
+            model=self.model,
+            attempts=self.deadlines.attempts,
+            host=config.foreign_host,
+        )
         if error.request_id is None and (id_ := response_headers.read_request_id(self._head.headers)):
             error.request_id = self.redact(id_)
         if error.partial is not None:

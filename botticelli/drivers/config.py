@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverConfig", "Options", "check_catalog", "check_model", "find_base_url", "read_media", "under"]
 
+_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
@@ -83,6 +85,8 @@ class DriverConfig:
         cache: Stores answers; None for no cache.
         audit: Whether streams are checked against the strict contract.
         usage: Totals, prices, the newest rate limits.
+        foreign_host: The server's host and port if the base URL isn't the provider's own, else None.
+        hints: What to do about the server's errors, tried before those of its format.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class DriverConfig:
         agent = f"botticelli/{__version__} (python {_PYTHON})"
         common = {"user-agent": agent, **check_bill_to(bill_to, provider), **self._plain_headers}
         self._common = common
+        self.foreign_host = None if provider.owns(self.base_url) else urlsplit(self.base_url).netloc
         self.hints = self._hints()
 
     def _key_header(self) -> tuple[tuple[str, Secret], ...]:
@@ -157,8 +162,12 @@ class DriverConfig:
         return redact(text, self.find_secrets())
 
     def _hints(self) -> Mapping[str, str]:
-        """Return the provider's hints for its errors; a 401 mentions a missing or odd key."""
-        prefix, hints = self.provider.key_prefix, self.provider.hints
+        """Return the hints for this server's errors; a 401 mentions a missing or odd key.
+
+        The provider's hints are true of its own server only.
+        """
+        is_own = self.foreign_host is None
+        prefix, hints = (self.provider.key_prefix, self.provider.hints) if is_own else ("", _NO_HINTS)
         if not self._key:
             problem = "no key was sent"
         elif not self._key.reveal().startswith(prefix):

@@ -14,8 +14,10 @@ import socket
 import ssl
 import sys
 import threading
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.request import getproxies
 
 from botticelli.core.errors import (
     BotticelliError,
@@ -25,6 +27,7 @@ from botticelli.core.errors import (
     MalformedResponseError,
 )
 from botticelli.drivers.call import PROXY_LOGIN
+from botticelli.drivers.proxies import find_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +91,14 @@ def _make_client(library: Any, kind: str, base_url: str) -> Any:
     limits = library.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=5.0)
     try:
         context = _tls(library, base_url)
-        return getattr(library, kind)(verify=context, limits=limits, timeout=None)
+        make = partial(getattr(library, kind), verify=context, limits=limits, timeout=None)
+        try:
+            return make()
+        except (ValueError, library.InvalidURL):
+            if not getproxies().get("no"):
+                raise
+        # no-proxy-ranges: what it couldn't read may be in NO_PROXY
+        return make(trust_env=False, proxy=find_proxy(base_url))
     except ImportError:
         problem = ("proxy", f"needs a package that isn't installed: pip install '{DEFAULT_LIBRARY}[socks]'")
     except (ValueError, library.InvalidURL):
@@ -232,8 +242,8 @@ def _phase(error: Exception, deadlines: Deadlines) -> str:
 def _error_at_proxy(error: Exception, proxy: str, text: str) -> BotticelliError:
     if _is(error, "ProxyError"):
         hint = PROXY_LOGIN if text.startswith("407") else _proxy_hint(proxy)
-        return ConnectError(f"the proxy {proxy} makes no connection: {text}", hint=hint)
-    return ConnectError(f"no connection to the proxy {proxy}: {text}", hint=_proxy_hint(proxy))
+        return _refused(f"the proxy {proxy} makes no connection: {text}", hint)
+    return _refused(f"no connection to the proxy {proxy}: {text}", _proxy_hint(proxy))
 
 
 def _proxy_hint(proxy: str) -> str:
@@ -258,7 +268,7 @@ def _error_before_head(error: Exception, text: str, *, bytes_received: bool) -> 
     match error:
         case _ if _is(error, "ConnectError", "ProxyError"):
             hint = next((hint for sign, hint in _CONNECT_HINTS if re.search(sign, text)), None)
-            return ConnectError(f"no connection: {text}", hint=hint)
+            return _refused(f"no connection: {text}", hint)
         case _ if _is(error, "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"):
             return ConfigurationError(f"the request can't be sent: {text}", setting="base_url")
         case _ if _is(error, "RemoteProtocolError"):
@@ -287,7 +297,15 @@ def _error_before_head(error: Exception, text: str, *, bytes_received: bool) -> 
             )
 
 
+def _refused(message: str, hint: str | None) -> ConnectError:
+    error = ConnectError(message, hint=hint)
+    error.lasting = "CERTIFICATE_VERIFY_FAILED" in message
+    return error
+
+
 _CONNECT_HINTS = (
+    # OpenSSL's words for a certificate that is good, but another host's
+    ("(?:Hostname|IP address) mismatch", "the certificate is another host's: check the host in the base URL"),
     ("CERTIFICATE_VERIFY_FAILED", "SSL_CERT_FILE may name the certificates of your own authority"),
     ("WRONG_VERSION_NUMBER", "the server may speak http://, not https://"),
     # the texts of operating systems, anyio and trio

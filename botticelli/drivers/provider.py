@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -43,7 +44,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         inference_provider_header: The header that names the provider which a router chose, or None.
         own_capabilities: What it can carry, if that differs from its dialect.
         error_rules: Rows that make its errors more precise. They are tried before the format's.
-        hints: What to do about its errors, by ``kind/status`` or ``kind``.
+        hints: What to do about its errors, by ``kind/status`` or ``kind``. They are given only by a driver
+            whose base URL is the provider's own (see `owns`).
+        self_hosted: Whether it is a program that anybody runs anywhere, rather than one service: then every
+            base URL is its own.
 
     Raises:
         ConfigurationError: A field has the wrong type, or `name` or `auth_header` is empty. The headers are
@@ -69,6 +73,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     own_capabilities: Capabilities | None = None
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
+    self_hosted: bool = False
 
     def __post_init__(self) -> None:
         for name, (kinds, wanted) in _KINDS.items():
@@ -90,6 +95,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     def capabilities(self) -> Capabilities:
         """What it can carry: its own capabilities, or else those of its dialect."""
         return self.own_capabilities or self.dialect.capabilities
+
+    def owns(self, base_url: str) -> bool:
+        """Return whether a base URL is the provider's own: at its host and port, or at a host below that."""
+        if self.self_hosted:
+            return True
+        own, given = urlsplit(self.base_url), urlsplit(base_url)
+        if (own.scheme, own.port) != (given.scheme, given.port):
+            return False
+        host, below = own.hostname or "", given.hostname or ""
+        return below == host or below.endswith(f".{host}")
 
 
 _TEXT = (str,), "a str"

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from botticelli.protocol import lenient_json
 from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.response_headers import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["MAX_BODY", "MAX_MESSAGE", "ErrorBody", "clean", "clean_word", "read_error_body"]
 
@@ -29,7 +32,11 @@ _MAX_TEXT: Final = 65536
 _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 20
 
-_OUTER: Final = ("error", "errors", "detail", "message", "msg", "title", "error_description", "reason")
+_OUTER: Final = (
+    *("error", "errors", "detail", "message", "msg", "title", "error_description", "reason"),
+    # error-other-names: Qianfan's, MiniMax's and others' in its way
+    *("error_message", "error_msg", "base_resp", "status_msg"),
+)
 """Members of a body that may hold the message; the first that has text decides."""
 _BESIDE: Final = ("message", "detail", "errors", "error_description")
 """Members that say more when ``error`` is only a headline: Featherless's, Fastify's and OAuth's errors."""
@@ -53,6 +60,9 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
         param: The request member that it blames.
         status: The status that the body names, from 400 to 599.
         wait: Seconds that the body asks to wait (Google's ``RetryInfo``).
+        reason: The part of the message that a gateway only hands on (``metadata.raw``), or empty.
+        limit: The tokens that fit, where members of their own tell (llama.cpp's ``n_ctx``).
+        used: The tokens that were asked for, likewise (``n_prompt_tokens``).
     """
 
     message: str = ""
@@ -61,6 +71,9 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     param: str | None = None
     status: int | None = None
     wait: float | None = None
+    reason: str = ""
+    limit: int | None = None
+    used: int | None = None
 
 
 def read_error_body(body: bytes, content_type: str = "") -> ErrorBody:
@@ -78,23 +91,75 @@ def read_error_body(body: bytes, content_type: str = "") -> ErrorBody:
     # error-text-404: "404: Not Found" begins with a JSON number
     if rest and not (is_object(value) or is_array(value)):
         return ErrorBody(message=_plain(body, content_type))
+    return _with_reason(value, body.decode(errors="replace").strip())
+
+
+def _with_reason(value: Any, text: str) -> ErrorBody:
+    """Read a body, and in it another server's error that a gateway hands on: OpenRouter's ``metadata.raw``.
+
+    What that server said is the more precise; the status is the gateway's.
+    """
+    found, parts = _read(value, text)
+    raw = next(filter(None, (metadata.get("raw") for metadata in _metadata(parts))), None)
+    # error-relayed-text, error-relayed-json: the reason is a text, JSON in a text, or JSON
+    inner = _read_relayed(raw)
+    if inner is None:
+        return found
+    return ErrorBody(
+        message=_join("" if found.message == text else found.message, inner.message),
+        code=found.code if inner.code is None else inner.code,
+        type=inner.type or found.type,
+        param=inner.param or found.param,
+        status=found.status or inner.status,
+        wait=found.wait if inner.wait is None else inner.wait,
+        reason=inner.message,
+        limit=inner.limit or found.limit,
+        used=inner.used or found.used,
+    )
+
+
+def _metadata(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (metadata for part in parts if is_object(metadata := part.get("metadata")))
+
+
+def _read_relayed(raw: object) -> ErrorBody | None:
+    if isinstance(raw, str):
+        found = lenient_json.try_parse(raw.encode(errors="replace"))
+        if isinstance(found, lenient_json.NotJsonError) or found[2] or not is_object(found[0]):
+            return ErrorBody(message=raw.strip())
+        return _read(found[0], raw.strip())[0]
+    return _read(raw, "")[0] if is_object(raw) else None
+
+
+def _join(headline: str, words: str) -> str:
+    """Return a headline and what says more, unless one of them says it all."""
+    if not words or words in headline:
+        return headline
+    return words if headline in words else f"{headline}: {words}"
+
+
+def _read(value: Any, text: str) -> tuple[ErrorBody, list[dict[str, Any]]]:
+    """Read a JSON value that was written as this text; return the objects too that it was read from."""
     # error-list-wrapped: Gemini puts the whole body in a list
     while is_array(value) and len(value) == 1:
         value = value[0]
     if not is_object(value):
-        return ErrorBody(message=_words(value))
+        return ErrorBody(message=_words(value)), []
     choices = value.get("choices")
     value = _failed_choice(choices) or value
     parts = _error_objects(value)
-    return ErrorBody(
+    found = ErrorBody(
         # a body of unknown shape still says more than a status; a piece of an answer doesn't
-        message=_message(value) or ("" if choices or not value else body.decode(errors="replace").strip()),
-        code=_first(parts, ("code",), _code),
+        message=_message(value) or ("" if choices or not value else text),
+        code=_first(parts, ("code", "error_code"), _code),
         type=_first(parts, ("type", "error_type", "status", "reason"), clean_word),
         param=_first(parts, ("param",), clean_word),
         status=_first(parts, ("http_status_code", "status_code", "statusCode", "status", "code"), _status),
         wait=_first(parts, ("details",), _wait),
+        limit=_first(parts, ("n_ctx",), _tokens),
+        used=_first(parts, ("n_prompt_tokens",), _tokens),
     )
+    return found, parts
 
 
 def clean(text: str, limit: int) -> str:
@@ -111,8 +176,7 @@ def _message(envelope: dict[str, Any]) -> str:
         # error-title-beside-message: a text in "error" may be only a title
         if key == "error" and isinstance(envelope["error"], str):
             more = next(filter(None, (_words(envelope.get(beside)) for beside in _BESIDE)), "")
-            if more and more not in words:
-                return more if words in more else f"{words}: {more}"
+            return _join(words, more)
         return words
     return ""
 
@@ -147,9 +211,15 @@ def _error_objects(envelope: dict[str, Any]) -> list[dict[str, Any]]:
         inner: object = nested[-1].get("error") or nested[-1].get("errors")
         if is_array(inner):
             inner = next(iter(inner), None)
+        # error-detail-object: FastAPI puts whatever a server's author raises into "detail"
+        inner = inner or nested[-1].get("detail")
         if not is_object(inner):
             break
         nested.append(inner)
+    base = envelope.get("base_resp")
+    if is_object(base):
+        # error-other-names: MiniMax's status_code is a code of its own
+        nested.append({"code": base.get("status_code")})
     return nested[::-1]
 
 
@@ -169,6 +239,11 @@ def _code(value: object) -> str | int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else None
     return clean_word(value)
+
+
+def _tokens(value: object) -> int | None:
+    count = _code(value)
+    return count if isinstance(count, int) and count > 0 else None
 
 
 def _status(value: object) -> int | None:

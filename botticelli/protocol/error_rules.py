@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, overload
 
 import msgspec
 
-from botticelli.core.errors import KINDS, ApiError, ConfigurationError, StreamError
+from botticelli.core.errors import KINDS, ApiError, ConfigurationError, ContextLengthError, StreamError
 from botticelli.protocol import error_body, response_headers
 from botticelli.protocol.error_body import MAX_BODY, ErrorBody
 from botticelli.protocol.redaction import redact, redact_bytes
@@ -53,7 +53,9 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
         statuses: The statuses it may come with; empty for any.
         codes: The server's codes, matched exactly.
         types: The server's types, matched exactly.
-        patterns: Regular expressions, case ignored, searched for in the message.
+        patterns: Regular expressions, case ignored, searched for in the message. A rule for
+            ``context_length`` may name groups, as `known_errors` says.
+        unless: Such expressions too; with one of them in the message the rule doesn't hold.
 
     Raises:
         ConfigurationError: The kind is unknown, a pattern can't be compiled, or the rule has no other
@@ -65,6 +67,7 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
     codes: frozenset[str | int] = frozenset()
     types: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in CLASSES:
@@ -76,7 +79,7 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
                 f"the error rule for {self.kind!r} needs a code, a type or a pattern beside its statuses",
                 setting="error_rules",
             )
-        for pattern in self.patterns:
+        for pattern in (*self.patterns, *self.unless):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -91,8 +94,13 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True):
             (not self.statuses or status is None or status in self.statuses)
             and (not self.codes or code in self.codes)
             and (not self.types or type_ in self.types)
-            and (not self.patterns or any(re.search(p, message, re.IGNORECASE) for p in self.patterns))
+            and (not self.patterns or _any(self.patterns, message))
+            and not _any(self.unless, message)
         )
+
+
+def _any(patterns: tuple[str, ...], message: str) -> bool:
+    return any(re.search(pattern, message, re.IGNORECASE) for pattern in patterns)
 
 
 class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +118,8 @@ class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
     words: Mapping[str, str] = MappingProxyType({})
     hints: Mapping[str, str] = MappingProxyType({})
 
+
+_MAX_DIGITS: Final = 16
 
 _NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -163,6 +173,8 @@ def build_error(
         request_id=_masked(response_headers.read_request_id(headers), secrets),
         hint=find_hint(kind, status, hints, table.hints),
     )
+    if isinstance(error, ContextLengthError):
+        error.limit, error.used = _sizes(found, (*error_rules, *table.rules))
     error.model = model
     return error
 
@@ -243,14 +255,38 @@ def _kind(
     model: str | None,
     error_rules: tuple[ErrorRule, ...],
 ) -> str | None:
-    refined = find_kind((*error_rules, *table.rules), status, code, found.type, message)
-    if refined:
-        return refined
+    rules = (*error_rules, *table.rules)
+    # by what a gateway only hands on too, for a pattern may want its words to begin the message
+    for words in dict.fromkeys((message, found.reason[: error_body.MAX_MESSAGE])):
+        refined = find_kind(rules, status, code, found.type, words)
+        if refined:
+            return refined
     if status is None:
         return table.words.get(str(code)) or table.words.get(str(found.type))
     if status == HTTPStatus.NOT_FOUND and (found.param == "model" or (model and _names(message, model))):
         return "model_not_found"
     return table.statuses.get(status) or ("server" if 500 <= status <= 599 else "api")
+
+
+def _sizes(found: ErrorBody, rules: tuple[ErrorRule, ...]) -> tuple[int | None, int | None]:
+    """Return how many tokens fit and how many were asked for, each None where it isn't told."""
+    text = found.message[: error_body.MAX_MESSAGE]
+    limit, used = found.limit, found.used
+    for pattern in (pattern for rule in rules if rule.kind == "context_length" for pattern in rule.patterns):
+        if limit and used:
+            break
+        told = re.search(pattern, text, re.IGNORECASE)
+        if told:
+            groups = {name: _tokens(digits) for name, digits in told.groupdict().items()}
+            limit = limit or groups.get("limit")
+            used = used or ((groups.get("used") or 0) + (groups.get("more") or 0))
+    return limit or None, used or None
+
+
+def _tokens(digits: str | None) -> int | None:
+    """Return a number with or without commas between its digits; None for one that no model could have."""
+    plain = (digits or "").replace(",", "")
+    return int(plain) if 0 < len(plain) < _MAX_DIGITS else None
 
 
 def _names(message: str, model: str) -> bool:

@@ -30,20 +30,27 @@ _REQUEST_IDS: Final = (
     # HuggingFace's own client looks for these three, in this order; OpenAI and Groq send the first
     "x-request-id",
     "x-amzn-trace-id",
+    "inference-id",  # HuggingFace's router; the next one is only its content network's
     "x-amz-cf-id",
     "request-id",  # Anthropic
     "apim-request-id",  # Azure
 )
 
-_LIMIT_PREFIXES: Final = (
-    "x-ratelimit-",  # OpenAI, Groq and most others: figure first, "limit-requests"
-    "anthropic-ratelimit-",  # figure last, "input-tokens-remaining"
-    "ratelimit-",  # the three headers of early drafts of the IETF's standard
-)
+_LIMIT_PREFIXES: Final[Mapping[str, str]] = {
+    "x-ratelimit-": "requests",  # OpenAI, Groq and most others: figure first, "limit-requests"
+    "anthropic-ratelimit-": "requests",  # figure last, "input-tokens-remaining"
+    "ratelimit-": "requests",  # the three headers of early drafts of the IETF's standard; Kong's
+    # Mistral's, source: recorded answers of api.mistral.ai
+    "ratelimitbysize-": "tokens",
+    "x-ratelimitbysize-": "tokens",
+}
+"""What the names begin with, and what is limited where the rest of a name doesn't say."""
+_WINDOWS: Final = frozenset({"second", "minute", "hour", "day", "month"})
+"""Kong's names have nothing but a window: ``x-ratelimit-remaining-minute``."""
 _FIGURES: Final = frozenset({"limit", "remaining", "reset"})
 
 _LONGEST: Final = 128
-"""Characters of a value that can mean something; longer ones aren't read."""
+"""Characters of a value that can mean something; of longer ones only whole numbers are read."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
@@ -201,9 +208,9 @@ def _customary(headers: Mapping[str, str], now: float) -> Iterator[tuple[str, Ra
         if figure is not None:
             parts.remove(figure)
             figures.setdefault((prefix, "-".join(parts)), {})[figure] = _values(value)[0]
-    for (_, of), found in figures.items():
+    for (prefix, of), found in figures.items():
         yield (
-            _resource(of),
+            _resource(of, _LIMIT_PREFIXES[prefix]),
             RateLimit(
                 limit=_count(found.get("limit")),
                 remaining=_count(found.get("remaining")),
@@ -212,17 +219,30 @@ def _customary(headers: Mapping[str, str], now: float) -> Iterator[tuple[str, Ra
         )
 
 
-def _resource(of: str) -> str:
-    """Return ``requests``, ``tokens``, or nothing for a limit on something else."""
+def _resource(of: str, otherwise: str) -> str:
+    """Return ``requests``, ``tokens``, or nothing for a limit on something else.
+
+    Args:
+        of: What a name says of it, such as ``req-minute``.
+        otherwise: What it is where the name says nothing, or only in what time.
+    """
     parts = of.split("-")
+    if not of or of in _WINDOWS:
+        return otherwise
     if any(part.startswith("tok") for part in parts):
         return "tokens"
-    return "requests" if not of or parts[0].startswith("req") else ""
+    return "requests" if parts[0].startswith("req") else ""
 
 
 def _number(text: str) -> float | None:
     """Return a number, or None; ``nan`` and ``inf`` are none, and ``1e400`` becomes the greatest float."""
-    if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
+    if len(text) > _LONGEST:
+        # retry-after-many-digits: to convert them all takes time, and any policy has given up long before
+        if not (text.isascii() and text.isdecimal()):
+            return None
+        text = text.lstrip("0") or "0"
+        return float(text) if len(text) <= _LONGEST else sys.float_info.max
+    if not _NUMBER.fullmatch(text):
         return None
     return max(-sys.float_info.max, min(float(text), sys.float_info.max))
 

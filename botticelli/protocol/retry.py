@@ -20,6 +20,7 @@ from botticelli.core.errors import (
     ConnectError,
     ConnectionLostError,
     CreditsExhaustedError,
+    ServerError,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _is_retryable(error: ModelsError) -> bool:
         return False
     match error:
         case ConnectError():
-            return True
+            return not error.lasting
         case CallTimeoutError():
             return error.phase in _PHASES_BEFORE_SENDING
         case ConnectionLostError():
@@ -114,6 +115,8 @@ def _is_retryable(error: ModelsError) -> bool:
         case CreditsExhaustedError():
             return False
         case ApiError():
-            return error.status in _RETRYABLE_STATUSES if error.should_retry is None else error.should_retry
+            # a rule may map another status to a server error: Groq's 498, which says that a tier is full
+            passing = error.status in _RETRYABLE_STATUSES or isinstance(error, ServerError)
+            return passing if error.should_retry is None else error.should_retry
         case _:
             return False

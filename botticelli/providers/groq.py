@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["GROQ", "GROQ_HINTS", "GROQ_RULES", "AsyncGroqDriver", "GroqDriver", "read_base_url"]
 
 GROQ_RULES: Final[tuple[ErrorRule, ...]] = (
-    # a model that was taken away, source: console.groq.com/docs/deprecations, groq/groq-python's error codes
-    ErrorRule(
-        kind="model_not_found", statuses=frozenset({400, 404}), codes=frozenset({"model_decommissioned"})
-    ),
     # a speech model, source: Groq's answers for whisper-large-v3 and distil-whisper-large-v3-en
     ErrorRule(
         kind="not_chat_model", statuses=frozenset({400}), patterns=(r"\bdoes not support chat completions\b",)

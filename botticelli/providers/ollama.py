@@ -106,6 +106,7 @@ OLLAMA: Final = Provider(
     base_url_reader=read_host,
     error_rules=OLLAMA_RULES,
     hints=OLLAMA_HINTS,
+    self_hosted=True,
 )
 """A server on this machine, unless ``OLLAMA_HOST`` names another. It needs no key."""
 

@@ -250,6 +250,7 @@ def test_the_kinds() -> None:
         "rate_limit",
         "credits_exhausted",
         "context_length",
+        "content_filtered",
         "invalid_request",
         "request_too_large",
         "server",
@@ -286,7 +287,7 @@ def test_every_class_is_public() -> None:
             {
                 *("api", "authentication", "permission_denied", "model_not_found", "not_chat_model"),
                 *("not_found", "rate_limit", "credits_exhausted", "context_length", "invalid_request"),
-                *("request_too_large", "server"),
+                *("request_too_large", "content_filtered", "server"),
             },
         ),
     ],

@@ -430,6 +430,23 @@ def test_usage_is_read() -> None:
     assert response.usage.total_tokens == 3
 
 
+@pytest.mark.parametrize(
+    ("body", "message", "kind"),
+    [
+        (
+            {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+            *("insufficient balance", "credits_exhausted"),
+        ),
+        ({"id": "a", "error_code": 336003, "error_msg": "No."}, "No.", None),
+        ({"error_type": "rate_limit_error", "error_message": "No."}, "No.", "rate_limit"),
+    ],
+)
+def test_an_error_under_other_names_is_one(body: dict[str, Any], message: str, kind: str | None) -> None:
+    with pytest.raises(StreamError) as caught:
+        decode_answer(json.dumps(body).encode())
+    assert (caught.value.message, caught.value.cause_kind) == (message, kind)
+
+
 # Pieces of the wire become pieces of the vocabulary, in every shape that servers send them.
 
 
@@ -449,7 +466,24 @@ def test_usage_is_read() -> None:
         ("MAX_TOKENS", FinishReason.LENGTH),
         ("model_length", FinishReason.LENGTH),
         ("tool_use", FinishReason.TOOL_USE),
+        ("model_context_window_exceeded", FinishReason.LENGTH),
         ("SAFETY", FinishReason.CONTENT_FILTER),
+        ("RECITATION", FinishReason.CONTENT_FILTER),
+        ("PROHIBITED_CONTENT", FinishReason.CONTENT_FILTER),
+        ("BLOCKLIST", FinishReason.CONTENT_FILTER),
+        ("SPII", FinishReason.CONTENT_FILTER),
+        ("MODEL_ARMOR", FinishReason.CONTENT_FILTER),
+        ("IMAGE_SAFETY", FinishReason.CONTENT_FILTER),
+        ("IMAGE_PROHIBITED_CONTENT", FinishReason.CONTENT_FILTER),
+        ("IMAGE_RECITATION", FinishReason.CONTENT_FILTER),
+        ("sensitive", FinishReason.CONTENT_FILTER),
+        ("refusal", FinishReason.CONTENT_FILTER),
+        ("content_filter: RECITATION", FinishReason.CONTENT_FILTER),
+        ("Content_Filter:x", FinishReason.CONTENT_FILTER),
+        ("other: content_filter", FinishReason.OTHER),
+        (": stop", FinishReason.OTHER),
+        ("MALFORMED_FUNCTION_CALL", FinishReason.OTHER),
+        ("network_error", FinishReason.OTHER),
         ("", FinishReason.OTHER),
         ("error", FinishReason.OTHER),
         (None, FinishReason.OTHER),

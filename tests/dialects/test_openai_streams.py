@@ -143,6 +143,24 @@ def test_an_ending_that_makes_an_answer(body: bytes, finish: FinishReason, codes
         (ERROR, StreamError, "No.", None),
         (HI + b"event: error\ndata: No.\n\n", StreamError, "No.", "Hi"),
         (HI + event(chunk(choice(0, "error"))), StreamError, "", "Hi"),
+        (HI + event(chunk(choice(0, "network_error"))), StreamError, "", "Hi"),
+        (HI + b'error: {"code":500,"message":"No.","type":"server_error"}\n', StreamError, "No.", "Hi"),
+        (HI + b'error:{"message":"No."}', StreamError, "No.", "Hi"),
+        (b'error: {"message":"No."}\n\n', StreamError, "No.", None),
+        (HI + b'<html>\nerror: {"message":"No."}\n\n', StreamError, "No.", "Hi"),
+        (HI + STOP + b'error: {"message":"No."}\n\n' + DONE, StreamError, "No.", "Hi"),
+        (HI + b"error: No.\n\n", StreamTruncatedError, "lines was 'error: No.'", "Hi"),
+        (HI + b'error: {"message":\n\n', StreamTruncatedError, "lines was 'error: {", "Hi"),
+        (HI + b'errors: {"message":"No."}\n\n', StreamTruncatedError, "lines was 'errors: {", "Hi"),
+        (
+            HI
+            + event(
+                {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+            ),
+            *(StreamError, "insufficient balance", "Hi"),
+        ),
+        (event({"error_code": 336003, "error_msg": "No."}), StreamError, "No.", None),
+        (HI + event({"error_type": "t", "error_message": "No."}), StreamError, "No.", "Hi"),
         (HI + b"data: {\n\n", MalformedResponseError, "isn't JSON", "Hi"),
         (b"data: 17\n\n", MalformedResponseError, "not an object", None),
     ],
@@ -160,6 +178,27 @@ def test_an_ending_that_makes_an_error(
     assert heard.stream.failed is found
     if error is not StreamError:
         assert found.status == 206
+
+
+def test_a_line_that_is_named_error_tells_all_that_is_in_it() -> None:
+    error = Heard(HI + b'error: {"code":500,"message":"No.","type":"server_error"}\n\n').error
+    assert isinstance(error, StreamError)
+    assert (error.code, error.type, error.status, error.cause_kind) == (500, "server_error", 500, "server")
+    assert error.body == b'{"code":500,"message":"No.","type":"server_error"}'
+
+
+def test_an_error_in_minimaxs_words_tells_its_code_and_kind() -> None:
+    said = {"status_code": 1008, "status_msg": "insufficient balance"}
+    error = Heard(event({"choices": None, "base_resp": said})).error
+    assert isinstance(error, StreamError)
+    assert (error.code, error.status, error.cause_kind) == (1008, None, "credits_exhausted")
+
+
+@pytest.mark.parametrize("body", [b"", DONE, b": ping\n\n", event(chunk(usage=USAGE)) + DONE])
+def test_an_empty_stream_says_how_to_learn_more(body: bytes) -> None:
+    error = Heard(body).error
+    assert error is not None
+    assert "without streaming" in (error.hint or "")
 
 
 @pytest.mark.parametrize("body", [ANSWER, HI, b"", HI + ERROR, json.dumps({"error": "No."}).encode()])

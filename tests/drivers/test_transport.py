@@ -11,6 +11,7 @@ import pytest
 from botticelli import AsyncHuggingFaceDriver, ConfigurationError, HuggingFaceDriver, Timeouts
 from botticelli.drivers import httpx_errors
 from botticelli.drivers.connection import ConnectionMonitor
+from botticelli.drivers.proxies import find_proxy
 from botticelli.protocol.deadlines import Deadlines
 from botticelli.protocol.retry import RetryPolicy
 
@@ -48,6 +49,71 @@ def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, kind: Any, url: s
         make(kind)
     assert "Canary" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("entries", ["fd07:b51a:cc66:f0::/64", "localhost,::1,[::1]", "::1/128,[fe80::]/10"])
+def test_ipv6_in_no_proxy_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, entries: str
+) -> None:
+    monkeypatch.setenv(name, entries)
+    assert make(kind).provider_name == "huggingface"
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    assert make(kind).provider_name == "huggingface"
+    monkeypatch.setenv("HTTPS_PROXY", "gopher://user:Canary@h")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        make(kind)
+    assert "Canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("base_url", "entries", "direct"),
+    [
+        ("https://h/v1", "", False),
+        ("https://h/v1", " , ", False),
+        ("https://h/v1", "*", True),
+        ("https://h/v1", "fd07::/64,h", True),
+        ("https://H/v1", "h", True),
+        ("https://a.example.com/v1", "example.com", True),
+        ("https://a.example.com/v1", ".Example.com", True),
+        ("https://a.example.com/v1", "*.example.com", True),
+        ("https://notexample.com/v1", "example.com", False),
+        ("https://h/v1", "h:443", True),
+        ("https://h:8443/v1", "h:443", False),
+        ("https://h:8443/v1", "h", True),
+        ("https://h/v1", "https://h", True),
+        ("https://h/v1", "all://h", True),
+        ("https://h/v1", "http://h", False),
+        ("https://[fd07::5]/v1", "fd07::/64", True),
+        ("https://[fd07:0:0:1::5]/v1", "fd07::/64", False),
+        ("https://[fd07::5]/v1", "fd07::9/64", True),
+        ("https://[fd07::5]/v1", "[fd07::]/64", True),
+        ("https://[::1]/v1", "[::1]", True),
+        ("https://[::1]/v1", "0:0:0:0:0:0:0:1", True),
+        ("https://[::1]:8443/v1", "[::1]:443", False),
+        ("https://[::1]:8443/v1", "[::1]:8443", True),
+        ("https://127.0.0.1/v1", "127.0.0.0/8", True),
+        ("https://127.0.0.1/v1", "10.0.0.0/8,[::1]", False),
+        ("https://h/v1", "fd07::/64,[::1],[nonsense", False),
+    ],
+)
+def test_whether_a_server_is_reached_by_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, entries: str, direct: bool
+) -> None:
+    monkeypatch.setenv("NO_PROXY", entries)
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    assert find_proxy(base_url) == (None if direct else "http://p:1")
+
+
+def test_the_proxy_is_the_schemes_or_the_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_proxy("http://h/v1") is None
+    monkeypatch.setenv("ALL_PROXY", "p:1")
+    assert find_proxy("http://h/v1") == "http://p:1"
+    monkeypatch.setenv("HTTPS_PROXY", "http://q:2")
+    assert find_proxy("http://h/v1") == "http://p:1"
+    assert find_proxy("https://h/v1") == "http://q:2"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,6 +190,14 @@ def fault(error: Exception, *, answered: bool = False, heard: bool = False, prox
         (httpx.ReadTimeout(""), True, "timeout", "idle"),
         (httpx.ConnectError("[Errno 111] Connection refused"), False, "connect", "a server listens"),
         (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED]"), False, "connect", "SSL_CERT_FILE"),
+        (
+            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] Hostname mismatch, not valid for 'h'."),
+            *(False, "connect", "another host's"),
+        ),
+        (
+            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] IP address mismatch, not valid for '::1'."),
+            *(False, "connect", "another host's"),
+        ),
         (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), False, "connect", "http://"),
         (httpx.ConnectError("Name or service not known"), False, "connect", "host's name"),
         (httpx.ProxyError("407"), False, "connect", "407"),
@@ -154,6 +228,22 @@ def test_every_exception_has_its_place(error: Exception, answered: bool, kind: s
     found = fault(error, answered=answered)
     assert found.kind == kind
     assert word in str(found)
+
+
+def test_a_wrong_host_is_no_matter_of_authorities() -> None:
+    said = "[SSL: CERTIFICATE_VERIFY_FAILED] Hostname mismatch, certificate is not valid for 'h'."
+    assert "SSL_CERT_FILE" not in str(fault(httpx.ConnectError(said)))
+
+
+@pytest.mark.parametrize("proxy", [None, "p:1"])
+@pytest.mark.parametrize(
+    ("text", "lasting"),
+    [("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", True), ("[SSL: WRONG_VERSION_NUMBER]", False)],
+)
+def test_a_refused_certificate_stays_refused(text: str, lasting: bool, proxy: str | None) -> None:
+    found = fault(httpx.ConnectError(text), proxy=proxy)
+    assert found.lasting is lasting
+    assert (RetryPolicy().delay(0, found, 0.0) is None) is lasting
 
 
 def test_what_may_have_been_answered_is_said() -> None:

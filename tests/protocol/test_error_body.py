@@ -48,6 +48,10 @@ def say(value: object) -> ErrorBody:
         (None, ""),
         ({}, ""),
         ([], ""),
+        ({"error_code": 1, "error_msg": "j"}, "j"),
+        ({"error_type": "t", "error_message": "k"}, "k"),
+        ({"base_resp": {"status_code": 1008, "status_msg": "l"}}, "l"),
+        ({"detail": {"error": {"message": "inner"}}}, "inner"),
         ({"choices": [{"index": 0}], "error": None}, ""),
         ({"choices": [], "object": "error", "message": "flat"}, "flat"),
         ({"choices": "none", "detail": "d"}, "d"),
@@ -180,3 +184,121 @@ def test_clean_text_is_safe_to_print_and_bounded() -> None:
     assert clean("abcde", 5) == "abcde"
     assert clean("abcdef", 5) == "abcd…"
     assert clean("", 5) == ""
+
+
+def relayed(raw: object, **members: object) -> ErrorBody:
+    """What is read of OpenRouter's envelope around another server's error."""
+    return say(
+        {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}, **members}}
+    )
+
+
+LONG = "prompt is too long: 5 tokens > 4 maximum"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        LONG,
+        f"  {LONG}\n",
+        json.dumps({"error": {"message": LONG}}),
+        json.dumps({"error": {"message": LONG}}, indent=2),
+        json.dumps({"detail": LONG}),
+        {"error": {"message": LONG}},
+    ],
+)
+def test_a_reason_that_a_gateway_hands_on_is_told(raw: object) -> None:
+    found = relayed(raw)
+    assert found.message == f"Provider returned error: {LONG}"
+    assert (found.reason, found.code, found.status) == (LONG, 400, 400)
+
+
+def test_the_inner_code_type_and_parameter_are_the_more_precise() -> None:
+    inner = {
+        "message": LONG, "code": "context_length_exceeded", "type": "t", "param": "messages", "status": 429,
+        "n_ctx": 4, "n_prompt_tokens": 5,
+    }  # fmt: skip
+    found = relayed(json.dumps({"error": inner}), type="outer", param="outer")
+    assert (found.code, found.type, found.param) == ("context_length_exceeded", "t", "messages")
+    assert (found.status, found.limit, found.used) == (400, 4, 5)
+    assert relayed(json.dumps({"error": "x"}), type="outer", param="p").type == "outer"
+
+
+def test_the_inner_status_and_wait_count_where_there_is_no_other() -> None:
+    info = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
+    raw = json.dumps({"error": {"code": 429, "message": "busy", "details": info}})
+    found = say({"message": "Provider returned error", "metadata": {"raw": raw}})
+    assert (found.message, found.status, found.wait) == ("Provider returned error: busy", 429, 34)
+
+
+@pytest.mark.parametrize(
+    ("message", "raw", "joined"),
+    [
+        ("A: busy", "busy", "A: busy"),
+        ("busy", "A: busy", "A: busy"),
+        ("", "busy", "busy"),
+        ("busy", " ", "busy"),
+        ("busy", '{"error":{"code":"c"}}', 'busy: {"error":{"code":"c"}}'),
+        ("busy", "[1, 2]", "busy: [1, 2]"),
+        ("busy", '{"a": 1} and more', 'busy: {"a": 1} and more'),
+        ("busy", '{"message": ', 'busy: {"message":'),
+        ("busy", None, "busy"),
+        ("busy", "", "busy"),
+        ("busy", ["odd"], "busy"),
+        ("busy", 7, "busy"),
+        ("busy", {}, "busy"),
+    ],
+)
+def test_a_reason_is_added_only_where_it_says_more(message: str, raw: object, joined: str) -> None:
+    assert relayed(raw, message=message).message == joined
+
+
+def test_half_a_surrogate_pair_in_a_reason_does_no_harm() -> None:
+    assert clean(relayed("a \ud800").message, 99) == "Provider returned error: a \ufffd"
+
+
+@pytest.mark.parametrize("metadata", [None, "raw", [], {}, {"raw": None}])
+def test_metadata_without_a_reason_changes_nothing(metadata: object) -> None:
+    found = say({"error": {"message": "busy", "metadata": metadata}})
+    assert (found.message, found.reason) == ("busy", "")
+
+
+def test_a_reason_in_a_failed_choice_is_told_too() -> None:
+    error = {"code": 502, "message": "Provider returned error", "metadata": {"raw": "busy"}}
+    found = say({"choices": [{"index": 0, "error": error}]})
+    assert (found.message, found.status) == ("Provider returned error: busy", 502)
+
+
+def test_what_a_gateway_hands_on_is_read_once_however_often_it_was_handed_on() -> None:
+    inner = {"error": {"message": "Provider returned error", "metadata": {"raw": "busy"}}}
+    assert relayed(inner).message == "Provider returned error"
+
+
+def test_code_and_type_inside_detail_are_read() -> None:
+    # FastChat's, measured
+    error = {"message": "", "type": "invalid_request_error", "code": "invalid_api_key", "param": "p"}
+    found = say({"detail": {"error": error}})
+    assert (found.code, found.type, found.param) == ("invalid_api_key", "invalid_request_error", "p")
+    assert say({"detail": {"code": "c", "status_code": 403}}) == ErrorBody(
+        message='{"detail": {"code": "c", "status_code": 403}}', code="c", status=403
+    )
+
+
+def test_places_in_a_list_of_details_are_no_type() -> None:
+    found = say({"detail": [{"loc": ["body"], "msg": "No.", "type": "missing"}]})
+    assert (found.message, found.type) == ("body: No.", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "type_"),
+    [
+        ({"error_code": 336003, "error_msg": "No."}, 336003, None),
+        ({"error_code": "c", "error_type": "t", "error_message": "No."}, "c", "t"),
+        ({"base_resp": {"status_code": 1008, "status_msg": "No."}}, 1008, None),
+        ({"base_resp": {"status_code": 429, "status_msg": "No."}}, 429, None),
+        ({"code": "c", "base_resp": 3, "message": "No."}, "c", None),
+    ],
+)
+def test_codes_under_other_names(value: object, code: object, type_: str | None) -> None:
+    found = say(value)
+    assert (found.message, found.code, found.type) == ("No.", code, type_)

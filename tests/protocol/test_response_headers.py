@@ -27,6 +27,8 @@ GREATEST = sys.float_info.max
         ({"x-request-id": "a", "x-amzn-trace-id": "b"}, "a"),
         ({"x-request-id": " ", "x-amzn-trace-id": " b ", "x-amz-cf-id": "c"}, "b"),
         ({"x-amz-cf-id": "c"}, "c"),
+        ({"x-amz-cf-id": "c", "inference-id": "i"}, "i"),
+        ({"x-amzn-trace-id": "b", "inference-id": "i"}, "b"),
         ({"cf-ray": "d"}, None),
     ],
 )
@@ -73,7 +75,6 @@ def test_should_retry(value: str | None, found: bool | None) -> None:
         ("0x10", None),
         ("１２", None),
         ("1 2", None),
-        ("9" * 5000, None),
         ("1, 5", 5.0),
         ("5,1", 5.0),
         ("-3, 2", 2.0),
@@ -101,6 +102,14 @@ def test_should_retry(value: str | None, found: bool | None) -> None:
         (SOON.replace("07:", "25:"), None),
         (SOON.replace("GMT", "CET"), None),
         (f"{SOON} {'x' * 200}", None),
+        ("1" + "0" * 127, 1e127),
+        ("1" + "0" * 128, GREATEST),
+        ("9" * 5000, GREATEST),
+        ("0" * 5000 + "7", 7.0),
+        ("0" * 5000, 0.0),
+        ("-" + "9" * 200, None),
+        ("9" * 200 + ".5", None),
+        ("٣" * 200, None),
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
@@ -157,6 +166,19 @@ def test_retry_after(value: str, seconds: float | None) -> None:
         ),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) + 30)}, 30.0),
         ({"x-ratelimit-remaining-images": "0", "x-ratelimit-reset-images": "4"}, 4.0),
+        # HuggingFace's router, behind Kong
+        (
+            {
+                "ratelimit-limit": "400",
+                "ratelimit-remaining": "0",
+                "ratelimit-reset": "19",
+                "x-ratelimit-limit-minute": "400",
+                "x-ratelimit-remaining-minute": "0",
+            },
+            19.0,
+        ),
+        ({"x-ratelimit-remaining-minute": "0"}, None),
+        ({"ratelimitbysize-remaining": "0", "ratelimitbysize-reset": "34"}, 34.0),
     ],
 )
 def test_the_order_of_precedence(headers: dict[str, str], seconds: float | None) -> None:
@@ -288,6 +310,31 @@ def test_the_reset_of_a_limit(value: str, seconds: float | None) -> None:
             RateLimits(tokens=RateLimit(remaining=5, reset=4000.0)),
         ),
         ({"ratelimit-limit": "9, 9;w=60"}, RateLimits(requests=RateLimit(limit=9))),
+        (
+            {"ratelimit-limit": "400", "ratelimit-remaining": "399", "ratelimit-reset": "19"},
+            RateLimits(requests=RateLimit(limit=400, remaining=399, reset=19.0)),
+        ),
+        *(
+            (
+                {f"x-ratelimit-limit-{window}": "400", f"x-ratelimit-remaining-{window}": "399"},
+                RateLimits(requests=RateLimit(limit=400, remaining=399)),
+            )
+            for window in ("second", "minute", "hour", "day", "month")
+        ),
+        ({"x-ratelimit-limit-fortnight": "400"}, None),
+        (
+            {
+                "ratelimitbysize-limit": "500000",
+                "ratelimitbysize-remaining": "499967",
+                "ratelimitbysize-reset": "34",
+                "ratelimitbysize-query-cost": "33",
+            },
+            RateLimits(tokens=RateLimit(limit=500000, remaining=499967, reset=34.0)),
+        ),
+        (
+            {"x-ratelimitbysize-limit-minute": "500000", "x-ratelimitbysize-remaining-minute": "5"},
+            RateLimits(tokens=RateLimit(limit=500000, remaining=5)),
+        ),
         ({"x-ratelimit-limit": str(2**53 - 1)}, RateLimits(requests=RateLimit(limit=2**53 - 1))),
         ({"x-ratelimit-limit": str(2**53)}, None),
         ({"ratelimit": "nonsense"}, None),

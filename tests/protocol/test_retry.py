@@ -18,6 +18,7 @@ from botticelli.core.errors import (
     MalformedResponseError,
     ModelsError,
     RateLimitError,
+    ServerError,
     StreamError,
     StreamTruncatedError,
 )
@@ -43,10 +44,17 @@ def test_final_statuses(status: int) -> None:
     assert POLICY.delay(0, api(status), 0.0) is None
 
 
+def untrusted() -> ConnectError:
+    error = ConnectError("CERTIFICATE_VERIFY_FAILED")
+    error.lasting = True
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [
         (ConnectError("refused"), True),
+        (untrusted(), False),
         (CallTimeoutError("pool", 10), True),
         (CallTimeoutError("connect", 5), True),
         (CallTimeoutError("first_byte", 120), False),
@@ -62,6 +70,8 @@ def test_final_statuses(status: int) -> None:
         (CreditsExhaustedError("empty", status=429), False),
         (CreditsExhaustedError("empty", status=429, should_retry=True, retry_after=1.0), False),
         (RateLimitError("slow", status=429), True),
+        (ServerError("full", status=498), True),
+        (ServerError("full", status=498, should_retry=False), False),
         (MalformedResponseError("html"), False),
         (EmptyResponseError("nothing"), False),
         (StreamError("boom", status=503, cause_kind="server"), False),

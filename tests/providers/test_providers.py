@@ -335,3 +335,85 @@ def test_without_a_row_some_error_is_wrong(name: str, row: int) -> None:
 @pytest.mark.parametrize("name", NEW)
 def test_hints_are_for_kinds_that_exist(name: str) -> None:
     assert {key.partition("/")[0] for key in NEW[name].hints} <= set(CLASSES)
+
+
+# Whose hints, and of which server.
+
+
+def failing(status: int, text: str = "{}") -> Any:
+    """An HTTP client whose server always answers with this error."""
+    import httpx
+
+    return httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(status, text=text)))
+
+
+def refused(name: str, status: int, base_url: str | None = None, key: str = "k") -> botticelli.ApiError:
+    with failing(status) as client:
+        driver = sync_driver(name).with_api_token(
+            key, "m", http_client=client, base_url=base_url, max_retries=0
+        )
+        with pytest.raises(botticelli.ApiError) as caught:
+            driver.generate(GenerateRequest([Message.user("hi")]))
+    return caught.value
+
+
+def test_at_its_own_address_the_hints_are_the_providers() -> None:
+    error = refused("huggingface", 402)
+    assert "huggingface.co/settings/billing" in str(error)
+    assert "(402, huggingface, model m)" in str(error)
+    assert error.host is None
+    assert "eu.api.openai.com" not in str(refused("openai", 404, "https://eu.api.openai.com/v1"))
+    assert "OpenAI's is" in str(refused("openai", 404, "https://eu.api.openai.com/v1"))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("hf_abcdef", None), ("sk-abcdef", "doesn't begin with hf_"), ("", "no key was sent")]
+)
+def test_a_refused_key_is_looked_at(key: str, said: str | None) -> None:
+    error = refused("huggingface", 401, key=key)
+    assert "settings/tokens" in str(error)
+    for word in ("doesn't begin with hf_", "no key was sent"):
+        assert (word in str(error)) == (word == said)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 429])
+@pytest.mark.parametrize("name", ["huggingface", "openai", "groq"])
+def test_at_another_address_the_hints_are_those_for_all_servers(name: str, status: int) -> None:
+    error = refused(name, status, "http://127.0.0.1:28012/v1", key="tok-1")
+    expected = error_from_response(status, {}, b"{}", now=0.0)
+    assert error.hint == expected.hint
+    assert f"({status}, 127.0.0.1:28012, model m)" in str(error)
+    assert (error.host, error.provider) == ("127.0.0.1:28012", name)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "own"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://API.OpenAI.com/other", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://api.openai.com:8443/v1", False),
+        ("http://api.openai.com/v1", False),
+        ("https://notapi.openai.com.example/v1", False),
+        ("https://myapi.openai.com/v1", False),
+        ("http://127.0.0.1:8000/v1", False),
+    ],
+)
+def test_which_addresses_are_a_providers_own(base_url: str, own: bool) -> None:
+    assert OPENAI.owns(base_url) is own
+
+
+def test_a_program_that_anybody_runs_is_at_home_everywhere() -> None:
+    assert OLLAMA.owns("http://10.0.0.7:11434/v1")
+    error = refused("ollama", 401, "http://10.0.0.7:9/v1")
+    assert "ollama signin" in str(error)
+    assert "(401, ollama, model m)" in str(error)
+
+
+def test_the_list_of_models_names_none() -> None:
+    with failing(404, '{"error":"m is unknown"}') as client:
+        driver = sync_driver("groq")("m", api_key="gsk_1", http_client=client, max_retries=0)
+        with pytest.raises(botticelli.NotFoundError) as caught:
+            driver.models()
+    assert caught.value.model is None
+    assert "model" not in str(caught.value)

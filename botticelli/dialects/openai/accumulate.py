@@ -8,6 +8,7 @@ import msgspec
 
 from botticelli.core.response import Choice, GenerateResponse, StreamChunk, ToolCallDelta
 from botticelli.dialects.openai import convert, wire
+from botticelli.dialects.openai.errors import FAILED
 from botticelli.dialects.openai.repair import mend
 from botticelli.dialects.openai.response import repair_response
 from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
@@ -108,7 +109,7 @@ class ResponseAccumulator:
                 self._rich(state, _NO_DELTA, choice.logprobs, chunks)
             if choice.finish_reason is not None:
                 state.set_finish(choice.finish_reason)
-                broken = broken or choice.finish_reason == "error"
+                broken = broken or choice.finish_reason in FAILED
             if choice.message is not None or choice.text is not None or choice.usage is not None:
                 self._beside(state, choice, chunks)
         return broken

@@ -52,8 +52,16 @@ _FINISH = {
     "end_turn": FinishReason.STOP,
     "max_tokens": FinishReason.LENGTH,
     "model_length": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_USE,
-    "safety": FinishReason.CONTENT_FILTER,
+    # Gemini's, Zhipu's and Anthropic's words for what a filter or the model itself withheld
+    **dict.fromkeys(
+        (
+            *("safety", "recitation", "prohibited_content", "blocklist", "spii", "model_armor"),
+            *("image_safety", "image_prohibited_content", "image_recitation", "sensitive", "refusal"),
+        ),
+        FinishReason.CONTENT_FILTER,
+    ),
 }
 
 _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom"})
@@ -61,7 +69,10 @@ _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom"})
 
 def to_finish_reason(word: Any) -> FinishReason:
     """Return what a server's finish reason means; OTHER for an unknown one, and for none."""
-    return _FINISH.get(word.lower(), FinishReason.OTHER) if isinstance(word, str) else FinishReason.OTHER
+    if not isinstance(word, str):
+        return FinishReason.OTHER
+    # finish-content-filter-with-cause: gateways put the cause behind it, "content_filter: RECITATION"
+    return _FINISH.get(word.lower().partition(":")[0].strip(), FinishReason.OTHER)
 
 
 def to_tool_call(raw: dict[str, Any]) -> ToolCall:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botticelli.dialects.dialect import CallContext
 from botticelli.protocol.error_rules import ErrorRule, ErrorTable, build_error, build_stream_error
+from botticelli.protocol.known_errors import KNOWN_ERRORS
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from botticelli.core.response import GenerateResponse
     from botticelli.protocol.http import ResponseHead
 
-__all__ = ["OPENAI_ERRORS", "MakeStreamError", "error_from_response", "error_in_success", "is_error"]
+__all__ = [
+    "FAILED",
+    "OPENAI_ERRORS",
+    "MakeStreamError",
+    "error_from_response",
+    "error_in_success",
+    "is_error",
+]
+
+FAILED: Final = ("error", "network_error")
+"""Finish reasons that mean an error: OpenRouter's and Mistral's, Zhipu's (promptfoo/promptfoo#9905)."""
 
 _STATUSES: Final[Mapping[int, str]] = {
     400: "invalid_request",
@@ -41,34 +52,7 @@ model that was asked for is ``model_not_found``."""
 _REFUSED = frozenset({400, 404, 413, 422})
 
 _RULES: Final[tuple[ErrorRule, ...]] = (
-    # quotas that no waiting refills, source: learn.microsoft.com, Dev Proxy "openai-insufficient-quota"
-    ErrorRule(
-        kind="credits_exhausted",
-        statuses=frozenset({429}),
-        codes=frozenset(
-            {
-                "insufficient_quota",
-                "credit_balance_exhausted",
-                "organization_spend_limit_exceeded",
-                "project_spend_limit_exceeded",
-                "organization_usage_limit_exceeded",
-            }
-        ),
-    ),
-    ErrorRule(kind="credits_exhausted", statuses=frozenset({429}), types=frozenset({"insufficient_quota"})),
-    ErrorRule(kind="context_length", statuses=_REFUSED, codes=frozenset({"context_length_exceeded"})),
-    # llama.cpp, source: oobabooga/textgen#7257
-    ErrorRule(kind="context_length", statuses=_REFUSED, types=frozenset({"exceed_context_size_error"})),
-    ErrorRule(
-        kind="context_length",
-        statuses=_REFUSED,
-        patterns=(
-            # vLLM and OpenAI, source: llm-d/llm-d-inference-sim#596
-            r"\bmaximum context length is \d+ tokens\b",
-            # TGI, source: its router's validation of inputs
-            r"\btokens \+ `max_new_tokens` must be <= \d+",
-        ),
-    ),
+    *KNOWN_ERRORS,
     ErrorRule(
         kind="not_chat_model",
         statuses=_REFUSED,
@@ -79,19 +63,10 @@ _RULES: Final[tuple[ErrorRule, ...]] = (
             r'^"[^"]*" does not support chat$',
         ),
     ),
-    ErrorRule(
-        kind="model_not_found",
-        statuses=_REFUSED,
-        codes=frozenset({"model_not_found"}),
-    ),
-    # Novita, source: public client tests
-    ErrorRule(kind="model_not_found", statuses=_REFUSED, types=frozenset({"MODEL_NOT_FOUND"})),
-    # llama.cpp's router says so with a 400, source: ggml-org/llama.cpp#17968
-    ErrorRule(kind="model_not_found", statuses=_REFUSED, patterns=(r"^model not found\.?$",)),
     # LM Studio answers unknown paths with a 200 and an error member, which has no status to go by
     ErrorRule(kind="not_found", patterns=(r"^Unexpected endpoint or method\b",)),
 )
-"""Rules that hold whoever the provider; a test shows that each of them is needed."""
+"""Rules that hold whoever the provider: those of every format, then this one's."""
 
 _WORDS: Final[Mapping[str, str]] = {
     "invalid_request_error": "invalid_request",
@@ -107,6 +82,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "PERMISSION_DENIED": "permission_denied",
     "billing_error": "credits_exhausted",
     "insufficient_quota": "credits_exhausted",
+    "content_filter": "content_filtered",
     "not_found_error": "not_found",
     "NotFoundError": "not_found",
     "NOT_FOUND": "not_found",
@@ -145,6 +121,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "rate_limit": "wait before the next call, or make fewer at a time",
     "credits_exhausted": "add credits or raise the quota: waiting a little doesn't help",
     "context_length": "shorten the messages or lower max_tokens",
+    "content_filtered": "the server won't have this content: change the messages",
     "invalid_request/405": "check the base URL: most servers want it to end in /v1",
     "request_too_large": "send less: fewer or shorter messages, smaller images",
     "server": "the fault is the server's; trying again later may help",
@@ -198,6 +175,7 @@ class MakeStreamError(Protocol):
 
 
 _ANSWER_MEMBERS = {"choices", "data", "usage"}
+_NO_ERROR: Final[tuple[object, ...]] = (None, 0, "0", "")
 
 
 def is_error(value: Any) -> bool:
@@ -205,7 +183,8 @@ def is_error(value: Any) -> bool:
 
     An ``error`` member that holds anything decides, wherever it stands. Servers send ``{}``, ``""`` and
     ``{"code": 0, "message": ""}`` to say that there is no error. Other members (``detail``, a ``message``
-    that is text) count only where there is no part of an answer beside them.
+    that is text, and those of `_is_named_otherwise`) count only where there is no part of an answer beside
+    them.
     """
     if is_array(value):
         return bool(value) and is_object(value[0]) and _holds_anything(value[0].get("error"))
@@ -215,6 +194,8 @@ def is_error(value: Any) -> bool:
         return True
     choices = value.get("choices")
     if is_array(choices) and any(map(_failed, choices)):
+        return True
+    if not value.get("choices") and not value.get("data") and _is_named_otherwise(value):
         return True
     if value.keys() & _ANSWER_MEMBERS:
         return False
@@ -228,8 +209,23 @@ def is_error(value: Any) -> bool:
 
 def _failed(choice: Any) -> bool:
     return is_object(choice) and (
-        _holds_anything(choice.get("error")) or choice.get("finish_reason") == "error"
+        _holds_anything(choice.get("error")) or choice.get("finish_reason") in FAILED
     )
+
+
+def _is_named_otherwise(value: dict[str, Any]) -> bool:
+    """Return whether an object without choices is an error in words of its own.
+
+    error-other-names: MiniMax's ``base_resp`` with a ``status_code`` that isn't 0, Qianfan's ``error_code``
+    with ``error_msg``, others' ``error_type`` with ``error_message``.
+    Source: langgenius/dify-official-plugins#2008, labring/aiproxy#321.
+    """
+    base = value.get("base_resp")
+    if is_object(base) and base.get("status_code") not in _NO_ERROR:
+        return True
+    said = value.get("error_message") or value.get("error_msg")
+    word = value.get("error_type") or value.get("error_code")
+    return isinstance(said, str) and bool(said) and word not in _NO_ERROR
 
 
 def _holds_anything(value: Any) -> bool:

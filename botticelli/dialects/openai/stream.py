@@ -373,7 +373,10 @@ class OpenAIStreamReader:
     def _check_end(self, *, done: bool, unframed: bool) -> None:
         if self.failed is not None:
             raise self.failed
-        foreign = b"" if done else self._foreign()
+        foreign = self._foreign()
+        if told := error_line(foreign):
+            raise self._make_error(told)
+        foreign = b"" if done else foreign
         quoted = f"; among the stream's lines was {lenient_json.excerpt(foreign)!r}" if foreign else ""
         choices = self._assembly.choices
         if not choices:
@@ -384,7 +387,9 @@ class OpenAIStreamReader:
             if self._sse.finish().event is not None and not done:
                 message = f"the stream ended in the middle of an event, before there was a choice{quoted}"
                 raise StreamTruncatedError(message, status=self._status)
-            raise EmptyResponseError(f"the stream ended without a choice{quoted}", status=self._status)
+            raise EmptyResponseError(
+                f"the stream ended without a choice{quoted}", status=self._status, hint=_EMPTY_HINT
+            )
         unfinished = self._assembly.unfinished()
         # sse-no-done-after-finish, finish-never-sent: one sign of the end is enough.
         # sse-ends-without-finish: without any the stream was cut.
@@ -411,6 +416,9 @@ class OpenAIStreamReader:
 
 
 _DONE: Final = b"[DONE]"
+_EMPTY_HINT: Final = (
+    "ask once without streaming, which may tell more: some servers hide their errors in streams"
+)
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes it can't read as a given struct."""
 
@@ -576,6 +584,18 @@ def json_lines(data: bytes) -> list[bytes] | None:
     lines = [line for line in data.split(b"\n") if line.strip()]
     whole = len(lines) > 1 and all(is_done(line.strip()) or is_json(line) for line in lines)
     return lines if whole else None
+
+
+def error_line(foreign: bytes) -> bytes | None:
+    """Return the JSON of a line ``error: {...}`` among lines that are no event's, or None.
+
+    error-line: llama.cpp and GPUStack name the field after what is in it, so that by the standard it is none.
+    """
+    for line in foreign.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"error" and value.lstrip(_SPACE).startswith(b"{") and is_json(value):
+            return value.strip(_SPACE)
+    return None
 
 
 def is_json(data: bytes) -> bool:
