@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.contracts import violations
+from botticelli.contracts.jsonvalue import as_object
 from botticelli.kit.cases.formats import OPENAI, Context
 from botticelli.kit.cases.script import Pause, compile_exchange
 from botticelli.kit.server.chat import MODEL, TEXT, ChatServer
@@ -87,7 +88,7 @@ def together(**members: Any) -> dict[str, Any]:
             if part["index"] != 0:
                 continue
             message["content"] += part["delta"].get("content") or ""
-            choice["logprobs"] += (part.get("logprobs") or {}).get("content") or []
+            choice["logprobs"] += as_object(part.get("logprobs")).get("content") or []
             choice["finish_reason"] = part["finish_reason"] or choice["finish_reason"]
             for call in part["delta"].get("tool_calls", ()):
                 if "id" in call:
