@@ -31,6 +31,9 @@ can't be carried out as given, 130 interrupted, 141 nobody reads the output (`| 
 """
 
 
+_LONGEST_DELAY = 3600
+
+
 def add_check(commands: Commands) -> None:
     """Register `check driver`."""
     check = commands.add_parser("check", help="judge drivers against the contract")
@@ -141,6 +144,28 @@ def add_serve(commands: Commands) -> None:
         metavar="WORD",
         help="a case, an area, or a pattern (sse-*); repeatable",
     )
+    serve.add_argument(
+        "--answer", type=_text, metavar="TEXT", help="what the well-behaved server says; default: a greeting"
+    )
+    serve.add_argument(
+        "--delay",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="between two chunks of its streams; default: none",
+    )
+    serve.add_argument(
+        "--key", type=_key, help="the only API key that it accepts; default: any, and none at all"
+    )
+    serve.add_argument(
+        "--model",
+        type=_text,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a model that it serves; repeatable. Others are not found; default: any name is served",
+    )
+    serve.add_argument("--log", action="store_true", help="print a line for each request")
     serve.set_defaults(run=_serve)
 
 
@@ -150,13 +175,46 @@ def _host(text: str) -> str:
     return text
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_DELAY:
+        raise argparse.ArgumentTypeError(f"must be seconds, from 0 to {_LONGEST_DELAY}")
+    return seconds
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("must be UTF-8") from None
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _key(text: str) -> str:
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError("must be visible ASCII characters without a space")
+    return text
+
+
 def _serve(options: argparse.Namespace) -> int:
     from botticelli.kit.cases.case import load_cases
     from botticelli.kit.check import select_cases
+    from botticelli.kit.server.chat import TEXT, ChatServer
     from botticelli.kit.server.demo import serve
 
     cases = select_cases(load_cases(), options.case)
-    serve(cases, port=options.port, host=options.host, out=sys.stdout)
+    chat = ChatServer(
+        text=TEXT if options.answer is None else options.answer,
+        delay=options.delay,
+        key=options.key,
+        models=options.model,
+    )
+    serve(cases, port=options.port, host=options.host, out=sys.stdout, chat=chat, logs=options.log)
     return 0
 
 

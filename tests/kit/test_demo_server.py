@@ -8,17 +8,19 @@ import io
 import json
 import socket
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from botticelli.contracts import violations
 from botticelli.kit.cases.case import Case
 from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import KitError
 from botticelli.kit.selftest.reference_client import ReferenceClient
-from botticelli.kit.server.demo import TEXT, demo_answer, serve, serving
+from botticelli.kit.server.chat import ChatServer
+from botticelli.kit.server.demo import Log, serve, serving
+from botticelli.kit.server.http1 import Limits
 from botticelli.kit.server.recording import Recording
 from botticelli.kit.server.server import Listener
 
@@ -87,14 +89,15 @@ def test_v1_answers_whole_and_in_pieces() -> None:
     assert len(streamed["chunks"]) > 1
     assert streamed["usage"]["completion_tokens"] == len(streamed["chunks"])
     assert plain["usage"] is None
-    assert models == [whole["model"]]
+    assert whole["model"] == "m", "any model is served under the name that was asked for"
+    assert models == ["botticelli/echo"]
 
 
 def test_v1_refuses_what_is_wrong_as_a_server_would() -> None:
     with serving([]) as origin:
         assert ask(origin, "POST", "/v1/chat/completions", "{")[0] == 400
         status, answer = ask(origin, "POST", "/v1/chat/completions", "{}")
-        assert (status, answer["error"]["message"]) == (400, "messages is missing")
+        assert (status, answer["error"]["message"]) == (400, "you must provide a model parameter")
         status, answer = ask(origin, "GET", "/v2/models?x=1")
         assert status == 404
         assert answer["error"]["message"] == "nothing at GET /v2/models; try /v1 or /CASE/v1"
@@ -178,106 +181,145 @@ def test_serve_keeps_nothing_of_what_comes(monkeypatch: pytest.MonkeyPatch) -> N
     assert finished == [Recording((), 1, ())]
 
 
-USER = {"role": "user", "content": "Hello"}
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "city": {"type": "string"},
-        "unit": {"type": "string", "enum": ["celsius", "kelvin"]},
-        "days": {"type": "integer"},
-        "where": {"type": "object", "properties": {"id": {"type": "number"}}, "required": ["id"]},
-        "free": {"type": "string"},
-    },
-    "required": ["city", "unit", "days", "where"],
-}
-INSTANCE = {"city": "city", "unit": "celsius", "days": 0, "where": {"id": 0}}
-TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+def exchange_bytes(origin: str, sent: bytes) -> bytes:
+    """Send bytes and return everything up to the end of the connection."""
+    url = urlsplit(origin)
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=30) as client:
+        client.sendall(sent)
+        data = b""
+        while piece := client.recv(65536):
+            data += piece
+    return data
 
 
-def reply_to(**members: Any) -> dict[str, Any]:
-    return demo_answer("POST", "/v1/chat/completions", json.dumps({"messages": [USER], **members}).encode())
+ASKED = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}).encode()
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(ASKED)
 
 
-def whole(**members: Any) -> dict[str, Any]:
-    exchange = reply_to(**members)
-    value = exchange["body"][0]["json"]
-    assert exchange["status"] == 200
-    assert violations("openai/response", value) == []
-    return dict(value["choices"][0])
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/retry-then-answer/v1/chat/completions"])
+@pytest.mark.parametrize("option", [b"close", b"Keep-Alive, Close"])
+def test_the_connection_is_closed_when_the_client_asks(path: bytes, option: bytes) -> None:
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nConnection: %b\r\n" % (path, option)
+    with serving([CASE]) as origin:
+        answer = exchange_bytes(origin, head + LENGTH + ASKED)
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert (b"\r\nConnection: close\r\n" in answer) == path.startswith(b"/v1")
 
 
-def events(**members: Any) -> list[dict[str, Any]]:
-    exchange = reply_to(stream=True, **members)
-    values = [piece["event"] for piece in exchange["body"]]
-    assert values.pop() == "[DONE]"
-    assert [violations("openai/chunk", value) for value in values] == [[]] * len(values)
-    return values
+def test_http_1_0_gets_no_chunks_and_an_end() -> None:
+    with serving([]) as origin:
+        answer = exchange_bytes(origin, b"POST /v1/chat/completions HTTP/1.0\r\n" + LENGTH + ASKED)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"data: [DONE]\n\n")
 
 
-def deltas(**members: Any) -> list[dict[str, Any]]:
-    return [choice["delta"] for event in events(**members) for choice in event["choices"]]
+def test_head_has_the_length_and_no_body() -> None:
+    sent = b"%b /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving([]) as origin:
+        head = exchange_bytes(origin, sent % b"HEAD")
+        got = exchange_bytes(origin, sent % b"GET")
+    assert head.endswith(b"\r\n\r\n")
+    length = len(got.partition(b"\r\n\r\n")[2])
+    assert b"\r\nContent-Length: %d\r\n" % length in head
 
 
-def test_text_whole_and_in_pieces() -> None:
-    assert whole()["message"]["content"] == TEXT
-    assert "".join(delta.get("content", "") for delta in deltas()) == TEXT
-    assert len(deltas()) > 4
+def test_a_half_open_request_is_given_up() -> None:
+    with serving([], limits=Limits(patience=0.05)) as origin:
+        assert exchange_bytes(origin, b"POST / HTTP/1.1\r\n").startswith(b"HTTP/1.1 408 ")
+        assert exchange_bytes(origin, b"POST / HTTP/1.1\r\nHost: x\r\n" + LENGTH).startswith(b"HTTP/1.1 408 ")
 
 
-def test_usage_in_a_stream_only_when_asked() -> None:
-    assert not any("usage" in event for event in events())
-    asked = events(stream_options={"include_usage": True})
-    assert asked[-1]["choices"] == []
-    assert asked[-1]["usage"]["completion_tokens"] == len(TEXT.split())
+def test_an_idle_connection_is_closed_without_a_word() -> None:
+    with serving([], limits=Limits(idle=0.05)) as origin:
+        assert exchange_bytes(origin, b"") == b""
 
 
-def test_a_tool_is_called_with_arguments_that_keep_its_schema() -> None:
-    choice = whole(tools=[TOOL])
-    (call,) = choice["message"]["tool_calls"]
-    assert choice["finish_reason"] == "tool_calls"
-    assert choice["message"]["content"] is None
-    assert call["function"]["name"] == "weather"
-    assert json.loads(call["function"]["arguments"]) == INSTANCE
-    (piece,) = [piece for delta in deltas(tools=[TOOL]) for piece in delta.get("tool_calls", ())]
-    assert piece == {"index": 0, **call}
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"tool_choice": "none"},
-        {"messages": [USER, {"role": "tool", "tool_call_id": "c", "content": "sunny"}]},
-    ],
-    ids=["none", "answered"],
-)
-def test_no_tool_is_called_where_none_should_be(members: dict[str, Any]) -> None:
-    assert whole(tools=[TOOL], **members)["message"]["content"] == TEXT
+def test_bodies_are_held_up_to_a_limit_and_then_let_go() -> None:
+    with serving([], limits=Limits(held=len(ASKED))) as origin:
+        url = urlsplit(origin)
+        for _ in range(3):
+            answer = exchange_bytes(origin, POST + LENGTH + ASKED)
+            assert answer.startswith(b"HTTP/1.1 200 "), "what was answered is let go"
+        with socket.create_connection((url.hostname or "", url.port or 0), timeout=30) as client:
+            client.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+            assert exchange_bytes(origin, POST + LENGTH + ASKED).startswith(b"HTTP/1.1 503 ")
+            client.sendall(b"x")
+            assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert exchange_bytes(origin, POST + LENGTH + ASKED).startswith(b"HTTP/1.1 200 ")
+        chunk = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(ASKED)
+        assert exchange_bytes(origin, POST + chunk + ASKED + b"\r\n1\r\nx").startswith(b"HTTP/1.1 503 ")
+        assert exchange_bytes(origin, POST + LENGTH + ASKED).startswith(b"HTTP/1.1 200 "), "so is the refused"
 
 
-def test_a_schema_is_kept() -> None:
-    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
-    assert json.loads(whole(response_format=form)["message"]["content"]) == INSTANCE
-    assert whole(response_format={"type": "json_object"})["message"]["content"] == "{}"
+NOTHING = Case({**CASE.document, "id": "plays-nothing", "exchanges": []})
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
-        ("GET", "/v1/chat/completions", b"", 404),
-        ("POST", "/chat/completions", b"{}", 404),
-        ("POST", "/v1/chat/completions", b"{", 400),
-        ("POST", "/v1/chat/completions", b"[]", 400),
-        ("POST", "/v1/chat/completions", b'{"messages":[]}', 400),
-        ("POST", "/v1/chat/completions", b'{"messages":"hi"}', 400),
-    ],
-)
-def test_what_is_wrong_is_refused_in_the_published_envelope(
-    method: str, path: str, body: bytes, status: int
-) -> None:
-    exchange = demo_answer(method, path, body)
-    assert exchange["status"] == status
-    assert violations("openai/error", exchange["body"][0]["json"]) == []
+def test_a_case_that_plays_nothing_is_not_served_and_said_so() -> None:
+    out = io.StringIO()
+    serve([CASE, NOTHING], port=0, host="127.0.0.1", out=out, until=lambda: None)
+    assert "/plays-nothing/v1" not in out.getvalue()
+    assert "Not served, because they play nothing: plays-nothing.\n" in out.getvalue()
+    with serving([NOTHING]) as origin:
+        assert ask_status(origin, "/plays-nothing/v1/chat/completions") == 404
+    with pytest.raises(KitError, match="in plays-nothing a client finds no server"):
+        serve([NOTHING], port=0, host="127.0.0.1", out=out, until=lambda: None)
 
 
-def test_the_models_keep_the_contract() -> None:
-    assert violations("openai/model-list", demo_answer("GET", "/v1/models?x=1", b"")["body"][0]["json"]) == []
+def test_every_request_is_a_line_of_the_log() -> None:
+    out = io.StringIO()
+
+    def visit() -> None:
+        origin = out.getvalue().splitlines()[1].partition("/v1")[0]
+        ask(origin, "GET", "/v1/models?key=sk-secret")
+        ask(origin, "POST", "/v1/chat/completions", '{"model": "m", "\\u001b[31m\\n": 1}')
+        ask_status(origin, "/retry-then-answer/v1/chat/completions")
+        exchange_bytes(origin, b"nonsense\r\n\r\n")
+
+    serve([CASE], port=0, host="127.0.0.1", out=out, until=visit, logs=True)
+    lines = [line.partition(" ") for line in out.getvalue().partition("Ctrl-C ends it.\n")[2].splitlines()]
+    assert [rest for _, _, rest in lines] == [
+        "GET /v1/models 200",
+        "POST /v1/chat/completions 400 (Unknown parameter: '\\x1b[31m\\n'.)",
+        "POST /retry-then-answer/v1/chat/completions 503",
+        "not a request 400 Bad Request",
+    ]
+    assert all(datetime.fromisoformat(moment) for moment, _, _ in lines)
+
+
+def test_without_log_nothing_is_written_while_it_serves() -> None:
+    out = io.StringIO()
+
+    def visit() -> None:
+        ask(out.getvalue().splitlines()[1].partition("/v1")[0], "GET", "/v1/models")
+
+    serve([], port=0, host="127.0.0.1", out=out, until=visit)
+    assert out.getvalue().endswith("Ctrl-C ends it.\n")
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_log_that_nobody_reads_ends_the_server() -> None:
+    log = Log(Broken())
+    with serving([], log=log) as origin:
+        assert ask(origin, "GET", "/v1/models")[0] == 200
+        assert ask(origin, "GET", "/v1/models")[0] == 200
+        with pytest.raises(BrokenPipeError):
+            log.wait()
+
+
+def test_serve_says_what_it_accepts() -> None:
+    out = io.StringIO()
+    chat = ChatServer(key="sk-secret", models=["a", "b"])
+    serve([], port=0, host="127.0.0.1", out=out, until=lambda: None, chat=chat)
+    assert "a well-behaved server with 2 models, a, b\n" in out.getvalue()
+    assert "only the API key of --key, and no other model name." in out.getvalue()
+    assert "sk-secret" not in out.getvalue() + repr(chat)

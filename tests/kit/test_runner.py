@@ -257,7 +257,7 @@ def test_what_the_kit_fails_with_ends_the_run() -> None:
 
 def test_no_free_port_is_an_error() -> None:
     class Full(MockServer):
-        def open(self, *, port: int = 0, listens: bool = True, records: bool = True) -> Listener:
+        def open(self, **_how: Any) -> Listener:
             raise OSError(24, "Too many open files")
 
     with Full() as server, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):

@@ -7,18 +7,20 @@ without a key.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from botticelli.contracts.jsonvalue import Document, as_object, is_array, is_object
-from botticelli.kit.cases.formats import CREATED, OPENAI, Context
+from botticelli.contracts import validator
+from botticelli.contracts.jsonvalue import Document, as_object
+from botticelli.kit.cases.formats import OPENAI, Context
 from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.report.text import write_table
+from botticelli.kit.server.chat import MODEL, ChatServer
+from botticelli.kit.server.http1 import Limits
 from botticelli.kit.server.server import MockServer, exchange_for
 
 if TYPE_CHECKING:
@@ -27,62 +29,138 @@ if TYPE_CHECKING:
     from botticelli.kit.cases.case import Case
     from botticelli.kit.server.recording import Request
 
-__all__ = ["MODEL", "TEXT", "demo_answer", "serve", "serving"]
+__all__ = ["LIMITS", "Log", "serve", "serving"]
+
+LIMITS = Limits(held=256 << 20, patience=30.0, idle=300.0)
+"""What clients are allowed: a server that runs for long must not be filled up by those that forget it."""
 
 _LISTED = 20  # more cases than this aren't listed one by one
+
+
+class Log:
+    """Writes one line for each request."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._error: OSError | None = None
+        self._ended = threading.Event()
+
+    def write(self, status: object, request: Request | None = None, why: str = "") -> None:
+        """Write a line; the query isn't in it, since keys are sent there.
+
+        Args:
+            status: The status, or how the connection ends without one.
+            request: The request, unless it broke HTTP.
+            why: The message of a refusal.
+        """
+        if self._ended.is_set():
+            return
+        what = f"{request.method} {request.path.partition('?')[0]}" if request else "not a request"
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # The message repeats what a client sent: nothing of it may steer a terminal.
+        reason = f" ({why.encode('unicode_escape').decode()})" if why else ""
+        try:
+            self._out.write(f"{moment} {what} {status}{reason}\n")
+            self._out.flush()
+        except OSError as error:  # nobody reads it any more; wait() tells
+            self._error = error
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Wait until a line can't be written.
+
+        Raises:
+            OSError: Why not.
+        """
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
 
 
 class _DemoResponder:
     """Chooses what to play for a request, by its path."""
 
-    def __init__(self, cases: Sequence[Case], port: int) -> None:
+    def __init__(self, cases: Sequence[Case], port: int, chat: ChatServer, log: Log | None) -> None:
         self._cases: Mapping[str, Case] = {case.key: case for case in cases}
         self._port = port
+        self._chat = chat
+        self._log = log
         self._played: Counter[str] = Counter()
 
     def __call__(self, _index: int, request: Request) -> ByteScript:
-        now = datetime.now(UTC)
         case = self._named(request.path)
         if case is None:
-            return compile_exchange(
-                demo_answer(request.method, request.path, request.body),
-                Context(OPENAI, "chatcmpl-1", MODEL),
-                now,
-            )
+            exchange, context = self._chat.answer(request), Context(OPENAI, "", MODEL)
+        else:
+            exchange, context = self._next(case)
+        if self._log is not None:
+            self._log.write(exchange.get("status", exchange.get("end", "raw")), request, _reason(exchange))
+        return compile_exchange(exchange, context, datetime.now(UTC))
+
+    def _next(self, case: Case) -> tuple[Document, Context]:
         play = case.render(seed=0, port=self._port)
         number = self._played[case.key]
         self._played[case.key] += 1
         # Start again after the last exchange, so that a client can be run against a case twice.
-        total = sum(exchange.get("times", 1) for exchange in play.exchanges) or 1
-        return compile_exchange(exchange_for(play.exchanges, number % total), play.context, now)
+        total = sum(exchange.get("times", 1) for exchange in play.exchanges)
+        return exchange_for(play.exchanges, number % total), play.context
 
     def _named(self, path: str) -> Case | None:
         """Return the case whose key begins the path: one segment, or two for a case of another format."""
         parts = path.partition("?")[0].split("/")
-        return self._cases.get("/".join(parts[1:3])) or self._cases.get(parts[1])
+        return self._cases.get("/".join(parts[1:3])) or self._cases.get(parts[1] if len(parts) > 1 else "")
+
+
+def _reason(exchange: Document) -> str:
+    """Return why a request is refused, if it is refused in JSON."""
+    for piece in exchange.get("body", ()):
+        message = as_object(as_object(as_object(piece).get("json")).get("error")).get("message")
+        if isinstance(message, str):
+            return message
+    return ""
+
+
+def _plays(case: Case) -> bool:
+    """Tell whether a case plays anything: in some, a client must find nobody, or must not ask at all."""
+    return bool(case.document["exchanges"])
 
 
 @contextmanager
-def serving(cases: Sequence[Case], *, port: int = 0, host: str = "127.0.0.1") -> Generator[str, None, None]:
+def serving(
+    cases: Sequence[Case],
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    chat: ChatServer | None = None,
+    log: Log | None = None,
+    limits: Limits = LIMITS,
+) -> Generator[str, None, None]:
     """Serve while the block runs.
 
     Args:
-        cases: The cases to offer, each under ``/KEY/v1`` (Case.key).
+        cases: The cases to offer, each under ``/KEY/v1`` (Case.key); those that play nothing are left out.
         port: The port; 0 for any free one.
         host: The address to listen on.
+        chat: What answers at ``/v1``.
+        log: Gets a line for each request.
+        limits: What clients are allowed.
 
     Yields:
         The origin, ``http://HOST:PORT``.
 
     Raises:
+        ContractError: The contracts can't be read, or jsonschema-rs is missing.
         KitError: The port is taken, or this machine doesn't have the address.
     """
+    validator("openai/request")  # now rather than at the first request
     with MockServer(host) as server:
         try:
-            listener = server.open(port=port, records=False)
+            listener = server.open(port=port, records=False, limits=limits)
         except OSError as error:
             raise KitError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        listener.respond(_DemoResponder(cases, listener.port))
+        played = list(filter(_plays, cases))
+        responder = _DemoResponder(played, listener.port, chat or ChatServer(), log)
+        listener.respond(responder, None if log is None else log.write)
         try:
             yield f"http://{f'[{host}]' if ':' in host else host}:{listener.port}"
         finally:
@@ -95,6 +173,8 @@ def serve(
     port: int,
     host: str,
     out: TextIO,
+    chat: ChatServer | None = None,
+    logs: bool = False,
     until: Callable[[], object] | None = None,
 ) -> None:
     """Serve until interrupted, and write the base URLs first.
@@ -103,148 +183,46 @@ def serve(
         cases: The cases to offer.
         port: The port.
         host: The address to listen on.
-        out: Where the addresses are written.
+        out: Where the addresses are written, and the log.
+        chat: What answers at ``/v1``.
+        logs: Whether to write a line for each request.
         until: Returns when it is time to end, or raises KeyboardInterrupt; by default never.
 
     Raises:
-        KitError: The port is taken.
+        KitError: The port is taken, or all cases play nothing.
+        OSError: The log can't be written any more.
     """
-    with serving(cases, port=port, host=host) as origin:
-        rows = [
-            (f"{origin}/v1", f"a well-behaved server with one model, {MODEL}"),
-        ]
-        if len(cases) > _LISTED:
-            rows.append((f"{origin}/CASE/v1", f"one of {len(cases)} cases; botticelli list cases names them"))
+    chat = chat or ChatServer()
+    silent = [case.key for case in cases if not _plays(case)]
+    offered = list(filter(_plays, cases))
+    if silent and not offered:
+        names = ", ".join(silent)
+        raise KitError(f"nothing to serve: in {names} a client finds no server, or must send nothing")
+    log = Log(out)
+    with serving(offered, port=port, host=host, chat=chat, log=log if logs else None) as origin:
+        named = ", ".join(chat.models or (MODEL,))
+        rows = [(f"{origin}/v1", f"a well-behaved server with {_counted(chat.models)}, {named}")]
+        if len(offered) > _LISTED:
+            rows.append(
+                (f"{origin}/CASE/v1", f"one of {len(offered)} cases; botticelli list cases names them")
+            )
         else:
-            rows += [(f"{origin}/{case.key}/v1", case.title) for case in cases]
+            rows += [(f"{origin}/{case.key}/v1", case.title) for case in offered]
         write_table(out, ("base URL", "what answers there"), rows)
-        out.write("\nAny API key and model name is accepted. Ctrl-C ends it.\n")
+        if silent:
+            out.write(f"\nNot served, because they play nothing: {', '.join(silent)}.\n")
+        out.write(f"\n{_accepted(chat)} Ctrl-C ends it.\n")
         out.flush()
         try:
-            (until or threading.Event().wait)()
+            (until or log.wait)()
         except KeyboardInterrupt:
             out.write("\n")
 
 
-# The well-behaved server
-
-MODEL = "botticelli/echo"
-TEXT = "Hello from the embedded server."
-
-_JSON = [["Content-Type", "application/json"]]
-_EVENTS = [["Content-Type", "text/event-stream"]]
-_SIMPLEST: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "array": [], "null": None}
+def _counted(models: Sequence[str]) -> str:
+    return f"{len(models)} models" if len(models) > 1 else "one model"
 
 
-def demo_answer(method: str, path: str, body: bytes) -> Document:
-    """Return the exchange that answers a request to ``/v1``.
-
-    Nothing is generated: the same request always gets the same answer. The first tool is called once, and a
-    schema gets its simplest instance, so that every line of a first program has something to print.
-
-    Args:
-        method: The request's method.
-        path: The request's path, with its query.
-        body: The request's body.
-
-    Returns:
-        An exchange as in a case file; for a faulty request a 400 or 404 in the OpenAI error envelope.
-    """
-    path = path.partition("?")[0]
-    if path == "/v1/models" and method == "GET":
-        model = {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "botticelli"}
-        return _json(200, {"object": "list", "data": [model]})
-    if path != "/v1/chat/completions" or method != "POST":
-        return _error(404, f"nothing at {method} {path}; try /v1 or /CASE/v1")
-    try:
-        request = json.loads(body)
-    except ValueError as error:
-        return _error(400, f"the body is not JSON: {error}")
-    if not is_object(request) or not is_array(request.get("messages")) or not request["messages"]:
-        return _error(400, "messages is missing")
-    calls = _calls(request)
-    text = "" if calls else _text(as_object(request.get("response_format")))
-    return _streamed(request, text, calls) if request.get("stream") else _whole(text, calls)
-
-
-def _json(status: int, value: Document) -> Document:
-    return {"status": status, "headers": _JSON, "framing": "length", "body": [{"json": value}]}
-
-
-def _error(status: int, message: str) -> Document:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return _json(status, {"error": error})
-
-
-def _calls(request: Document) -> list[Document]:
-    """Return a call of the first function, if the last message is the user's and tool_choice allows it."""
-    functions = [as_object(tool.get("function")) for tool in request.get("tools") or () if is_object(tool)]
-    last = as_object(request["messages"][-1])
-    if not functions or last.get("role") != "user" or request.get("tool_choice") == "none":
-        return []
-    function = functions[0]
-    arguments = json.dumps(_example(function.get("parameters"), "value"), separators=(",", ":"))
-    called = {"name": function.get("name"), "arguments": arguments}
-    return [{"id": "call_1", "type": "function", "function": called}]
-
-
-def _text(form: Document) -> str:
-    if form.get("type") == "json_object":
-        return "{}"
-    if form.get("type") == "json_schema":
-        return json.dumps(_example(as_object(form.get("json_schema")).get("schema"), "value"))
-    return TEXT
-
-
-def _example(schema: object, name: str) -> Any:
-    """Return the simplest instance of a simple schema: required members, first of an enum, its own name."""
-    rules = as_object(schema)
-    if is_array(rules.get("enum")) and rules["enum"]:
-        return rules["enum"][0]
-    kind = rules.get("type", "object")
-    if kind == "string":
-        return name
-    if kind in _SIMPLEST:
-        return _SIMPLEST[kind]
-    members = as_object(rules.get("properties"))
-    return {member: _example(members.get(member), member) for member in rules.get("required") or ()}
-
-
-def _usage(text: str) -> Document:
-    count = len(text.split())
-    return {"prompt_tokens": 5, "completion_tokens": count, "total_tokens": 5 + count}
-
-
-def _whole(text: str, calls: list[Document]) -> Document:
-    message: Document = {"role": "assistant", "content": text or None, "refusal": None}
-    if calls:
-        message["tool_calls"] = calls
-    choice = {"index": 0, "message": message, "finish_reason": _reason(calls), "logprobs": None}
-    return _json(200, {**_head("chat.completion"), "choices": [choice], "usage": _usage(text)})
-
-
-def _streamed(request: Document, text: str, calls: list[Document]) -> Document:
-    deltas: list[Document] = [{"role": "assistant", "content": ""}]
-    words = text.split(" ")
-    deltas += [{"content": word if at == 0 else f" {word}"} for at, word in enumerate(words) if text]
-    deltas += [{"tool_calls": [{"index": at, **call}]} for at, call in enumerate(calls)]
-    body: list[Document] = [{"event": _chunk(delta, None)} for delta in deltas]
-    body.append({"event": _chunk({}, _reason(calls))})
-    if as_object(request.get("stream_options")).get("include_usage"):
-        counted: Document = {**_head("chat.completion.chunk"), "choices": [], "usage": _usage(text)}
-        body.append({"event": counted})
-    body.append({"event": "[DONE]"})
-    return {"status": 200, "headers": _EVENTS, "body": body}
-
-
-def _head(kind: str) -> Document:
-    return {"id": "chatcmpl-1", "object": kind, "created": CREATED, "model": MODEL}
-
-
-def _chunk(delta: Document, reason: str | None) -> Document:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    return {**_head("chat.completion.chunk"), "choices": [choice]}
-
-
-def _reason(calls: list[Document]) -> str:
-    return "tool_calls" if calls else "stop"
+def _accepted(chat: ChatServer) -> str:
+    key = "Any API key is accepted" if chat.key is None else "/v1 accepts only the API key of --key"
+    return f"{key}, and {'no other model name' if chat.models else 'any model name'}."

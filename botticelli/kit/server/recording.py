@@ -16,12 +16,20 @@ class Request:
         path: The request target as sent, query included.
         headers: Name and value as sent, in order.
         body: The bytes, without chunked framing; a content encoding isn't decoded.
+        version: Of HTTP: 1.1 or 1.0.
     """
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    version: str = "1.1"
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection has to be closed after the answer (RFC 9112, sections 9.3 and 9.6)."""
+        options = (self.header("connection") or "").lower().split(",")
+        return self.version == "1.0" or "close" in map(str.strip, options)
 
     def header(self, name: str) -> str | None:
         """Return a header's value, several joined with a comma, or None."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from botticelli.kit.cases.script import ByteScript, Pause
-from botticelli.kit.server.http1 import UnreadableRequestError, read_request
+from botticelli.kit.server.http1 import Bodies, Limits, Room, UnreadableRequestError, read_request
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
 if sys.platform == "linux":
@@ -41,6 +41,7 @@ Responder: TypeAlias = Callable[[int, Request], ByteScript]
 _POLL = 0.005  # seconds between two looks at whether the client is still connected
 _FLIGHT = 0.03  # seconds that bytes may take over loopback, where the kernel can't be asked
 _HEAD_LIMIT = 1 << 20
+_HEARING = 1.0  # seconds that are spent on the rest of what isn't a request
 _LOOP_LIMIT = 30.0  # seconds for work on the loop; only a bug in this module reaches it
 
 
@@ -59,9 +60,11 @@ class _Memory:
 class Listener:
     """One port, and what is played on it. Made by :meth:`MockServer.open`."""
 
-    def __init__(self, server: MockServer, *, records: bool) -> None:
+    def __init__(self, server: MockServer, *, records: bool, limits: Limits) -> None:
         self._mock_server = server
         self._records = records
+        self._room = Room(limits)
+        self._refused: Callable[[str], None] | None = None
         self._memory = _Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -71,9 +74,15 @@ class Listener:
         self._quiet.set()
         self.port = 0
 
-    def respond(self, responder: Responder) -> None:
-        """Set what to play; before the first request comes."""
+    def respond(self, responder: Responder, refused: Callable[[str], None] | None = None) -> None:
+        """Set what to play; before the first request comes.
+
+        Args:
+            responder: Returns the script for a request.
+            refused: Is told the status, with its reason, of the answer to what isn't a request.
+        """
         self._responder = responder
+        self._refused = refused
 
     def finish(self, *, linger: float = 0.0, patience: float = 0.0) -> Recording:
         """Close the listener and return what it recorded.
@@ -119,19 +128,27 @@ class Listener:
         self._memory.connections += 1
         # Every drain waits until the kernel has the bytes: a later write is a later segment.
         writer.transport.set_write_buffer_limits(0)
+        bodies = Bodies(self._room)
         try:
-            await self._serve(number, reader, writer)
+            await self._serve(number, reader, writer, bodies)
         except UnreadableRequestError as error:
-            writer.write(self._reject("400 Bad Request", str(error)))
+            bodies.release()
+            writer.write(self._reject(error.status, str(error)))
+            if self._refused is not None:
+                self._refused(error.status)
+            await _hear_out(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client has closed between answers, or the listener is being closed
         finally:
+            bodies.release()
             self._tasks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies
+    ) -> None:
         memory, loop = self._memory, asyncio.get_running_loop()
-        while request := await read_request(reader, writer):
+        while request := await read_request(reader, writer, bodies):
             index, before = memory.arrived, memory.answered_at
             delay = None if before is None else loop.time() - before
             memory.arrived += 1
@@ -143,12 +160,13 @@ class Listener:
                 script = self._script(index, request)
                 closed_early = await play_script(script, reader, writer, self._writing)
             finally:
+                bodies.release()
                 memory.playing -= 1
                 if not memory.playing:
                     self._quiet.set()
             if self._records:
                 memory.requests[index] = replace(memory.requests[index], client_left=closed_early)
-            if script.end != "keep-alive":
+            if script.end != "keep-alive" or request.closes:
                 return
 
     def _writing(self) -> None:
@@ -254,6 +272,15 @@ def _unsent(file: int) -> int:
     return count[0]
 
 
+async def _hear_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read what a client still sends for a while: closed with bytes unread, the connection would be reset."""
+    with contextlib.suppress(OSError):  # a timeout is one
+        writer.write_eof()
+        async with asyncio.timeout(_HEARING):
+            while await reader.read(_HEAD_LIMIT):
+                pass
+
+
 def _reset(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
     # Closing with SO_LINGER of zero seconds makes the kernel send RST instead of FIN.
@@ -275,18 +302,21 @@ class MockServer:
         self._thread = threading.Thread(target=self._run_loop, name="botticelli-server", daemon=True)
         self._thread.start()
 
-    def open(self, *, port: int = 0, listens: bool = True, records: bool = True) -> Listener:
+    def open(
+        self, *, port: int = 0, listens: bool = True, records: bool = True, limits: Limits | None = None
+    ) -> Listener:
         """Open a listener.
 
         Args:
             port: The port; 0 for any free one.
             listens: False to have connections refused.
             records: False to record nothing, for a server that runs for long.
+            limits: What clients are allowed; by default anything but a body that is far too large.
 
         Raises:
             OSError: The port is taken.
         """
-        listener = Listener(self, records=records)
+        listener = Listener(self, records=records, limits=limits or Limits())
         self.run(listener.start(self._host, port, listens=listens))
         self._listeners.add(listener)
         return listener
