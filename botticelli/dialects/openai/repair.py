@@ -76,7 +76,7 @@ _CODES: dict[str, dict[Problem, str]] = {
     },
     "choices[].message": {"missing": "message-missing", "null": "message-null"},
     "choices[].delta": {"missing": "delta-missing", "null": "delta-null"},
-    "choices[].logprobs": {"missing": "logprobs-missing", "type": "logprobs-shape"},
+    "choices[].logprobs": {"type": "logprobs-shape"},
     "logprobs.content": {"missing": "logprobs-content-missing", "type": "logprobs-shape"},
     "logprobs.refusal": {"missing": "logprobs-refusal-missing"},
     "message.role": _ROLE,
