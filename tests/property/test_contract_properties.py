@@ -63,20 +63,20 @@ def deviations(read: Callable[[], list[Deviation]]) -> list[str]:
         return [error.kind]
 
 
-def audited(chunk: Any) -> OpenAIStreamReader:
-    stream = OpenAIStreamReader(audit=True)
+def audited(chunk: Any, *, audit: bool = True) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader(audit=audit)
     stream.feed(b"data: " + written(chunk) + b"\n\n")
     return stream
 
 
-def noted_in(example: Example) -> list[str]:
+def noted_in(example: Example, *, audit: bool = True) -> list[str]:
     """The codes, of any level, that reading an example gives, or the kind of the error that it ends in."""
     contract = example.get("contract")
-    asked: Any = {"n": example.get("n", 1), "content_type": example.get("content_type", ""), "audit": True}
+    asked: Any = {"n": example.get("n", 1), "content_type": example.get("content_type", ""), "audit": audit}
 
     def read() -> list[Deviation]:
         if contract == "chunk":
-            stream = audited(TOLERATED.instance(example))
+            stream = audited(TOLERATED.instance(example), audit=audit)
             if stream.failed is not None:
                 raise stream.failed
             return stream.log.deviations()
@@ -99,6 +99,11 @@ def noted_in(example: Example) -> list[str]:
 @pytest.mark.parametrize("relaxation", OF_ANSWERS)
 def test_each_tolerated_way_is_noted_by_its_code_and_no_other(relaxation: Relaxation) -> None:
     assert set(noted_in(relaxation.inside)) == {relaxation.code}
+
+
+@pytest.mark.parametrize("relaxation", OF_ANSWERS)
+def test_it_is_noted_without_an_audit_unless_it_is_marked(relaxation: Relaxation) -> None:
+    assert noted_in(relaxation.inside, audit=False) == ([] if relaxation.audit else [relaxation.code])
 
 
 @pytest.mark.parametrize("relaxation", OF_ANSWERS)
