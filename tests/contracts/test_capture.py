@@ -17,6 +17,7 @@ ours = settings(deadline=None)  # a deadline would judge the machine
 HEAD: dict[str, Any] = {"id": "a1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m"}
 USED = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 DONE = "[DONE]"
+WRONG: list[Any] = ["", {}, None, [5]]
 
 
 def chunk(*choices: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -242,7 +243,7 @@ def test_an_event_that_is_lost_or_doubled_is_noticed_where_it_matters(
 def test_an_event_breaks_in_a_stream_what_it_breaks_alone(events: list[Any], drawn: st.DataObject) -> None:
     place = drawn.draw(st.integers(0, len(events) - 1))
     member = drawn.draw(st.sampled_from(["object", "choices", "created"]))
-    events[place] = {**events[place], member: drawn.draw(st.sampled_from(["", {}, None, [5]]))}
+    events[place] = {**events[place], member: drawn.draw(st.sampled_from(WRONG))}
     alone = contracts.violations("openai/chunk", events[place])
     numbered = [it for it in judged(stream(*events, DONE)) if it.schema_pointer]
     assert [(it.path, it.message) for it in numbered] == [
