@@ -56,6 +56,11 @@ contracts:
     pytest -q -n auto tests/contracts tests/tools tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
     @just _breaking
 
+# Install ajv beside the virtual environment, so that the schemas are tested in JavaScript too (needs npm)
+[group('contracts')]
+ajv:
+    npm install --silent --no-fund --no-audit --prefix .venv/node ajv@8 ajv-formats@3
+
 # List what has become stricter since the last release
 [private]
 _breaking:

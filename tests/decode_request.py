@@ -28,7 +28,7 @@ RESPONSE_LOSSES: Final[Mapping[str, str]] = MappingProxyType(
         "unknown-members": "what the format doesn't name is in `raw` only; a tool call's own are kept",
         "metadata": "it repeats the request",
         "moderation": "it isn't part of the answer; `raw` has it",
-        "null-members": "null says as much as absence: audio, service_tier, system_fingerprint",
+        "null-members": "null says as much as absence: audio, logprobs, service_tier, system_fingerprint",
         "empty-texts": "an empty content or refusal says as much as null",
         "empty-lists": "no tool calls and no annotations are none",
         "function-call": "it becomes a tool call with an id of our own, unless one says the same",

@@ -105,23 +105,39 @@ def _adapters(name: str) -> tuple[str, ...]:
 
 def add_validate(commands: Commands) -> None:
     """Register `validate`."""
-    validate = commands.add_parser("validate", help="check a JSON file against a contract")
+    validate = commands.add_parser(
+        "validate",
+        help="check a JSON file, or a captured stream, against a contract",
+        description="Check a JSON file, or a whole capture: an event stream, or JSON values one a line. "
+        "Each event of a capture is held to the contract; by openai/chunk, so is the order of events.",
+    )
     validate.add_argument("file", help="a file, or - for standard input")
-    validate.add_argument("--contract", required=True, metavar="NAME", help="such as openai/response")
+    validate.add_argument(
+        "--contract",
+        required=True,
+        metavar="NAME",
+        help="such as openai/response, or openai/chunk for a stream",
+    )
     validate.set_defaults(run=_validate)
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from botticelli.contracts import validate_bytes
+    from botticelli.contracts import read_capture, validate_bytes, validate_capture
 
-    violations = validate_bytes(options.contract, bytes_of(options.file))
+    data = bytes_of(options.file)
+    capture = read_capture(data)
+    if capture is None:
+        violations, extent = validate_bytes(options.contract, data), ""
+    else:
+        violations, count = validate_capture(options.contract, capture), len(capture.events)
+        extent = f" ({count} event{'s' * (count != 1)})"
     name = "standard input" if options.file == "-" else options.file
     wide = min(max((len(violation.path) for violation in violations), default=0), 60)
     for violation in violations:
         print(f"{violation.path:<{wide}}  {violation.message}")
     count = len(violations)
     verdict = f"{count} violation{'s' * (count != 1)} of" if count else "valid by"
-    print(f"{name}: {verdict} {options.contract}")
+    print(f"{name}: {verdict} {options.contract}{extent}")
     return 1 if violations else 0
 
 

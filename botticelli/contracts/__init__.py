@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.capture import Capture, read_capture
 from botticelli.contracts.errors import (
     ContractDataError,
     ContractError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
 
 __all__ = [
+    "Capture",
     "ContractDataError",
     "ContractError",
     "InstanceError",
@@ -56,7 +58,9 @@ __all__ = [
     "names",
     "packaged",
     "read",
+    "read_capture",
     "validate_bytes",
+    "validate_capture",
     "validator",
     "violations",
 ]
@@ -99,3 +103,8 @@ def violations(name: str, instance: Any) -> list[Violation]:
 def validate_bytes(name: str, data: bytes) -> list[Violation]:
     """Return every violation by a body or event as received. See :meth:`SchemaSet.validate_bytes`."""
     return packaged().validate_bytes(name, data)
+
+
+def validate_capture(name: str, capture: Capture) -> list[Violation]:
+    """Return every violation by the events of a capture. See :meth:`SchemaSet.validate_capture`."""
+    return packaged().validate_capture(name, capture)

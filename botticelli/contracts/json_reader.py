@@ -29,7 +29,7 @@ _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BLANK = " \t\r\n"
 _EVENTS = re.compile(r"\s*(data|event|id|retry)?:")
-_HINT = "; this is an event stream: validate the data of one event instead"
+_HINT = "; this is an event stream: validate_capture takes it whole"
 _HUGE = sys.float_info.max
 _MOST_DIGITS = 4_000
 

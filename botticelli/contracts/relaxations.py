@@ -66,7 +66,8 @@ class Relaxation:
         says: What the server does.
         reading: What a tolerant reader makes of it.
         evidence: Where it was seen.
-        audit: True if it is only looked for on demand, because looking takes time.
+        audit: True if a reader notes `inside` only on demand, because looking takes time. If that is a chunk,
+            the code may be noted in a whole answer at all times.
         edits: The changes to the strict schemas, in order; empty unless the level is `schema`.
         inside: An example that it covers.
         outside: An example just beyond it.

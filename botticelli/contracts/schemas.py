@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from botticelli.contracts.capture import judge
 from botticelli.contracts.errors import ContractDataError, MissingExtraError, UnknownContractError
 from botticelli.contracts.json_reader import read, repair
 from botticelli.contracts.jsonvalue import is_object
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jsonschema_rs import Draft202012Validator
+
+    from botticelli.contracts.capture import Capture
 
 __all__ = ["SUFFIX", "Schema", "SchemaSet", "data_root", "identify"]
 
@@ -148,7 +151,7 @@ class SchemaSet:
         validator = self.validator(name)
         faults: list[Violation] = []
         repaired = repair(instance, faults)
-        return faults + self._rules.violations(validator, repaired)
+        return _once(faults, self._rules.violations(validator, repaired))
 
     def validate_bytes(self, name: str, data: bytes) -> list[Violation]:
         """Return every violation by a body, or the data of one event, as received.
@@ -162,7 +165,24 @@ class SchemaSet:
         reading = read(data)
         if not reading.readable:
             return reading.faults
-        return reading.faults + self._rules.violations(validator, reading.value)
+        return _once(reading.faults, self._rules.violations(validator, reading.value))
+
+    def validate_capture(self, name: str, capture: Capture) -> list[Violation]:
+        """Return every violation by the events of a capture, and by the order that they are in.
+
+        Args:
+            name: The contract of one event, such as `openai/chunk`.
+            capture: What `capture.read_capture` gave.
+
+        Returns:
+            The violations in the order of the events. Each path begins with the event's number, such as
+            `event 3: $.choices[0].delta`, or is `stream`; see :func:`capture.judge`.
+
+        Raises:
+            ContractError: As :meth:`validator` raises it. No bytes make it raise.
+        """
+        self.validator(name)
+        return judge(capture, name, self.validate_bytes)
 
     def name_of(self, identifier: str) -> str:
         """Return the name of the contract whose schema has an `$id`.
@@ -199,6 +219,12 @@ class SchemaSet:
         except (engine.ValidationError, engine.ReferencingError, ValueError) as error:
             raise ContractDataError(f"{what} is not a valid schema: {error}") from error
         return compiled
+
+
+def _once(faults: list[Violation], broken: list[Violation]) -> list[Violation]:
+    """Return both, but what is no number only as a fault, not as the null that replaced it, too."""
+    replaced = {fault.pointer for fault in faults if fault.keyword == "number-not-finite"}
+    return faults + [violation for violation in broken if violation.pointer not in replaced]
 
 
 def _engine() -> Any:

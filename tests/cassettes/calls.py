@@ -79,7 +79,7 @@ def models(*ids: str) -> dict[str, Any]:
 
 SUNNY = "It is sunny in Paris today."
 PARIS = 'get_weather({"city": "Paris"})'
-TWO = ("refusal-missing", "logprobs-missing")
+REFUSAL = "refusal-missing"
 NOT_INT = "1 validation error:\n  {'type': 'int_parsing', 'loc': ('body', 'top_k')"
 NOT_SCHEMA = "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type')"
 LOST_STOP = "1 2 3 4 5 6  8 9 10 11 12 13 14 15 16 1 18 19 20"
@@ -91,15 +91,15 @@ ELSEWHERE = "no-such/model"
 TOOLS = [GET_WEATHER]
 
 MLX = [
-    ("weather", answer(SUNNY, "stop", (15, 8), *TWO), ask(WEATHER)),
-    ("length", answer("1 2 3 4 5", "length", (11, 5), *TWO), ask(COUNT, max_tokens=5)),
+    ("weather", answer(SUNNY, "stop", (15, 8), REFUSAL), ask(WEATHER)),
+    ("length", answer("1 2 3 4 5", "length", (11, 5), REFUSAL), ask(COUNT, max_tokens=5)),
     (
         "logprobs",
         answer("It is", "length", (15, 2), "refusal-missing", "field-missing", "logprobs-refusal-missing"),
         ask(WEATHER, max_tokens=2, logprobs=True, top_logprobs=2),
     ),
     # cuts the stop word out, and goes on
-    ("stop-word-cut-out", answer(LOST_STOP, "stop", (11, 21), *TWO), ask(COUNT, stop=["7"])),
+    ("stop-word-cut-out", answer(LOST_STOP, "stop", (11, 21), REFUSAL), ask(COUNT, stop=["7"])),
     # takes the call that the model wrote out of the text, and loses it
     (
         "tool-call-lost",
@@ -120,17 +120,17 @@ MLX = [
     ("wrong-path", error("not_found", 404, "Not Found"), ask(WEATHER)),
 ]
 TRANSFORMERS = [
-    ("weather", answer(SUNNY, "stop", (15, 8), *TWO), ask(WEATHER)),
-    ("length", answer("1 2 3 4 5", "length", (11, 5), *TWO), ask(COUNT, max_tokens=5)),
-    ("n-ignored", answer(SUNNY, "stop", (15, 8), *TWO, "choices-fewer"), ask(WEATHER, n=2)),
+    ("weather", answer(SUNNY, "stop", (15, 8), REFUSAL), ask(WEATHER)),
+    ("length", answer("1 2 3 4 5", "length", (11, 5), REFUSAL), ask(COUNT, max_tokens=5)),
+    ("n-ignored", answer(SUNNY, "stop", (15, 8), REFUSAL, "choices-fewer"), ask(WEATHER, n=2)),
     (
         "tool-call",
-        answer("", "tool_calls", (141, 22), *TWO, calls=(PARIS,)),
+        answer("", "tool_calls", (141, 22), REFUSAL, calls=(PARIS,)),
         ask(WEATHER, tools=TOOLS),
     ),
     (
         "tool-result",
-        answer("The tool says: sunny.", "stop", (193, 7), *TWO),
+        answer("The tool says: sunny.", "stop", (193, 7), REFUSAL),
         ask(WEATHER, CALLED, Message.tool("call_1", "sunny"), tools=TOOLS),
     ),
     ("models-empty", models(), None),

@@ -337,6 +337,35 @@ class TestValidate:
         assert run("validate", str(file), "--contract", "openai/response") == 1
         assert "JSON" in capsys.readouterr().out
 
+    def test_takes_a_whole_stream_and_numbers_its_events(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        chunk = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        choice = {"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": None}
+        events = [
+            {**chunk, "choices": [choice]},
+            {**chunk, "id": "b", "choices": [{**choice, "delta": {}, "finish_reason": "stop"}]},
+        ]
+        stream = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream)))
+        assert run("validate", "-", "--contract", "openai/chunk") == 1
+        assert capsys.readouterr().out == (
+            'event 2: $.id  is "b", but "a" in event 1\n'
+            "stream         it ends without [DONE]\n"
+            "standard input: 2 violations of openai/chunk (2 events)\n"
+        )
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream + b"data: [DONE]\n\n")))
+        assert run("validate", "-", "--contract", "wire/openai/chunk") == 0
+        assert capsys.readouterr().out == "standard input: valid by wire/openai/chunk (3 events)\n"
+
+    def test_takes_json_lines(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "answers.jsonl"
+        file.write_text(f"{json.dumps(GOOD)}\n{json.dumps({**GOOD, 'id': 1})}\n")
+        assert run("validate", str(file), "--contract", "openai/response") == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("event 2: $.id  ")
+        assert lines[-1] == f"{file}: 1 violation of openai/response (2 events)"
+
     @pytest.mark.parametrize(
         ("file", "contract", "complaint"),
         [

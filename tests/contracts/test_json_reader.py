@@ -11,7 +11,7 @@ from botticelli.contracts import InstanceError, read
 from botticelli.contracts.json_reader import MAX_DEPTH, repair
 from botticelli.contracts.violations import Violation
 
-OF_EVENTS = "; this is an event stream: validate the data of one event instead"
+OF_EVENTS = "; this is an event stream: validate_capture takes it whole"
 
 
 def found(data: bytes) -> list[tuple[str, str]]:

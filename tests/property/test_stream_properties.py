@@ -165,7 +165,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
 def answers(draw: st.DrawFn) -> dict[str, Any]:
     """An answer; its parts are drawn from the contract where they need not be cut up."""
     shell = draw(instances("openai/response", unknown=False))
-    logprobs = st.sampled_from([choice["logprobs"] for choice in shell["choices"]])
+    logprobs = st.sampled_from([choice.get("logprobs") for choice in shell["choices"]])
     indexes = draw(st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True))
     finish = st.sampled_from(["stop", "length", "tool_calls", "content_filter", "function_call"])
     choices = [

@@ -224,8 +224,8 @@ def differences(
     Args:
         schemas: A set with `openai/...`.
         errata: The list in `errata.json`. One with `allows` says which type the published schema
-            should also allow at its pointers; one that a rule of ours names in `x-errata` explains
-            why that rule is stricter.
+            should also allow at its pointers, one with `optional` that the members there may be
+            absent; one that a rule of ours names in `x-errata` explains why that rule is stricter.
         document: The published OpenAPI document.
         instances: Pairs of contract and JSON value. Contracts that aren't in the document are skipped.
 
@@ -267,6 +267,10 @@ def _amended(document: Mapping[str, Any], errata: Sequence[Mapping[str, Any]]) -
         place = resolve(amended, parent)
         key: Any = int(step) if is_array(place) else step
         place[key] = {"anyOf": [place[key], {"type": additions[pointer]}]}
+    for erratum in errata:
+        for pointer in erratum["pointers"] if erratum.get("optional") else ():
+            owner, _, member = pointer.removeprefix("#").rpartition("/properties/")
+            resolve(amended, owner)["required"].remove(member)
     return amended
 
 

@@ -199,6 +199,19 @@ def test_an_amendment_reaches_into_lists_and_into_what_is_amended() -> None:
     }
 
 
+def test_a_member_may_be_absent_where_an_erratum_says_so() -> None:
+    document = copy.deepcopy(PUBLISHED)
+    document["components"]["schemas"]["ErrorResponse"]["required"] = ["code"]
+    absent: list[dict[str, Any]] = [{"pointers": [PLACE + "code"], "optional": True}]
+    assert differences(OURS, [], document, [("openai/error", {})]) == (
+        1,
+        ["openai/error: only the published schema refuses {}"],
+    )
+    assert differences(OURS, absent, document, [("openai/error", {})]) == (1, [])
+    with pytest.raises(ValueError, match="not in list"):
+        differences(OURS, absent * 2, document, [("openai/error", {})])
+
+
 def test_what_only_we_refuse_needs_a_mark_at_the_rule_or_around_it() -> None:
     assert found({"code": "abcd"}) == [
         "openai/error: only we refuse $.code: must have at most 3 characters, not 4"

@@ -76,12 +76,13 @@ _CODES: dict[str, dict[Problem, str]] = {
     },
     "choices[].message": {"missing": "message-missing", "null": "message-null"},
     "choices[].delta": {"missing": "delta-missing", "null": "delta-null"},
-    "choices[].logprobs": {"missing": "logprobs-missing", "type": "logprobs-shape"},
+    "choices[].logprobs": {"type": "logprobs-shape"},
     "logprobs.content": {"missing": "logprobs-content-missing", "type": "logprobs-shape"},
     "logprobs.refusal": {"missing": "logprobs-refusal-missing"},
     "message.role": _ROLE,
     "delta.role": _ROLE,
-    "message.content": {"missing": "content-missing"},
+    "message.content": {"missing": "content-missing", "type": "content-not-string"},
+    "delta.content": {"type": "content-not-string"},
     "message.refusal": {"missing": "refusal-missing"},
     "message.tool_calls": {"null": "tool-calls-null"},
     "delta.tool_calls": {"null": "tool-calls-null"},
@@ -132,6 +133,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "tool-index-not-integer": is_digits,
     "finish-reason-type": lambda value: isinstance(value, dict),
     "arguments-not-string": lambda value: isinstance(value, dict),
+    "content-not-string": lambda value: isinstance(value, dict | list),
     "logprobs-shape": lambda value: isinstance(value, dict | list),
     "usage-type": lambda value: isinstance(value, list),
     "usage-tokens-type": lambda value: isinstance(value, float) or is_digits(value),
@@ -194,6 +196,14 @@ _NEVER_NULL = ("choices[]", "tool_calls[]", ".custom")
 
 _TEXTS = (".content", ".refusal", ".name", ".arguments", ".input", "choices[].text")
 """Where whatever isn't text is taken as its JSON text."""
+
+
+_OF_PARTS = frozenset({"type", "text", "thinking", "refusal"})
+
+
+def _are_parts(content: Any) -> bool:
+    """Tell whether a content is a list of parts; one with a foreign object is the JSON that was asked for."""
+    return is_array(content) and all(part.keys() & _OF_PARTS for part in content if is_object(part))
 
 
 def mend(value: dict[str, Any], shape: type[Shape], log: DeviationLog) -> Shape:
@@ -311,7 +321,7 @@ class _Walk:
         if place.endswith("choices[].logprobs") and not members.keys() & {"content", "refusal"}:
             self._log.add("logprobs-shape", path, place)
             return _DROP
-        if is_array(members.get("content")) and place.endswith((".message", ".delta")):
+        if place.endswith((".message", ".delta")) and _are_parts(members.get("content")):
             members = self._without_parts(members, path, place)
         if info.tag_field is not None:
             self._tag(members, info, path, place)

@@ -131,7 +131,7 @@ class Choice(msgspec.Struct):
     index: Count
     finish_reason: FinishWord
     message: ResponseMessage
-    logprobs: Logprobs | None
+    logprobs: Logprobs | None | UnsetType = UNSET
     error: Any = None
 
 
