@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -19,6 +20,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+
+from botticelli.protocol.framing import AnswerEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -149,18 +152,37 @@ class _Tapped:
         self._stream = weakref.ref(stream)
         self._monitor: ConnectionMonitor | None = None
         self._shared = False
+        self._end = AnswerEnd()
         self._read, self._write = kind.read, kind.write
+        self._info = getattr(kind, "get_extra_info", None)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Answer httpcore, which doesn't use an idle connection again if there is something to read.
+
+        It looks at the socket only, but what came beyond the last answer may have been read with that.
+        """
+        stream = self._stream()
+        if info == "is_readable" and not self._shared and not self._end.clean:
+            return True
+        found = None if self._info is None else self._info(stream, info)
+        if info == "is_readable" and not found and self._info is not None:
+            return _is_readable(self._info(stream, "ssl_object"))
+        return found
 
     def _reads(self, timeout: float | None) -> float | None:
         return timeout if self._monitor is None else self._monitor.limit(timeout)
 
     def _came(self, data: bytes) -> bytes:
+        if not self._shared:
+            self._end.feed(data)
         if data and self._monitor is not None:
             self._monitor.deadlines.on_bytes()
         return data
 
     def _writes(self, buffer: bytes, timeout: float | None) -> float | None:
         self._shared = self._shared or buffer.startswith(_HTTP2)
+        if not self._shared:
+            self._end.send(buffer)
         before, monitor = self._monitor, None if self._shared else _current.get()
         self._monitor = monitor
         if before is not None and before is not monitor:
@@ -187,10 +209,23 @@ class _AsyncTap(_Tapped):
         await self._write(self._stream(), buffer, self._writes(buffer, timeout))
 
 
+def _is_readable(tls: object) -> bool:
+    """Whether a TLS connection that reads into memory, as async ones do, has something left there."""
+    if not isinstance(tls, ssl.SSLObject):
+        return False
+    try:
+        tls.read(1)  # the connection is given up if there is one, and if there is the end
+    except ssl.SSLWantReadError:
+        return False
+    except (ssl.SSLError, ValueError):
+        return True
+    return True
+
+
 def _put(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
     try:
         tap = kind(stream)
-        stream.read, stream.write = tap.read, tap.write
+        stream.read, stream.write, stream.get_extra_info = tap.read, tap.write, tap.get_extra_info
     except (AttributeError, TypeError) as error:
         _log.debug("a connection of %s can't be looked into: %s", type(stream).__name__, error)
 
