@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from botticelli.drivers.forking import at_fork
 from botticelli.protocol.framing import AnswerEnd
 
 if TYPE_CHECKING:
@@ -143,6 +145,10 @@ class ConnectionMonitor:
         return None if room == inf else room
 
 
+_left: list[Any] = []
+"""Connections of a parent's event loop, which would complain if they were collected."""
+
+
 class _Tapped:
     """A connection of httpcore's, for as long as that lives; it serves one attempt after another."""
 
@@ -155,6 +161,21 @@ class _Tapped:
         self._end = AnswerEnd()
         self._read, self._write = kind.read, kind.write
         self._info = getattr(kind, "get_extra_info", None)
+        at_fork(self)
+
+    def forked(self) -> None:
+        """Let go of the connection, which stays the parent's: nothing is sent, and it isn't shut down."""
+        stream = self._stream()
+        found = None if stream is None or self._info is None else self._info(stream, "socket")
+        if isinstance(found, socket.socket):
+            socket.socket.close(found)
+        elif found is not None and found.fileno() >= 0:
+            # an event loop owns the descriptor, so the number stays; and nothing may be said to the loop,
+            # because its selector is the parent's too
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, found.fileno(), inheritable=False)
+            os.close(nothing)
+            _left.append(stream)
 
     def get_extra_info(self, info: str) -> Any:
         """Answer httpcore, which doesn't use an idle connection again if there is something to read.
