@@ -44,7 +44,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 MAX_ANSWER: Final = 256 << 20
-"""Bytes of a whole answer, decompressed; a longer one is a `MalformedResponseError`."""
+"""Bytes of a whole answer, received or decompressed; a longer one is a `MalformedResponseError`."""
 
 LINGER: Final = 0.05
 """Seconds that the end of an answer may take after the stream's own end, so that its connection can be used
