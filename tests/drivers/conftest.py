@@ -140,7 +140,12 @@ class Server:
 
     def _do(self, connection: socket.socket, step: Step) -> bool:
         if isinstance(step, bytes):
-            connection.sendall(step)
+            try:
+                connection.sendall(step)
+            except OSError:
+                if not self.stopped.is_set():
+                    self.left.set()  # in the middle of it
+                return False
         elif isinstance(step, float | int):
             self.stopped.wait(step)
         elif step == "hold":

@@ -58,7 +58,7 @@ def test_a_loop_that_stopped_without_a_word(serve: Serve, ask: GenerateRequest) 
             assert loop.run_until_complete(driver.generate(ask)).text == "Hi"
             loop.close()
         asyncio.run(driver.close())
-        del driver, loop
+        del driver
         gc.collect()
 
 
