@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -20,6 +22,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+
+from botticelli.drivers.forking import at_fork
+from botticelli.protocol.framing import AnswerEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -144,6 +149,10 @@ class ConnectionMonitor:
         return None if left == inf else left
 
 
+_kept_alive: list[Any] = []
+"""Connections of a parent's event loop: if they were collected, asyncio would warn about them."""
+
+
 class _BaseTap:
     """A tap on one of httpcore's connections, which serves one attempt after another."""
 
@@ -153,18 +162,53 @@ class _BaseTap:
         self._stream = weakref.ref(stream)
         self._monitor: ConnectionMonitor | None = None
         self._is_http2 = False
+        self._end = AnswerEnd()
         self._read, self._write = kind.read, kind.write
+        self._info = getattr(kind, "get_extra_info", None)
+        at_fork(self)
+
+    def forked(self) -> None:
+        """Close the child's copy of the socket; nothing is sent or shut down, for the parent uses it."""
+        stream = self._stream()
+        found = None if stream is None or self._info is None else self._info(stream, "socket")
+        if isinstance(found, socket.socket):
+            socket.socket.close(found)
+        elif found is not None and found.fileno() >= 0:
+            # The event loop knows the descriptor by its number, so that stays in use. The loop itself must not
+            # be told: its selector is shared with the parent.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, found.fileno(), inheritable=False)
+            os.close(nothing)
+            _kept_alive.append(stream)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what httpcore asks of the stream; "is_readable" also if bytes beyond the answer were read.
+
+        httpcore doesn't reuse an idle connection that is readable, but looks at the socket only: the bytes may
+        have been read together with the answer (connection-bytes-beyond-answer).
+        """
+        stream = self._stream()
+        if info == "is_readable" and not self._is_http2 and not self._end.clean:
+            return True
+        found = None if self._info is None else self._info(stream, info)
+        if info == "is_readable" and not found and self._info is not None:
+            return _is_readable(self._info(stream, "ssl_object"))
+        return found
 
     def _read_timeout(self, timeout: float | None) -> float | None:
         return timeout if self._monitor is None else self._monitor.limit(timeout)
 
     def _on_read(self, data: bytes) -> bytes:
+        if not self._is_http2:
+            self._end.feed(data)
         if data and self._monitor is not None:
             self._monitor.deadlines.on_bytes()
         return data
 
     def _on_write(self, buffer: bytes, timeout: float | None) -> float | None:
         self._is_http2 = self._is_http2 or buffer.startswith(_HTTP2_PREFACE)
+        if not self._is_http2:
+            self._end.send(buffer)
         previous, monitor = self._monitor, None if self._is_http2 else _current.get()
         self._monitor = monitor
         if previous is not None and previous is not monitor:
@@ -191,10 +235,23 @@ class _AsyncTap(_BaseTap):
         await self._write(self._stream(), buffer, self._on_write(buffer, timeout))
 
 
+def _is_readable(tls: object) -> bool:
+    """Return whether a TLS connection that decrypts in memory, as async ones do, has something left there."""
+    if not isinstance(tls, ssl.SSLObject):
+        return False
+    try:
+        tls.read(1)  # the byte may be lost: a connection with something to read isn't used again
+    except ssl.SSLWantReadError:
+        return False
+    except (ssl.SSLError, ValueError):
+        return True
+    return True
+
+
 def _install_tap(kind: type[_Tap | _AsyncTap], stream: Any) -> None:
     try:
         tap = kind(stream)
-        stream.read, stream.write = tap.read, tap.write
+        stream.read, stream.write, stream.get_extra_info = tap.read, tap.write, tap.get_extra_info
     except (AttributeError, TypeError) as error:
         _log.debug("a connection of %s can't be looked into: %s", type(stream).__name__, error)
 

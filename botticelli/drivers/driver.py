@@ -95,7 +95,8 @@ class _Driver:
 class ChatDriver(_Driver):
     """A driver for any provider; a subclass names the provider.
 
-    Safe to share between threads. `close` it, or use it as a context manager.
+    Safe to share between threads. `close` it, or use it as a context manager. A forked process leaves the
+    connections to its parent and makes its own.
 
     Args:
         model: The model that a request without one of its own goes to.
@@ -224,8 +225,10 @@ class ChatDriver(_Driver):
 class AsyncChatDriver(_Driver):
     """`ChatDriver` on asyncio and trio: the same options, the same answers.
 
-    Safe to share between the tasks of one event loop. `close` it, or use it as a context manager. A cache
-    and the files that a request names are read without `await`.
+    Safe to share between the tasks of one event loop, and without an `http_client` of your own usable in one
+    loop after another, as several ``asyncio.run`` make them; two at the same time are refused by a
+    `ConfigurationError`. `close` it, or use it as a context manager. A cache and the files that a request
+    names are read without `await`.
 
     Args:
         model: The model that a request without one of its own goes to.

@@ -6,18 +6,22 @@ connection only once, so what was broken off in the middle would stay open.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import threading
 import time
+import weakref
 from contextlib import nullcontext
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
-from botticelli.core.errors import ClosedError
+from botticelli.core.errors import ConfigurationError
 from botticelli.drivers.connection import AsyncTrace, ConnectionMonitor
-from botticelli.drivers.http_sync import finite
+from botticelli.drivers.forking import at_fork
+from botticelli.drivers.http_sync import closed_error, finite
 from botticelli.drivers.httpx_errors import (
     UNREAD,
     KeyAuth,
@@ -41,7 +45,7 @@ from botticelli.protocol.exchange import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
 
     import httpx
     import httpx2
@@ -74,11 +78,57 @@ class AsyncHttpClient:
         self.owned = client is None
         self.auth = KeyAuth(config.credentials) if config.credentials else None
         self.closed = False
+        self._base_url = config.base_url
+        self._lock = threading.Lock()
+        self._loop: Any = None
+        self._keeper: AsyncGenerator[None] | None = None
+        self._used = False
+        at_fork(self)
+
+    def forked(self) -> None:
+        """Leave the parent's connections, event loop and locks behind; see `forking`."""
+        _left.append((self.client, self._keeper))
+        self._lock = threading.Lock()
+        self._loop = self._keeper = None
+        self._used = True
+
+    async def enter(self) -> None:
+        """Be of the running event loop: one that is over takes its connections with it.
+
+        Raises:
+            ConfigurationError: Another one is still running.
+        """
+        loop = _running_loop()
+        if loop is self._loop:
+            return
+        with self._lock:
+            if self._loop is not None and not _is_over(self._loop):
+                raise ConfigurationError(
+                    "the driver is in use in another event loop",
+                    setting="http_client",
+                    hint="make one driver per event loop",
+                )
+            if not self.owned:
+                # trio doesn't say of another run whether it is over
+                self._loop = loop if hasattr(loop, "is_running") else None
+                return
+            if self._used:
+                self.client, self.library = client_and_library(None, "AsyncClient", self._base_url)
+            self._used = True
+            self._loop = loop
+            keeper = self._keeper = _keep(self.client, weakref.ref(self), loop)
+        await anext(keeper)
+
+    def leave(self, loop: Any) -> None:
+        """Note that an event loop is over."""
+        with self._lock:
+            if self._loop is loop:
+                self._loop = self._keeper = None
 
     def check_open(self) -> None:
         """Raise a `ClosedError` if the driver is closed."""
         if self.closed:
-            raise ClosedError("the driver is closed", hint="make a new one")
+            raise closed_error()
 
     async def run(self, call: Call, steps: Steps[_T]) -> _T:
         """Do all the steps to an answer that isn't streamed.
@@ -95,12 +145,26 @@ class AsyncHttpClient:
     async def close(self) -> None:
         """Close the connections of our own client."""
         self.closed = True
-        if not self.owned:
-            return
+        loop, keeper = self._loop, self._keeper
+        if not self.owned or (loop is not None and loop is not _running_loop() and not _is_over(loop)):
+            return  # another loop's connections are closed when that is over
         try:
             await self.client.aclose()
+            if keeper is not None:
+                await keeper.aclose()
         except Exception as error:  # noqa: BLE001 -- such as RuntimeError, when the connections' event loop is gone
             _log.debug("closing the driver: %s", type(error).__name__)
+
+
+async def _keep(client: Any, http: weakref.ref[AsyncHttpClient], loop: Any) -> AsyncGenerator[None]:
+    """Close a client's connections when their event loop is over, which ends its unfinished generators."""
+    try:
+        yield
+    finally:
+        if (found := http()) is not None:
+            found.leave(loop)
+        with contextlib.suppress(Exception):  # as in `AsyncHttpClient.close`
+            await client.aclose()
 
 
 class AsyncHttpCall:
@@ -196,6 +260,7 @@ class AsyncHttpCall:
         self._over = False
         monitor = self._monitor = ConnectionMonitor(call.deadlines, call.url)
         asked = call.request
+        await http.enter()
         try:
             with monitor.sending():
                 # a user's client has headers, cookies and parameters of its own to add
@@ -225,7 +290,7 @@ class AsyncHttpCall:
                 note = UNREAD if body is None else None
                 raw = refused.headers.raw
                 return Received(refused.status_code, raw, time.time(), decoded=True, note=note)
-            problem = error_of(error, monitor, time.monotonic(), call.redact)
+            problem = self._error_of(error)
         else:
             self._response = response
             # a client's hook or a mock transport may have read it already
@@ -257,6 +322,8 @@ class AsyncHttpCall:
     def _error_of(self, error: Exception) -> Exception:
         if self._monitor is None:
             return error
+        if self._http.owned and self._http.closed:
+            return closed_error()  # whatever its breaking off looks like
         return error_of(error, self._monitor, time.monotonic(), self._call.redact)
 
     async def _linger(self) -> None:
@@ -360,6 +427,9 @@ class _Pieces:
 
 # What asyncio's cancelling must not break off.
 
+_left: list[Any] = []
+"""What a forked child has of its parent's event loop, which would complain if it were collected."""
+
 _closings: set[asyncio.Task[None]] = set()
 """asyncio itself refers to its tasks weakly."""
 
@@ -406,6 +476,22 @@ async def _shield(closing: Coroutine[Any, Any, None]) -> None:
     _closings.add(task)
     task.add_done_callback(_closings.discard)
     await asyncio.shield(task)
+
+
+def _running_loop() -> Any:
+    """The running event loop: asyncio's itself, or what stands for a run of trio's."""
+    if _on_asyncio():
+        import asyncio
+
+        return asyncio.get_running_loop()
+    import trio
+
+    return trio.lowlevel.current_trio_token()
+
+
+def _is_over(loop: Any) -> bool:
+    """Whether an event loop of asyncio's runs no longer; trio's say it by ending their generators."""
+    return hasattr(loop, "is_running") and not loop.is_running()
 
 
 def _on_asyncio() -> bool:

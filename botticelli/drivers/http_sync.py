@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from botticelli.core.errors import ClosedError
 from botticelli.drivers.connection import ConnectionMonitor, Trace
+from botticelli.drivers.forking import at_fork
 from botticelli.drivers.httpx_errors import (
     UNREAD,
     KeyAuth,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from botticelli.drivers.config import DriverConfig
     from botticelli.protocol.exchange import Step, Steps
 
-__all__ = ["HttpCall", "HttpClient", "finite"]
+__all__ = ["HttpCall", "HttpClient", "closed_error", "finite"]
 
 _log = logging.getLogger("botticelli")
 
@@ -65,15 +66,24 @@ class HttpClient:
         """
         self.client, self.library = client_and_library(client, "Client", config.base_url)
         self.owned = client is None
+        self._base_url = config.base_url
+        self._inherited = False
         self.auth = KeyAuth(config.credentials) if config.credentials else None
         self.closed = False
         self._changed = threading.Condition()
         self._monitors: WeakSet[ConnectionMonitor] = WeakSet()
+        at_fork(self)
+
+    def forked(self) -> None:
+        """Leave the parent's connections and locks behind; see `forking`."""
+        self._changed = threading.Condition()
+        self._monitors = WeakSet()
+        self._inherited = self.owned
 
     def check_open(self) -> None:
         """Raise a `ClosedError` if the driver is closed."""
         if self.closed:
-            raise ClosedError("the driver is closed", hint="make a new one")
+            raise closed_error()
 
     def run(self, call: Call, steps: Steps[_T]) -> _T:
         """Do all the steps to an answer that isn't streamed.
@@ -99,9 +109,16 @@ class HttpClient:
             self.client.close()
 
     def monitor(self, call: Call) -> ConnectionMonitor:
-        """Return what watches the connection of a new attempt."""
+        """Return what watches the connection of a new attempt.
+
+        Raises:
+            ConfigurationError: A forked child needs a client of its own, and none can be made.
+        """
         made = ConnectionMonitor(call.deadlines, call.url)
         with self._changed:
+            if self._inherited:
+                self.client, self.library = client_and_library(None, "Client", self._base_url)
+                self._inherited = False
             self._monitors.add(made)
         return made
 
@@ -227,7 +244,7 @@ class HttpCall:
                 note = UNREAD if body is None else None
                 raw = refused.headers.raw
                 return Received(refused.status_code, raw, time.time(), decoded=True, note=note)
-            problem = error_of(error, monitor, time.monotonic(), call.redact)
+            problem = self._error_of(error)
         else:
             self._response = response
             # a client's hook or a mock transport may have read it already
@@ -240,14 +257,30 @@ class HttpCall:
         # httpcore takes the limit when the iteration begins; from then on the monitor looks at the clock
         self._limits["read"] = finite(limit)
         try:
-            return next(self._pieces, None)
+            piece = next(self._pieces, None)
         except Exception as error:  # noqa: BLE001 -- whatever a client raises becomes one of ours
             problem = self._error_of(error)
+        else:
+            if piece is not None or not self._is_cut():
+                return piece
+            problem = closed_error()
         raise problem
+
+    def _is_cut(self) -> bool:
+        """Whether closing the driver may have ended an answer that ends with its connection."""
+        response = self._response
+        return (
+            response is not None
+            and self._http.owned
+            and self._http.closed
+            and response.headers.keys().isdisjoint(("content-length", "transfer-encoding"))
+        )
 
     def _error_of(self, error: Exception) -> Exception:
         if self._monitor is None:
             return error
+        if self._http.owned and self._http.closed:
+            return closed_error()  # whatever its breaking off looks like
         return error_of(error, self._monitor, time.monotonic(), self._call.redact)
 
     def _linger(self) -> None:
@@ -285,6 +318,11 @@ class HttpCall:
         monitor = self._monitor
         if monitor is not None:
             monitor.abandon()
+
+
+def closed_error() -> ClosedError:
+    """Return what a call comes to whose driver is closed."""
+    return ClosedError("the driver is closed", hint="make a new one")
 
 
 def finite(seconds: float) -> float | None:

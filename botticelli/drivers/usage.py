@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from botticelli.core.models import UsageTotals
+from botticelli.drivers.forking import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,11 @@ class UsageTracker:
         self._usage = UsageTotals()
         self._catalog = {model.id: model for model in catalog}
         self.rate_limits: RateLimits | None = None
+        at_fork(self)
+
+    def forked(self) -> None:
+        """Forget who held the lock."""
+        self._lock = threading.Lock()
 
     @property
     def usage(self) -> UsageTotals:

@@ -146,10 +146,10 @@ class Body:
         full: Whether the limit is exceeded; the rest need not be read.
     """
 
-    __slots__ = ("_decoder", "_limit", "_pieces", "_size", "full")
+    __slots__ = ("_decoder", "_limit", "_pieces", "_received", "_size", "full")
 
     def __init__(self, headers: Mapping[str, str], limit: int) -> None:
-        """Begin a body of at most `limit` decoded bytes.
+        """Begin a body of at most `limit` bytes, both as received and after decoding.
 
         Raises:
             MalformedResponseError: See `decoder`.
@@ -157,15 +157,18 @@ class Body:
         self._decoder = decoder(headers)
         self._limit = limit
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._received = self._size = 0
         self.full = False
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes as received."""
         plain = self._decoder.feed(piece)
+        self._received += len(piece)
         self._size += len(plain)
-        self._pieces.append(plain)
-        self.full = self._size > self._limit
+        if plain:
+            self._pieces.append(plain)
+        # what decodes to nothing, such as the bytes after the end of deflate, would else have no end
+        self.full = max(self._received, self._size) > self._limit
 
     def kept(self) -> bytes:
         """Return the decoded bytes so far, up to the limit."""

@@ -44,7 +44,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 MAX_ANSWER: Final = 256 << 20
-"""The most bytes of a whole response, decompressed; a longer one is a `MalformedResponseError`."""
+"""The most bytes of a whole response, received or decompressed; more is a `MalformedResponseError`."""
 
 LINGER: Final = 0.05
 """Seconds to wait for the end of the HTTP body after the end of the stream, so that the connection can be

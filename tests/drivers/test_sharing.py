@@ -21,7 +21,6 @@ import pytest
 from botticelli import (
     AsyncHuggingFaceDriver,
     ClosedError,
-    ConnectionLostError,
     GenerateRequest,
     HuggingFaceDriver,
     Message,
@@ -406,9 +405,12 @@ def test_closing_as_a_read_ends_closes_all_the_same(
 
 
 @pytest.mark.usefixtures("counted")
-def test_closing_the_driver_wakes_who_waits_for_an_answer(serve: Serve, ask: GenerateRequest) -> None:
+@pytest.mark.parametrize("retries", [0, 2])
+def test_closing_the_driver_wakes_who_waits_for_an_answer(
+    serve: Serve, ask: GenerateRequest, retries: int
+) -> None:
     server = serve((STREAM_HEAD + framed(event("Hi")), "hold", LATE), ("hold", answer()))
-    driver = HuggingFaceDriver.with_api_token(None, "m", base_url=server.url)
+    driver = HuggingFaceDriver.with_api_token(None, "m", base_url=server.url, max_retries=retries)
     reading = driver.generate_stream(ask)
     assert next(reading).text == "Hi"
     with ThreadPoolExecutor(2) as pool:
@@ -418,10 +420,46 @@ def test_closing_the_driver_wakes_who_waits_for_an_answer(serve: Serve, ask: Gen
         threading.Event().wait(0.05)
         driver.close()
         kinds = [type(call.exception(GUARD)) for call in calls]
-    assert kinds == [ConnectionLostError, ClosedError]
+    assert kinds == [ClosedError, ClosedError]
     assert reading.response.text == "Hi"
     assert len(server.requests) == 2
     server.stop()
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.anyio
+async def test_closing_the_async_driver_wakes_who_waits_for_an_answer(
+    serve: Serve, ask: GenerateRequest, retries: int
+) -> None:
+    server = serve(("hold", answer()))
+    driver = AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=server.url, max_retries=retries)
+    errors: list[BaseException] = []
+
+    async def call() -> None:
+        with pytest.raises(ClosedError, match="the driver is closed") as caught:
+            await driver.generate(ask)
+        errors.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        group.start_soon(call)
+        while len(server.requests) < 2:  # noqa: ASYNC110 -- a thread's
+            await anyio.sleep(0.01)
+        await driver.close()
+    assert len(errors) == 2
+
+
+def test_an_answer_that_closing_cuts_off_is_not_taken_for_whole(serve: Serve, ask: GenerateRequest) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    server = serve((head + event("Hi") + event(finish="stop"), "hold"))
+    driver = HuggingFaceDriver.with_api_token(None, "m", base_url=server.url)
+    reading = driver.generate_stream(ask)
+    assert next(reading).text == "Hi"
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(next, reading)
+        threading.Event().wait(0.1)
+        driver.close()
+        assert type(call.exception(GUARD)) is ClosedError
 
 
 def test_closing_in_a_signal_handler_wakes_the_interrupted_reader(serve: Serve, ask: GenerateRequest) -> None:
@@ -466,7 +504,6 @@ def test_no_descriptor_is_left(rim: Rim, serve: Serve, ask: GenerateRequest) -> 
     assert rim.name in ("sync", "asyncio", "trio")
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody can close what a gone loop has made
 def test_a_driver_may_be_closed_when_its_event_loop_is_gone(serve: Serve, ask: GenerateRequest) -> None:
     driver = AsyncHuggingFaceDriver.with_api_token(None, "m", base_url=serve(answer()).url)
     assert asyncio.run(driver.generate(ask)).text == "Hi"

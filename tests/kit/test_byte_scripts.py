@@ -42,6 +42,39 @@ def test_a_body_of_known_length_that_is_cut_has_too_few_bytes(end: str, promised
     assert body == b"abc"
 
 
+def test_what_is_beyond_an_answer_is_in_its_last_write() -> None:
+    stale = {"status": 200, "framing": "length", "body": [{"text": "no"}], "end": "close"}
+    line = {"raw": [{"text": "\r\n"}], "end": "keep-alive"}
+    exchange = {"status": 200, "framing": "length", "body": [{"text": "a"}, {"text": "b"}]}
+    played = script({**exchange, "beyond": [stale, line]})
+    assert played.steps[1:] == (b"a", b"bHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno\r\n")
+    assert played.end == "keep-alive"
+    assert script({**exchange, "beyond": [line]}).steps[0] == script(exchange).steps[0]
+    no_content = {"status": 204, "framing": "none", "beyond": [line]}
+    assert script(no_content).steps == (b"HTTP/1.1 204 No Content\r\n\r\n\r\n",)
+
+
+@pytest.mark.parametrize(
+    ("last", "beyond"),
+    [
+        ({"sleep": 1}, {"text": "x"}),
+        ({"text": "x"}, {"sleep": 1}),
+        ({"hold": True}, {"text": "x"}),
+    ],
+)
+def test_nothing_pauses_before_what_is_beyond(last: dict[str, Any], beyond: dict[str, Any]) -> None:
+    with pytest.raises(CaseError, match="beyond"):
+        script({"status": 200, "framing": "none", "body": [last], "beyond": [{"raw": [beyond]}]})
+
+
+def test_a_usage_beyond_an_answer_is_sent_too() -> None:
+    answer = {"status": 200, "body": [{"answer": {"text": "a"}}]}
+    assert may_hold_usage([{"status": 204, "framing": "none", "beyond": [answer]}], CONTEXT)
+    assert not may_hold_usage(
+        [{"status": 204, "framing": "none", "beyond": [{"raw": [{"text": "\r\n"}]}]}], CONTEXT
+    )
+
+
 def body(*pieces: dict[str, Any]) -> list[Step]:
     head, *steps = script({"status": 200, "framing": "none", "body": list(pieces)}).steps
     assert head == b"HTTP/1.1 200 OK\r\n\r\n"

@@ -129,3 +129,24 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
     reader = decoder({"content-encoding": "gzip, gzip"})
     with pytest.raises(MalformedResponseError, match="more than 128 MiB"):
         reader.feed(gzip.compress(bomb))
+
+
+@pytest.mark.parametrize(
+    ("coding", "begin", "more"),
+    [
+        ("deflate", zlib.compress(b"{}"), b"x" * 100),
+        ("gzip", gzip.compress(b"{}"), bytes(100)),
+        ("gzip", gzip.compress(b"{}"), gzip.compress(b"")),
+    ],
+)
+def test_what_decodes_to_nothing_counts_too(coding: str, begin: bytes, more: bytes) -> None:
+    body = Body({"content-encoding": coding}, 1000)
+    body.feed(begin)
+    pieces = 0
+    while not body.full:
+        body.feed(more)
+        pieces += 1
+        assert pieces < 100
+    assert body.kept() == b"{}"
+    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes"):
+        body.whole()

@@ -436,7 +436,7 @@ def _pieces(value: object) -> Iterator[Document]:
             yield from _pieces(item)
     elif is_object(value):
         yield value
-        for name in ("body", "raw", "of", "join", "half", "gzip", "br"):
+        for name in ("body", "raw", "beyond", "of", "join", "half", "gzip", "br"):
             yield from _pieces(value.get(name))
 
 

@@ -201,7 +201,25 @@ def compile_exchange(exchange: Piece, context: Context, now: datetime) -> ByteSc
     # Of a body that is cut off, more is promised than is sent, or nobody could notice the cut.
     head = _head(exchange, framing, length if whole else length + 1)
     body = _chunked(steps, whole=whole) if framing == "chunked" else steps
-    return ByteScript((fill_dates(head, now).encode("latin-1"), *body), end)
+    script = (fill_dates(head, now).encode("latin-1"), *body)
+    if "beyond" in exchange:
+        script = _with_surplus(script, exchange["beyond"], context, now)
+    return ByteScript(script, end)
+
+
+def _with_surplus(
+    script: tuple[Step, ...], beyond: Sequence[Piece], context: Context, now: datetime
+) -> tuple[Step, ...]:
+    """Add exchanges that nobody asked for, all in the write of the last bytes that somebody did ask for.
+
+    In a later write they could come while the client waits for nothing, and many clients close a connection
+    on which something comes then.
+    """
+    more = [step for exchange in beyond for step in compile_exchange(exchange, context, now).steps]
+    *before, last = script
+    if any(isinstance(step, Pause) for step in (last, *more)):
+        raise CaseError("no sleep, hold or pause in what is beyond an answer, nor at that answer's end")
+    return (*before, b"".join(step for step in (last, *more) if isinstance(step, bytes)))
 
 
 def _head(exchange: Piece, framing: str, length: int) -> str:
@@ -379,7 +397,7 @@ def may_hold_usage(exchanges: Sequence[Piece], context: Context) -> bool:
         _holds_usage(piece, context)
         for exchange in exchanges
         for piece in exchange.get("body", exchange.get("raw", []))
-    )
+    ) or any(may_hold_usage(exchange.get("beyond", ()), context) for exchange in exchanges)
 
 
 def _holds_usage(piece: Piece, context: Context) -> bool:

@@ -6,8 +6,12 @@ happens. Try one: ``botticelli check driver botticelli.kit.selftest.mutants:Sums
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
 from botticelli.kit.judge.verdict import Fault
@@ -145,7 +149,12 @@ class InventsStop(ReferenceClient):
             choice.finish = choice.finish or "stop"
 
 
-@killed_by({"forward-other-2xx": (Fault.ERROR, "/calls/0")})
+@killed_by(
+    {
+        "forward-other-2xx": (Fault.ERROR, "/calls/0"),
+        "connection-bytes-beyond-no-content": (Fault.ERROR, "/calls/0/error/kind"),
+    }
+)
 class KnowsOneSuccess(ReferenceClient):
     """Takes 200 for the only success."""
 
@@ -304,7 +313,13 @@ class SumsUsage(ReferenceClient):
 # what is wrong is how they got it, or what they give out beside it
 
 
-@killed_by({"connection-framings-in-turn": (Fault.SILENT, "/requests/count")})
+@killed_by(
+    {
+        "connection-framings-in-turn": (Fault.SILENT, "/requests/count"),
+        "connection-bytes-beyond-answer": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-line": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+    }
+)
 class AnswersFromMemory(ReferenceClient):
     """Answers a repeated call from memory."""
 
@@ -379,3 +394,133 @@ class GroupsBlocks(ReferenceClient):
             blocks: list[Document] = choice["content"]
             blocks.sort(key=lambda block: block["type"] != "tool_calls")
         return outcome
+
+
+# Mutants that keep a connection for the next call, with what came beyond the answer still to be read
+
+
+class _Wire(io.BufferedReader):
+    """What comes on a connection, read into one buffer for all answers; http.client makes one for each."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        super().__init__(socket.SocketIO(wire, "r"))
+
+    def makefile(self, _mode: str) -> Self:
+        """Return itself, for http.client."""
+        return self
+
+    def close(self) -> None:
+        """Do nothing: http.client closes it after each answer."""
+
+    def end(self) -> None:
+        """Close it."""
+        super().close()
+
+
+class _Kept(Connection):
+    """A connection that serves one call after another.
+
+    Attributes:
+        reply: The newest answer.
+    """
+
+    def __init__(self, host: str, port: int | None, limits: Mapping[str, float]) -> None:
+        super().__init__(host, port, limits)
+        self.reply: http.client.HTTPResponse | None = None
+        self.wire: _Wire | None = None
+        http_connection: Any = self.http
+        http_connection.response_class = self._answer
+
+    def _answer(self, _wire: socket.socket, **how: Any) -> http.client.HTTPResponse:
+        wire: Any = self.wire
+        self.reply = http.client.HTTPResponse(wire, **how)
+        return self.reply
+
+    def open(self) -> None:
+        """Connect, once."""
+        if self.wire is None:
+            super().open()
+            self.wire = _Wire(self.http.sock)
+
+    @property
+    def surplus(self) -> bytes:
+        """What has come and was not part of an answer."""
+        if self.wire is None or self.socket is None:
+            return b""
+        self.socket.settimeout(0)
+        return self.wire.peek()
+
+
+@killed_by(
+    {
+        "connection-bytes-beyond-answer": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-stream": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-no-content": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-line": (Fault.ERROR, "/calls/1"),
+    }
+)
+class KeepsSurplus(ReferenceClient):
+    """Never looks whether there is more on a connection than the answer."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int | None], _Kept] = {}
+
+    def connection(self, host: str, port: int | None, limits: Mapping[str, float]) -> Connection:
+        """Take the connection that was kept, or make one."""
+        found = self._kept.pop((host, port), None) or _Kept(host, port, limits)
+        found.limits = limits
+        return found
+
+    def is_clean(self, connection: _Kept, reply: http.client.HTTPResponse) -> bool:  # noqa: ARG002 -- the mistake
+        """Tell whether nothing follows the answer on this connection."""
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Keep the connection, if its answer was read to the end."""
+        assert isinstance(connection, _Kept)  # noqa: S101 -- made above
+        reply = connection.reply
+        if reply is not None:
+            if sys.exception() is None:
+                reply.read()
+            if reply.isclosed() and not reply.will_close and self.is_clean(connection, reply):
+                self._kept[connection.http.host, connection.http.port] = connection
+                return
+        self.drop(connection)
+
+    def drop(self, connection: _Kept) -> None:
+        """Close the connection."""
+        super().leave(connection)
+        if connection.wire is not None:
+            connection.wire.end()
+
+    def close(self) -> None:
+        """Close the connections at the end."""
+        for connection in self._kept.values():
+            self.drop(connection)
+
+
+@killed_by({"connection-bytes-beyond-stream": (Fault.SILENT, "/calls/1/response/choices/0/text")})
+class KeepsSurplusOfStreams(KeepsSurplus):
+    """Looks for more after whole answers only."""
+
+    def is_clean(self, connection: _Kept, reply: http.client.HTTPResponse) -> bool:
+        """Trust in a stream's last chunk."""
+        return reply.chunked or not connection.surplus
+
+
+@killed_by({"connection-bytes-beyond-no-content": (Fault.SILENT, "/calls/1/response/choices/0/text")})
+class KeepsSurplusOfNoContent(KeepsSurplus):
+    """Looks for more only where there was a body."""
+
+    def is_clean(self, connection: _Kept, reply: http.client.HTTPResponse) -> bool:
+        """Trust in a status."""
+        return reply.status == 204 or not connection.surplus
+
+
+@killed_by({"connection-bytes-beyond-line": (Fault.ERROR, "/calls/1")})
+class KeepsEmptyLines(KeepsSurplus):
+    """Looks for more than empty lines."""
+
+    def is_clean(self, connection: _Kept, reply: http.client.HTTPResponse) -> bool:  # noqa: ARG002 -- as above
+        """Trust in what looks like nothing."""
+        return not connection.surplus.strip()

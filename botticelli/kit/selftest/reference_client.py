@@ -303,6 +303,11 @@ class Connection:
         self.phase = "connect"
         self.socket: socket.socket | None = None
 
+    def open(self) -> None:
+        """Connect."""
+        self.http.connect()
+        self.socket = self.http.sock
+
     def enter(self, phase: str) -> None:
         """Begin a phase and set its limit."""
         self.phase = phase
@@ -359,7 +364,7 @@ class ReferenceClient(AnswerReader):
         """Make one request and read its answer."""
         url = urlsplit(str(call["base_url"]))
         limits = call["options"].get("timeouts", {})
-        connection = Connection(url.hostname or "", url.port, limits)
+        connection = self.connection(url.hostname or "", url.port, limits)
         try:
             return self.converse(call, connection, url.path.rstrip("/"), answer)
         except TimeoutError as error:
@@ -372,14 +377,17 @@ class ReferenceClient(AnswerReader):
         finally:
             self.leave(connection)
 
+    def connection(self, host: str, port: int | None, limits: Mapping[str, float]) -> Connection:
+        """Return the connection for a request."""
+        return Connection(host, port, limits)
+
     def leave(self, connection: Connection) -> None:
         """Close the connection."""
         connection.http.close()
 
     def converse(self, call: Document, connection: Connection, path: str, answer: Answer) -> Document:
         """Send the request on a connection, read the answer."""
-        connection.http.connect()
-        connection.socket = connection.http.sock
+        connection.open()
         connection.enter("first_byte")
         models = call["operation"] == "models"
         connection.http.request(
