@@ -15,6 +15,17 @@ ADAPTERS = {
     "botticelli.providers.adapters:async_huggingface": set[str](),
 }
 
+# Where a case accepts more than one outcome, ours is the best but for these.
+SECOND_BEST = {
+    # A 4xx without a kind of its own is "api" here: nobody knows that it is the request's fault.
+    "forward-unknown-error-members",
+    "retry-never-on-4xx",
+    # Brotli is an extra of the package.
+    "headers-content-encoding-br",
+    "models-not-a-list",
+    "sse-ndjson",
+}
+
 
 @pytest.mark.parametrize("library", ["", "httpx", "httpx2"])
 @pytest.mark.parametrize("spec", ADAPTERS)
@@ -24,6 +35,8 @@ def test_every_case_passes(spec: str, library: str, monkeypatch: pytest.MonkeyPa
     adapter = load_adapter(spec)
     results = list(run_cases(load_cases(), adapter, seed=1))
     close_adapter(adapter)
-    failures = [describe_failure(result) for result in results if result.status is Status.FAILED]
+    # A may counts here as everything does.
+    failures = [describe_failure(r) for r in results if r.status in (Status.FAILED, Status.NOTED)]
     assert not failures, "\n\n".join(failures)
     assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == ADAPTERS[spec]
+    assert {result.case.id for result in results if result.verdict.remarks} <= SECOND_BEST
