@@ -373,7 +373,7 @@ def run_case(
         linger=play.requests.get("linger", 0.0),
         patience=_CLOSING if _must_close(play.requests) else 0.0,
     )
-    return judge(play, outcomes, recording, claims_of(adapter))
+    return judge(play, outcomes, recording, adapter.capabilities)
 
 
 def _must_close(requests: Document) -> bool:

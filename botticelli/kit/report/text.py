@@ -107,7 +107,7 @@ class RunReport:
             yield f"{old} is an old word, taken for {new}: claim those of them that the client has"
         if words := ", ".join(sorted(REPORTED - self.capabilities)):
             yield f"not claimed, so judged only where it is reported: {words}"
-        if {"stream"} == self.capabilities & {"stream", "assembles"}:
+        if "stream" in self.capabilities and "assembles" not in self.capabilities:
             yield "of streams only the texts and finish reasons are judged, as assembles isn't claimed"
 
 
