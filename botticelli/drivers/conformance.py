@@ -39,7 +39,10 @@ CAPABILITIES = frozenset(
         *("generate", "stream", "models"),
         *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
         *("stream_usage", "extra", "headers", "anonymous"),
-        *("retry", "attempts", "timeouts", "total_timeout", "progress_timeout", "phase"),
+        *("retry", "max_retry_after", "attempts", "code", "retry_after", "partial", "phase"),
+        *("pool_timeout", "connect_timeout", "first_byte_timeout"),
+        *("idle_timeout", "progress_timeout", "total_timeout"),
+        *("assembles", "finish_words", "request_id", "provider"),
         *("cancel", "content", "deviations", "audit", "rate_limits"),
     }
 )

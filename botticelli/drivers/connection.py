@@ -174,7 +174,7 @@ class _BaseTap:
         if isinstance(found, socket.socket):
             socket.socket.close(found)
         elif found is not None and found.fileno() >= 0:
-            # The event loop knows the descriptor by its number, so that stays in use. The loop itself must not
+            # The event loop knows the descriptor by its number, so that stays in use. The loop must not
             # be told: its selector is shared with the parent.
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, found.fileno(), inheritable=False)
@@ -184,7 +184,7 @@ class _BaseTap:
     def get_extra_info(self, info: str) -> Any:
         """Return what httpcore asks of the stream; "is_readable" also if bytes beyond the answer were read.
 
-        httpcore doesn't reuse an idle connection that is readable, but looks at the socket only: the bytes may
+        httpcore doesn't reuse an idle connection that is readable, but looks at the socket only: bytes may
         have been read together with the answer (connection-bytes-beyond-answer).
         """
         stream = self._stream()

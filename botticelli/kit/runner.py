@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from botticelli.kit.adapters.adapter import claims_of
 from botticelli.kit.adapters.limits import (
     LIMIT,
     CrashedError,
@@ -111,6 +112,8 @@ class Status(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    NOTED = "noted"
+    """A ``may`` that wasn't kept: reported, and no failure."""
     KNOWN = "known"
     """Failed, as the baseline says."""
     STALE = "stale"
@@ -139,8 +142,8 @@ class Result:
 
     @property
     def fails_run(self) -> bool:
-        """True for a result that makes the whole run fail; a ``may`` never does when it fails."""
-        return self.status is Status.STALE or (self.status is Status.FAILED and self.case.level != "may")
+        """True for a result that makes the whole run fail."""
+        return self.status in (Status.STALE, Status.FAILED)
 
 
 def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
@@ -219,7 +222,8 @@ def run(
 
 def _weigh(item: Item, verdict: Verdict, seconds: float, reason: str | None) -> Result:
     if reason is None:
-        status = Status.PASSED if verdict.passed else Status.FAILED
+        missed = Status.NOTED if item.level == "may" else Status.FAILED
+        status = Status.PASSED if verdict.passed else missed
     else:
         status = Status.STALE if verdict.passed else Status.KNOWN
     return Result(item, status, verdict, seconds, reason or "")
@@ -326,7 +330,7 @@ def run_cases(
     Raises:
         KitError: A case cannot be played.
     """
-    claims = adapter.capabilities
+    claims = claims_of(adapter)
     playing = server or MockServer()
     yield from run(
         cases,

@@ -18,6 +18,19 @@ ADAPTERS = {
     "botticelli.providers.adapters:async_huggingface": set[str](),
 }
 
+# Where a case accepts more than one outcome, ours is the best but for these.
+SECOND_BEST = {
+    # A 4xx without a kind of its own is "api" here: nobody knows that it is the request's fault.
+    "forward-unknown-error-members",
+    "retry-never-on-4xx",
+    # Brotli is an extra of the package.
+    "headers-content-encoding-br",
+    "models-not-a-list",
+    # On a slow machine the limit runs out before the driver can say that the wait is too long.
+    "retry-wait-within-total",
+    "sse-ndjson",
+}
+
 
 @pytest.mark.parametrize("library", ["", "httpx", "httpx2"])
 @pytest.mark.parametrize("spec", ADAPTERS)
@@ -33,6 +46,8 @@ def test_every_case_passes(spec: str, library: str, monkeypatch: pytest.MonkeyPa
     replayed = {r.case.id: r for r in run_cases(again, adapter, seed=1, limit=PATIENCE)}
     results = [replayed.get(r.case.id, r) for r in results]
     close_adapter(adapter)
-    failures = [describe_failure(result) for result in results if result.status is Status.FAILED]
+    # A may counts here as everything does.
+    failures = [describe_failure(r) for r in results if r.status in (Status.FAILED, Status.NOTED)]
     assert not failures, "\n\n".join(failures)
     assert {r.reason for r in results if r.status is Status.NOT_CLAIMED} == ADAPTERS[spec]
+    assert {result.case.id for result in results if result.verdict.remarks} <= SECOND_BEST

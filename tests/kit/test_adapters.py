@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from botticelli.kit.adapters.adapter import OLD_WORDS, claims_of
 from botticelli.kit.adapters.aio import AsyncBridge
 from botticelli.kit.adapters.limits import CrashedError, HungError, bypass_proxies, no_proxy_variables
 from botticelli.kit.adapters.load import as_adapter, close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.errors import AdapterError
+from botticelli.kit.judge.compare import REPORTED
+from botticelli.kit.schemas import capabilities
 from botticelli.kit.selftest.reference_client import ReferenceClient
 
 if TYPE_CHECKING:
@@ -320,3 +323,18 @@ def test_the_environment_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(LookupError), bypass_proxies():
         raise LookupError
     assert dict(os.environ) == before
+
+
+def test_an_adapter_with_an_old_word_is_loaded_and_judged_by_the_new_ones() -> None:
+    echo = Echo()
+    echo.capabilities = frozenset({"generate", "timeouts", "total_timeout"})
+    adapter = as_adapter(echo, "echo")
+    close_adapter(adapter)
+    limits = {f"{limit}_timeout" for limit in ("pool", "connect", "first_byte", "idle", "total")}
+    assert claims_of(adapter) == {"generate", *limits}
+    assert {word for new in OLD_WORDS.values() for word in new} <= capabilities()
+    assert not OLD_WORDS.keys() & capabilities()
+
+
+def test_the_words_for_what_is_reported_are_capabilities() -> None:
+    assert capabilities() >= REPORTED

@@ -161,6 +161,25 @@ def test_a_must_does_not_depend_on_the_speed_of_the_machine(
     assert list(check_folder(tmp_path)) == []
 
 
+@pytest.mark.parametrize(("limit", "right"), [(2, True), (1.9, False)])
+def test_around_a_timeout_that_is_due_a_must_leaves_room(
+    tmp_path: Path, limit: float, *, right: bool
+) -> None:
+    limited: dict[str, Any] = {"options": {"timeouts": {"idle": limit}}}
+    due = call(expect=[{"error": {"kind": ["timeout"]}}], **limited)
+    write(tmp_path, changed(calls=[due, call(**limited)]))
+    assert (list(check_folder(tmp_path)) == []) is right
+
+
+def test_the_calls_to_one_address_are_configured_alike(tmp_path: Path) -> None:
+    other = call(options={"backoff": 0.1})
+    write(tmp_path, changed(calls=[call(), other]))
+    [complaint] = check_folder(tmp_path)
+    assert "call 1: other options than an earlier call" in complaint
+    write(tmp_path, changed(calls=[call(), {**other, "base_url": "{{origin}}/other"}]))
+    assert list(check_folder(tmp_path)) == []
+
+
 @pytest.mark.parametrize(("delay", "right"), [({"min": 0.9}, True), ({"max": 3}, False), ({"max": 30}, True)])
 @pytest.mark.parametrize("where", ["all", "each"])
 def test_a_must_demands_no_quick_request(
@@ -275,6 +294,10 @@ def needs(written: dict[str, Any], **members: Any) -> set[str]:
     return set(Case(changed(calls=[written], **members)).needs)
 
 
+def assembling(*expect: dict[str, Any]) -> dict[str, Any]:
+    return {"operation": "stream", "expect": list(expect)}
+
+
 NEEDS: list[tuple[dict[str, Any], set[str]]] = [
     ({"operation": "models"}, {"models"}),
     ({"operation": "stream", "cancel_after": {"chunks": 1}}, {"stream", "cancel"}),
@@ -288,13 +311,32 @@ NEEDS: list[tuple[dict[str, Any], set[str]]] = [
     ),
     ({"operation": "generate", "options": {"max_retries": 0}}, {"generate"}),
     ({"operation": "generate", "options": {"max_retries": 1}}, {"generate", "retry"}),
-    ({"operation": "generate", "options": {"timeouts": {"idle": 1}}}, {"generate", "timeouts"}),
+    ({"operation": "generate", "options": {"timeouts": {"idle": 1}}}, {"generate", "idle_timeout"}),
     ({"operation": "generate", "options": {"timeouts": {"idle": 30, "total": 90}}}, {"generate"}),
     ({"operation": "generate", "options": {"timeouts": {"total": 1}}}, {"generate", "total_timeout"}),
     (
         {"operation": "stream", "options": {"timeouts": {"progress": 1, "idle": 1}}},
-        {"stream", "progress_timeout", "timeouts"},
+        {"stream", "progress_timeout", "idle_timeout"},
     ),
+    *(
+        (
+            {"operation": "generate", "options": {"timeouts": {limit: 1}}},
+            {"generate", f"{limit}_timeout"},
+        )
+        for limit in ("pool", "connect", "first_byte")
+    ),
+    ({"operation": "generate", "options": {"max_retry_after": 0}}, {"generate", "max_retry_after"}),
+    (assembling({"response": {"tool_calls": [{}]}}), {"stream", "assembles"}),
+    (assembling({"response": {"logprobs": {}}}), {"stream"}),
+    (assembling({"response": {"logprobs": {"content": []}}}), {"stream", "assembles"}),
+    (assembling({"response": {"choices": [{}, {}]}}), {"stream", "assembles"}),
+    (assembling({"response": {"choices": [{"tool_calls": [{}]}]}}), {"stream", "assembles"}),
+    (assembling({"response": {"choices": [{}]}}, {"response": {"choices": []}}), {"stream"}),
+    (assembling({"response": {"text": "a", "usage": None, "tool_calls": []}}), {"stream"}),
+    (assembling({"error": {"kind": ["server"]}}, {"error": {"partial": None}}), {"stream"}),
+    (assembling({"error": {"partial": {"tool_calls": [{}]}}}), {"stream", "assembles"}),
+    (assembling({"cancelled": {}}), {"stream"}),
+    ({"operation": "generate", "expect": [{"response": {"tool_calls": [{}]}}]}, {"generate"}),
     ({"operation": "generate", "api_key": None}, {"generate", "anonymous"}),
 ]
 

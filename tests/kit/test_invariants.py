@@ -34,6 +34,8 @@ def call(name: str | None) -> dict[str, Any]:
         (response({"index": 3}, {"index": 7}), None),
         (response({"index": 1}, {"index": 0}), "/choices"),
         (response({"index": 1}, {"index": 1}), "/choices"),
+        (response({"index": None}, {"index": None}), None),
+        (response({"index": 1}, {"index": None}), "/choices"),
         (response({}, {"tool_calls": [call("a"), call("b")]}), None),
         (response({}, {"tool_calls": [call("a"), call("a")]}), "/choices/1/tool_calls"),
         (response({"tool_calls": [call("a")]}, {"tool_calls": [call("a")]}), None),
@@ -93,12 +95,24 @@ def test_one_chunk_is_the_last(count: int) -> None:
     assert paths({"response": {**answer, "final_chunks": count}}, "stream") == ["/response/final_chunks"]
 
 
+def left_out(operation: str, got: dict[str, Any], *claims: str) -> list[str]:
+    return [difference.path for difference in missing_fields(operation, got, frozenset(claims))]
+
+
 def test_members_that_a_stream_leaves_out() -> None:
-    assert list(missing_fields("stream", {"response": {"chunks": [], "final_chunks": 1}})) == []
-    found = list(missing_fields("stream", {"response": {}}))
-    assert [difference.path for difference in found] == ["/response/chunks", "/response/final_chunks"]
-    assert list(missing_fields("generate", {"response": {}})) == []
-    assert list(missing_fields("stream", {"error": {}})) == []
+    whole: dict[str, Any] = {"response": {"choices": [], "chunks": [], "final_chunks": 1}}
+    assert left_out("stream", whole) == []
+    bare: dict[str, Any] = {"response": {"choices": []}}
+    assert left_out("stream", bare) == ["/response/chunks", "/response/final_chunks"]
+    assert left_out("generate", bare) == []
+    assert left_out("stream", {"error": {}}) == []
+
+
+def test_a_driver_that_claims_words_for_the_end_has_one() -> None:
+    got = {"response": response({"finish_reason": "stop"}, {"finish_reason": None})}
+    assert left_out("generate", got) == []
+    assert left_out("generate", got, "finish_words") == ["/response/choices/1/finish_reason"]
+    assert left_out("generate", {"error": {"partial": got["response"]}}, "finish_words") == []
 
 
 def test_a_secret_is_found_in_any_text_and_any_name() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from botticelli.kit.cases.case import Case
 from botticelli.kit.cases.formats import OPENAI
-from botticelli.kit.judge.compare import Difference
+from botticelli.kit.judge.compare import REPORTED, Difference
 from botticelli.kit.judge.verdict import Fault, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
 from botticelli.kit.report.text import MANY, RunReport, cut, describe_failure, watch, write_report
@@ -40,8 +40,11 @@ def result(slug: str, status: Status, verdict: Verdict = RIGHT, **more: Any) -> 
     return Result(Case(document), status, verdict, 0.25, **more)
 
 
+CLAIMS = REPORTED | {"stream", "assembles", "generate"}
+
+
 def report(*results: Result) -> RunReport:
-    return RunReport("my.module:adapter", frozenset({"stream", "generate"}), list(results), 1.26)
+    return RunReport("my.module:adapter", CLAIMS, list(results), 1.26)
 
 
 MIXED = report(
@@ -51,7 +54,7 @@ MIXED = report(
     result("sse-c", Status.KNOWN, WRONG, reason="because we know"),
     result("tool-b", Status.NOT_CLAIMED, reason="vision"),
     result("tool-c", Status.STALE, reason="was broken once"),
-    result("tool-d", Status.FAILED, WRONG, level="may"),
+    result("tool-d", Status.NOTED, SILENT, level="may"),
 )
 
 
@@ -71,21 +74,23 @@ def test_the_table_is_plain_and_aligned() -> None:
     assert text.startswith(
         "my.module:adapter\n"
         "\n"
-        "area  passed  failed  known  stale  not claimed\n"
-        "sse        1       1      1      .            .\n"
-        "tool       .       2      .      1            1\n"
-        "all        1       3      1      1            1\n"
+        "area  passed  failed  noted  known  stale  not claimed\n"
+        "sse        1       1      .      1      .            .\n"
+        "tool       .       1      1      .      1            1\n"
+        "all        1       2      1      1      1            1\n"
         "\n"
     )
     assert "\x1b" not in text
     assert text.endswith(
-        "\nFAILED: 1 passed, 3 failed, 1 known, 1 stale, 1 not claimed in 1.3 s\n  not claimed: vision (1)\n"
+        "\nFAILED: 1 passed, 2 failed, 1 noted, 1 known, 1 stale, 1 not claimed in 1.3 s\n"
+        "  not claimed: vision (1)\n"
     )
 
 
 def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> None:
     text = written(MIXED)
     assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
+    assert text.index("STALE   tool-c") < text.index("NOTED   tool-d"), "what fails nothing comes last"
     assert (
         "FAILED  tool-a  (tool, must, detail)\n"
         "  Does tool-a\n"
@@ -179,9 +184,28 @@ def test_a_short_text_is_not_cut() -> None:
 
 
 def test_a_may_that_fails_does_not_fail_the_run_but_is_reported() -> None:
-    one = report(result("tool-d", Status.FAILED, WRONG, level="may"))
+    one = report(result("tool-d", Status.NOTED, WRONG, level="may"))
     assert one.passed
-    assert "FAILED  tool-d  (tool, may, detail)" in written(one)
+    text = written(one)
+    assert "NOTED   tool-d  (tool, may, detail)" in text
+    assert text.endswith("\npassed: 1 noted in 1.3 s\n")
+    assert "FAILED" not in text
+    assert "\x1b[31m" not in written(one, Terminal()), "nothing is red"
+
+
+def test_it_is_said_what_is_judged_less_strictly_because_it_is_not_claimed() -> None:
+    one = report(result("sse-a", Status.PASSED))
+    one.capabilities = CLAIMS - {"code", "phase", "assembles"} | {"timeouts"}
+    assert written(one).endswith(
+        "\npassed: 1 passed in 1.3 s\n"
+        "  timeouts is an old word, taken for "
+        "connect_timeout, first_byte_timeout, idle_timeout, pool_timeout: "
+        "claim those of them that the client has\n"
+        "  not claimed, so judged only where it is reported: code, phase\n"
+        "  of streams only the texts and finish reasons are judged, as assembles isn't claimed\n"
+    )
+    one.capabilities = REPORTED | {"generate"}
+    assert written(one).endswith("\npassed: 1 passed in 1.3 s\n")
 
 
 PAINTED, PLAIN = "\x1b[31mFAILED  sse-b\x1b[0m", "FAILED  sse-b  ("
@@ -259,8 +283,15 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
     assert (document["botticelli"], document["seed"], document["passed"]) == ("1.2.3", 7, False)
     [run, empty] = document["runs"]
     assert empty["results"] == []
-    assert run["capabilities"] == ["generate", "stream"]
-    assert run["counts"] == {"passed": 1, "failed": 3, "known": 1, "stale": 1, "not_claimed": 1}
+    assert run["capabilities"] == sorted(CLAIMS)
+    assert run["counts"] == {
+        "passed": 1,
+        "failed": 2,
+        "noted": 1,
+        "known": 1,
+        "stale": 1,
+        "not_claimed": 1,
+    }
     assert [one["case"] for one in run["results"]] == [
         "sse-a",
         "sse-b",
@@ -319,7 +350,7 @@ def test_junit(tmp_path: Path) -> None:
     assert skipped == {
         "sse-c": "known: because we know",
         "tool-b": "not claimed: vision",
-        "tool-d": "failed: a may",
+        "tool-d": "noted: a may",
     }
 
 

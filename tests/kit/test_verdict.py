@@ -73,9 +73,10 @@ FAULTS: list[tuple[list[dict[str, Any]], Outcome, Fault | None]] = [
     ([{"models": ["a"]}], {"models": ["b"]}, Fault.SILENT),
     ([{"response": {"text": "Hi", "usage": {"total_tokens": 1}}}], answer(), Fault.SILENT),
     ([{"response": {"text": "Hi", "request_id": "r"}}], answer(request_id="s"), Fault.DETAIL),
+    (ANSWER, answer(index=None), None),
     ([{"response": {"text": "Hi", "deviations": []}}], answer(deviations=["x"]), Fault.DETAIL),
     # What was delivered before the error is lost, or made up: graver than a wrong kind.
-    (LOST, error(), Fault.SILENT),
+    (LOST, error(), None),  # this is no stream, and the driver doesn't claim that its errors carry an answer
     (LOST, error(partial=answer("H")["response"]), Fault.SILENT),
     (LOST, error(partial=answer()["response"]), None),
     (LOST, error("timeout", partial=answer()["response"]), Fault.ERROR),
@@ -84,7 +85,8 @@ FAULTS: list[tuple[list[dict[str, Any]], Outcome, Fault | None]] = [
     (ANSWER, answer(logprobs=float("nan")), Fault.INVALID),
     (ANSWER, answer(rate_limits={"tokens": {"reset": float("inf")}}), Fault.INVALID),
     # Not what the schema says.
-    (ANSWER, answer(finish_reason=None), Fault.INVALID),
+    (ANSWER, answer(finish_reason="end"), Fault.INVALID),
+    (ANSWER, answer(finish_reason=None), None),
     (ANSWER, answer(rate_limits={"tokens": {"reset": -1}}), Fault.INVALID),
     (ANSWER, answer(rate_limits={"tokens": 5}), Fault.INVALID),
     (ANSWER, answer(rate_limits={"tokens": {"limit": 5, "remaining": 4.5}}), Fault.INVALID),
@@ -156,8 +158,62 @@ def test_the_nearest_outcome_is_of_the_kind_that_came_however_far() -> None:
     assert [m.path for m in verdict(expect, answer()).differences] == [
         "/response/choices/0/text",
         "/response/id",
-        "/response/inference_provider",
     ]
+
+
+CALLED: list[dict[str, Any]] = [{"id": "c", "name": "f", "arguments": ""}]
+USAGE = {"prompt_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        answer(chunks=["Hi"], final_chunks=1, tool_calls=[*CALLED, *CALLED]),
+        answer(chunks=["Hi"], final_chunks=1, usage=USAGE, id="x"),
+        {"error": {"kind": "server", "message": "", "partial": answer(usage=USAGE)["response"]}},
+    ],
+)
+def test_of_a_stream_that_the_driver_does_not_assemble_only_the_chunks_are_judged(
+    got: dict[str, Any],
+) -> None:
+    if "error" in got:
+        got = {**got, "partial_chunks": ["Hi"]}
+        expect: list[dict[str, Any]] = [{"error": {"kind": ["server"], "partial": {"text": "Hi"}}}]
+    else:
+        expect = [{"response": {"text": "Hi", "id": "{{id}}"}}]
+    assert verdict(expect, got, operation="stream").passed
+    assert verdict(expect, got, operation="stream", claims=frozenset({"assembles"})).fault is Fault.SILENT
+    assert verdict(expect, got).fault is Fault.SILENT
+
+
+def test_a_text_is_judged_whether_the_driver_assembles_or_not() -> None:
+    got = answer("Ho", chunks=["Ho"], final_chunks=1)
+    assert verdict(ANSWER, got, operation="stream").fault is Fault.SILENT
+    lost = answer("Hi", chunks=["H"], final_chunks=1)
+    assert verdict(ANSWER, lost, operation="stream").fault is Fault.SILENT
+
+
+def test_words_for_the_end_are_due_where_they_are_claimed() -> None:
+    found = verdict(ANSWER, answer(finish_reason=None), claims=frozenset({"finish_words"}))
+    assert (found.fault, [m.path for m in found.differences]) == (
+        Fault.INVALID,
+        ["/response/choices/0/finish_reason"],
+    )
+
+
+def test_outside_a_stream_an_error_without_a_partial_answer_loses_it_only_where_it_is_claimed() -> None:
+    claims = frozenset({"partial"})
+    assert verdict(LOST, error()).passed
+    assert verdict(LOST, error(), claims=claims).fault is Fault.SILENT
+    assert verdict(LOST, error(), operation="stream").fault is Fault.SILENT
+
+
+@pytest.mark.parametrize(("got", "shown"), [(None, "null"), (7, "7"), ("Hi", '"Hi"'), ([], "[]")])
+def test_an_outcome_that_is_no_object_is_one_message(got: Any, shown: str) -> None:
+    found = verdict(ANSWER, got, requests={"count": 0})
+    assert found.fault is Fault.INVALID
+    [difference] = found.differences
+    assert difference.got == f"an object with one outcome is due, not {shown}"
 
 
 def test_deviations_count_when_they_are_claimed() -> None:

@@ -8,7 +8,7 @@ language speaks JSON lines (process.py).
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard, runtime_checkable
 
 from botticelli.kit.errors import AdapterError, nearest
 from botticelli.kit.schemas import capabilities
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
 
-__all__ = ["Adapter", "AsyncAdapter", "check_capabilities", "is_async"]
+__all__ = ["OLD_WORDS", "Adapter", "AsyncAdapter", "check_capabilities", "claims_of", "is_async"]
+
+OLD_WORDS: Final = {
+    "timeouts": frozenset({"pool_timeout", "connect_timeout", "first_byte_timeout", "idle_timeout"})
+}
+"""Capabilities that were split, each with those that it stands for; the report names them."""
 
 
 @runtime_checkable
@@ -33,7 +38,9 @@ class Adapter(Protocol):
     def capabilities(self) -> frozenset[str]:
         """What the driver can do: the operations, and words of ``capability`` in case.schema.json.
 
-        Cases that need another word aren't played. Answering `unsupported` to one that is declared fails.
+        Cases that need another word aren't played; what only some drivers report (``code``,
+        ``finish_words``, ...) is due only where its word is declared, and of streams only the chunks are
+        judged where ``assembles`` isn't. Answering `unsupported` to one that is declared fails.
         """
         ...
 
@@ -69,6 +76,12 @@ def check_capabilities(words: Iterable[object], name: str) -> frozenset[str]:
     """
     known = capabilities()
     claimed = frozenset(map(str, words))
-    for word in sorted(claimed - known):
+    for word in sorted(claimed - known - OLD_WORDS.keys()):
         raise AdapterError(f"{name}: there is no capability {word!r}{nearest(word, known)}")
     return claimed
+
+
+def claims_of(adapter: Adapter) -> frozenset[str]:
+    """Return the capabilities that an adapter declares, old words as the ones that they stand for."""
+    words = adapter.capabilities
+    return words.union(*(new for old, new in OLD_WORDS.items() if old in words)) - OLD_WORDS.keys()

@@ -68,7 +68,6 @@ _REQUEST_CAPABILITIES = {
     "extra": "extra",
 }
 _OPTION_CAPABILITIES = {"max_retries": "retry", "headers": "headers", "audit": "audit"}
-_LIMIT_CAPABILITIES = {"total": "total_timeout", "progress": "progress_timeout"}
 
 
 @dataclass(frozen=True)
@@ -207,13 +206,25 @@ def _needs(call: Mapping[str, Any]) -> Iterator[str]:
     yield from (need for name, need in _OPTION_CAPABILITIES.items() if options.get(name))
     for limit, seconds in options.get("timeouts", {}).items():
         if seconds < _OPTIONS["timeouts"][limit]:  # a longer one only makes room
-            yield _LIMIT_CAPABILITIES.get(limit, "timeouts")
+            yield f"{limit}_timeout"
+    if "max_retry_after" in options:
+        yield "max_retry_after"
+    if call["operation"] == "stream" and any(map(_is_assembled, call.get("expect", ()))):
+        yield "assembles"
     if (request.get("n") or 1) > 1:
         yield "n"
     if "cancel_after" in call:
         yield "cancel" if "chunks" in call["cancel_after"] else "cancel_any_time"
     if call.get("api_key", "") is None:
         yield "anonymous"
+
+
+def _is_assembled(expected: Mapping[str, Any]) -> bool:
+    """Tell whether an outcome of a stream holds what no chunk says on its own."""
+    kind, wanted = next(iter(expected.items()))
+    part: Mapping[str, Any] = (wanted.get("partial") or {}) if kind == "error" else wanted
+    choices: list[Mapping[str, Any]] = part.get("choices", [part])
+    return len(choices) > 1 or any(one.get("tool_calls") or one.get("logprobs") for one in choices)
 
 
 _NOT_THE_ADAPTERS = frozenset({"expect", "times", "pause"})
@@ -401,9 +412,13 @@ def _unplayable(case: Case) -> Iterator[str]:
             compile_exchange(exchange, run.context, datetime.now(UTC))
         except (CaseError, ValueError) as error:
             yield f"/exchanges/{index}: {error}"
+    configured: dict[str, object] = {}
     for index, call in enumerate(run.calls):
         yield from (f"call {index}: {line}" for line in schema_violations("call", call.neutral))
         yield from (f"call {index}: {line}" for line in _contradictions(call))
+        options = call.neutral["options"]
+        if configured.setdefault(call.neutral["base_url"], options) != options:
+            yield f"call {index}: other options than an earlier call, though an adapter keeps one driver"
     count = run.requests["count"]
     if "count" not in case.document.get("requests", {}) and any(map(_retries, run.calls)):
         yield "/requests/count: must be given where there are retries"
@@ -442,6 +457,11 @@ def _pieces(value: object) -> Iterator[Document]:
 
 def _hasty(document: Document) -> Iterator[str]:
     """Yield where a must depends on the speed of the machine."""
+    # timeout-then-next-call: the calls have their options in common, so one that times out limits all.
+    due = any(
+        all(one.get("error", {}).get("kind") == ["timeout"] for one in call["expect"])
+        for call in document["calls"]
+    )
     for index, call in enumerate(document["calls"]):
         if "seconds" in call.get("cancel_after", {}):
             yield f"/calls/{index}/cancel_after: a must can't depend on what happens within seconds"
@@ -449,10 +469,11 @@ def _hasty(document: Document) -> Iterator[str]:
         short = {name: limit for name, limit in limits.items() if limit < _OPTIONS["timeouts"][name]}
         for expected in call["expect"] if short else ():
             error = expected.get("error", {})
-            if error.get("kind") != ["timeout"]:
-                yield f"/calls/{index}/options/timeouts: a must needs long limits, unless a timeout is due"
-            elif error.get("partial") and min(short.values()) < _ROOM:
-                yield f"/calls/{index}/options/timeouts: what is delivered before needs {_ROOM:g} s in a must"
+            place, roomy = f"/calls/{index}/options/timeouts", min(short.values()) >= _ROOM
+            if error.get("kind") != ["timeout"] and not (due and roomy):
+                yield f"{place}: a must needs long limits, unless a timeout is due"
+            elif error.get("partial") and not roomy:
+                yield f"{place}: what is delivered before needs {_ROOM:g} s in a must"
     requests = document.get("requests", {})
     for rule in (requests.get("all", {}), *requests.get("each", ())):
         if rule.get("delay", {}).get("max", _LIMIT_SECONDS) < _LIMIT_SECONDS:

@@ -25,9 +25,11 @@ from botticelli.contracts.jsonvalue import (
 )
 
 if TYPE_CHECKING:
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.server.recording import RecordedRequest, Recording
 
 __all__ = [
+    "REPORTED",
     "Difference",
     "compare_count",
     "compare_outcome",
@@ -36,12 +38,21 @@ __all__ = [
     "compare_requests",
     "compare_text",
     "compare_value",
+    "delta_level",
     "escape_invisible",
     "show",
     "wasted_requests",
 ]
 
 Object: TypeAlias = Mapping[str, Any]
+
+REPORTED = frozenset(
+    {
+        *("attempts", "phase", "code", "retry_after", "partial"),  # of errors
+        *("request_id", "provider", "deviations", "finish_words", "content"),  # of answers
+    }
+)
+"""The capabilities that say what a driver reports. Without one, null is right for the member it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +138,16 @@ def compare_part(wanted: object, got: object, path: str) -> Iterator[Difference]
 # Outcomes
 
 
-def compare_outcome(expected: Object, got: Object, *, claims: frozenset[str]) -> Iterator[Difference]:
+def compare_outcome(
+    expected: Object, got: Object, *, claims: frozenset[str], streamed: bool = True
+) -> Iterator[Difference]:
     """Compare an outcome with one of the outcomes that are right.
 
     Args:
         expected: One member of a case's ``expect``.
         got: The outcome, valid by its schema.
         claims: The capabilities that the adapter declares.
+        streamed: The call was a stream, which delivers text before its error.
     """
     kind = next(iter(expected))
     if kind not in got:
@@ -145,7 +159,11 @@ def compare_outcome(expected: Object, got: Object, *, claims: frozenset[str]) ->
         yield from _response(wanted, got["response"], "/response", claims)
         yield from _at_least(wanted, got["response"].get("chunks", ()), "/response/chunks")
     elif kind == "error":
-        yield from _error(wanted, got, claims)
+        yield from _error(wanted, got["error"], "/error", claims)
+        partial = got["error"].get("partial")
+        if streamed or _is_judged(partial, "partial", claims):
+            delivered = got.get("partial_chunks", [])
+            yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
         # An error that loses what was delivered before it is as bad as an answer that does.
         yield from _content(_at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"))
     elif kind == "models":
@@ -183,15 +201,22 @@ def _response(wanted: Object, got: Object, path: str, claims: frozenset[str]) ->
     yield from _content(_choices(choices, got["choices"], f"{path}/choices", claims))
     if "usage" in wanted:
         yield from _content(_usage(wanted["usage"], got.get("usage"), f"{path}/usage"))
-    for name in ("id", "model", "request_id", "inference_provider"):
+    for name in ("id", "model"):
         if name in wanted:
+            yield from compare_text(wanted[name], got.get(name), f"{path}/{name}")
+    for name, word in (("request_id", "request_id"), ("inference_provider", "provider")):
+        if name in wanted and _is_judged(got.get(name), word, claims):
             yield from compare_text(wanted[name], got.get(name), f"{path}/{name}")
     if "rate_limits" in wanted:
         yield from compare_part(wanted["rate_limits"], got.get("rate_limits"), f"{path}/rate_limits")
     listed = got.get("deviations")
-    # Null means that the driver keeps no list, which is fine unless it claims to.
-    if "deviations" in wanted and (listed is not None or "deviations" in claims):
+    if "deviations" in wanted and _is_judged(listed, "deviations", claims):
         yield from _deviations(wanted["deviations"], listed or [], f"{path}/deviations")
+
+
+def _is_judged(reported: object, word: str, claims: frozenset[str]) -> bool:
+    """Tell whether a member of :data:`REPORTED` is judged: null is wrong only of a driver that claims it."""
+    return reported is not None or word in claims
 
 
 def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
@@ -209,10 +234,10 @@ def _choices(
         yield Difference(path, f"{len(wanted)} choices", show(got))
         return
     for position, (one, other) in enumerate(zip(wanted, got, strict=True)):
-        yield from _choice(one, other, f"{path}/{position}")
+        place = position if other["index"] is None else other["index"]
+        yield from _choice(one, {**other, "index": place}, f"{path}/{position}", claims)
         blocks = other.get("content")
-        # Null means that the driver doesn't keep the order, which is fine unless it claims to.
-        if "content" in one and (blocks is not None or "content" in claims):
+        if "content" in one and _is_judged(blocks, "content", claims):
             yield from _blocks(one["content"], blocks or [], f"{path}/{position}/content")
 
 
@@ -238,12 +263,13 @@ def _blocks(wanted: list[Object], got: list[Object], path: str) -> Iterator[Diff
                 yield from compare_value(block["count"], count, f"{path}/{position}/count")
 
 
-def _choice(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
+def _choice(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> Iterator[Difference]:
     for name in ("text", "reasoning", "refusal"):
         # Null, "" and a member that the case leaves out all mean: no text.
         yield from compare_text(wanted.get(name, ""), got.get(name) or "", f"{path}/{name}")
     for name in ("index", "finish_reason", "finish_reason_raw"):
-        if name in wanted:
+        free = name == "finish_reason" and not _is_judged(got.get(name), "finish_words", claims)
+        if name in wanted and not free:
             yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
     if "logprobs" in wanted:
         yield from compare_part(wanted["logprobs"], got.get("logprobs"), f"{path}/logprobs")
@@ -286,7 +312,7 @@ def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
             yield Difference(f"{path}/id", "an id", show(got["id"]))
     elif "id" in wanted:
         yield from compare_value(wanted["id"], got["id"], f"{path}/id")
-    if "type" in wanted:
+    if "type" in wanted and got.get("type") is not None:  # many libraries know one type and don't say it
         yield from compare_value(wanted["type"], got.get("type"), f"{path}/type")
     if "name" in wanted:
         yield from compare_text(wanted["name"], got["name"] or "", f"{path}/name")
@@ -308,6 +334,8 @@ def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Difference
 
 
 def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Difference]:
+    # A usage of which no count is known says what null says.
+    wanted, got = (one if one and any(n is not None for n in one.values()) else None for one in (wanted, got))
     if wanted is None or got is None:
         yield from compare_value(wanted, got, path)
         return
@@ -315,24 +343,22 @@ def _usage(wanted: Object | None, got: Object | None, path: str) -> Iterator[Dif
         yield from compare_value(count, got.get(name), f"{path}/{name}")
 
 
-def _error(wanted: Object, whole: Object, claims: frozenset[str]) -> Iterator[Difference]:
-    got, path = whole["error"], "/error"
+def _error(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> Iterator[Difference]:
     if got["kind"] not in wanted["kind"]:
         yield Difference(f"{path}/kind", " or ".join(wanted["kind"]), got["kind"])
-    for name in ("status", "code", "cause_kind"):
+    for name in ("status", "cause_kind"):
         if name in wanted:
             yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
-    for name in ("attempts", "phase"):
-        # The requests that the server received are judged in any case; few drivers report these two.
-        if name in wanted and (got.get(name) is not None or name in claims):
+    # The requests that the server received are judged in any case; few drivers report all of these.
+    judged = [name for name in wanted if name in REPORTED and _is_judged(got.get(name), name, claims)]
+    for name in ("code", "attempts", "phase"):
+        if name in judged:
             yield from compare_value(wanted[name], got.get(name), f"{path}/{name}")
-    if "request_id" in wanted:
+    if "request_id" in judged:
         yield from compare_text(wanted["request_id"], got.get("request_id"), f"{path}/request_id")
-    if "retry_after" in wanted:
+    if "retry_after" in judged:
         yield from _seconds(wanted["retry_after"], got.get("retry_after"), f"{path}/retry_after")
     yield from _message(wanted, got["message"], f"{path}/message")
-    partial, delivered = got.get("partial"), whole.get("partial_chunks", [])
-    yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
 
 
 def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
@@ -355,11 +381,35 @@ def _partial(
             yield Difference(path, "nothing delivered", show(got or delivered))
     elif got is not None:
         yield from _response(wanted, got, path, claims)
-    elif set(wanted) == {"text"}:
+    elif set(wanted) == {"text"} or ("partial" not in claims and "choices" not in wanted):
         # The error carries no partial answer, but the user received the text before it: nothing is lost.
-        yield from compare_text(wanted["text"], "".join(delivered), "/partial_chunks")
-    else:
+        yield from compare_text(wanted.get("text", ""), "".join(delivered), "/partial_chunks")
+    elif "partial" in claims:
         yield Difference(path, show(wanted), "null")
+
+
+def delta_level(document: Object) -> Document:
+    """Return an outcome, or what is expected of one, with no more than a stream says chunk by chunk.
+
+    That are the texts and the reason for the end. The rest is put together by whoever reads the chunks: of
+    a driver that does not assemble, it would be the adapter that is judged.
+    """
+
+    def reduced(answer: Object) -> Document:
+        rest = {name: value for name, value in answer.items() if name not in _ASSEMBLED}
+        return rest | ({"choices": [*map(reduced, rest["choices"])]} if "choices" in rest else {})
+
+    found = dict(document)
+    if "response" in found:
+        found["response"] = reduced(found["response"])
+    if "error" in found and found["error"].get("partial"):
+        found["error"] = {**found["error"], "partial": reduced(found["error"]["partial"])}
+    return found
+
+
+_ASSEMBLED = frozenset(
+    {"tool_calls", "tool_calls_in_any_order", "logprobs", "content", "usage", "id", "model"}
+)
 
 
 def _has_content(choice: Object) -> bool:

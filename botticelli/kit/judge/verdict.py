@@ -16,6 +16,7 @@ from botticelli.kit.judge.compare import (
     Difference,
     compare_outcome,
     compare_requests,
+    delta_level,
     escape_invisible,
     show,
     wasted_requests,
@@ -190,16 +191,23 @@ def _validated(got: Object) -> tuple[Document, list[str]]:
         return {}, [f"more than {DEEPEST} levels deep"]
     try:
         # A Python adapter may return objects that aren't JSON, such as subclasses of dict.
-        outcome: Document = json.loads(json.dumps(got, allow_nan=False))
+        outcome: object = json.loads(json.dumps(got, allow_nan=False))
     except (TypeError, ValueError) as error:
         return {}, [f"not JSON: {error}"]
+    if not is_object(outcome):
+        # The schema would say it once for each of the outcomes that there are.
+        return {}, [f"an object with one outcome is due, not {show(outcome)}"]
     return outcome, schema_violations("outcome", outcome)
 
 
 def _judge_outcome(
     findings: _Findings, play: CaseRun, call: Call, got: Document, claims: frozenset[str], place: str
 ) -> None:
-    compared = [list(compare_outcome(expected, got, claims=claims)) for expected in call.expect]
+    operation, right = call.neutral["operation"], call.expect
+    streamed = operation == "stream"
+    if streamed and "assembles" not in claims:
+        got, right = delta_level(got), [*map(delta_level, right)]
+    compared = [list(compare_outcome(one, got, claims=claims, streamed=streamed)) for one in right]
     # Report against the nearest expectation: of the same kind if there is one, then with fewest differences.
     found = min(compared, key=lambda found: (any(not d.path for d in found), len(found)))
     if any(difference.content for difference in found):
@@ -208,9 +216,8 @@ def _judge_outcome(
         fault = Fault.ERROR if "error" in got else Fault.DETAIL
     findings.add(fault, found, place)
     findings.remarks += [] if found else _remarks(call, compared, got, place)
-    operation = call.neutral["operation"]
     findings.add(Fault.SILENT, check_response(operation, got, usage_sent=play.usage_sent), place)
-    findings.add(Fault.INVALID, missing_fields(operation, got), place)
+    findings.add(Fault.INVALID, missing_fields(operation, got, claims), place)
 
 
 def _remarks(call: Call, compared: Sequence[Sequence[Difference]], got: Object, place: str) -> Iterator[str]:
@@ -229,12 +236,17 @@ def _remarks(call: Call, compared: Sequence[Sequence[Difference]], got: Object, 
 # Invariants: what holds of every outcome, whatever its case expects
 
 
-def missing_fields(operation: str, got: Object) -> Iterator[Difference]:
-    """Yield the members that this operation requires, and that the schema can't, as it doesn't know it."""
+def missing_fields(operation: str, got: Object, claims: frozenset[str]) -> Iterator[Difference]:
+    """Yield the members that are due for this operation and these claims, which the schema doesn't know."""
     if operation == "stream" and "response" in got:
         for name in ("chunks", "final_chunks"):
             if name not in got["response"]:
                 yield Difference(f"/response/{name}", "present for every stream", "nothing")
+    if "finish_words" in claims and "response" in got:
+        for number, choice in enumerate(got["response"]["choices"]):
+            if choice["finish_reason"] is None:
+                path = f"/response/choices/{number}/finish_reason"
+                yield Difference(path, "a word, as finish_words is claimed", "null")
 
 
 def check_response(operation: str, got: Object, *, usage_sent: bool) -> Iterator[Difference]:
@@ -261,7 +273,10 @@ def check_response(operation: str, got: Object, *, usage_sent: bool) -> Iterator
 
 
 def _check_parts(response: Object, path: str, *, usage_sent: bool) -> Iterator[Difference]:
-    indices = [choice["index"] for choice in response["choices"]]
+    indices = [
+        place if choice["index"] is None else choice["index"]
+        for place, choice in enumerate(response["choices"])
+    ]
     if indices != sorted(set(indices)):
         yield Difference(f"{path}/choices", "distinct indices in ascending order", show(indices))
     for number, choice in enumerate(response["choices"]):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
+from botticelli.kit.adapters.adapter import OLD_WORDS
+from botticelli.kit.judge.compare import REPORTED
 from botticelli.kit.runner import Result, Status
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ __all__ = [
     "write_table",
 ]
 
-_COLUMNS = ("passed", "failed", "known", "stale", "not claimed")
+_COLUMNS = tuple(status.value.replace("_", " ") for status in Status)
 _WIDE = 400  # characters shown of a line
 _HIGH = 24  # lines shown of a text
 MANY = 20
@@ -89,9 +91,24 @@ class RunReport:
         return sorted(self.results, key=lambda result: (result.case.area, result.case.key))
 
     def failures(self) -> list[Result]:
-        """Return the results to describe at length, gravest first."""
-        shown = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE)]
-        return sorted(shown, key=lambda r: r.verdict.fault.gravity if r.verdict.fault else 99)
+        """Return the results to describe at length, gravest first; what is only noted comes last."""
+        shown = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE, Status.NOTED)]
+
+        def rank(result: Result) -> tuple[bool, int]:
+            fault = result.verdict.fault
+            return result.status is Status.NOTED, fault.gravity if fault else 99
+
+        return sorted(shown, key=rank)
+
+    def unjudged(self) -> Iterator[str]:
+        """Yield in words what was judged less strictly because of what the adapter claims."""
+        for old in sorted(OLD_WORDS.keys() & self.capabilities):
+            new = ", ".join(sorted(OLD_WORDS[old]))
+            yield f"{old} is an old word, taken for {new}: claim those of them that the client has"
+        if words := ", ".join(sorted(REPORTED - self.capabilities)):
+            yield f"not claimed, so judged only where it is reported: {words}"
+        if "stream" in self.capabilities and "assembles" not in self.capabilities:
+            yield "of streams only the texts and finish reasons are judged, as assembles isn't claimed"
 
 
 def write_report(report: RunReport, out: TextIO) -> None:
@@ -99,7 +116,8 @@ def write_report(report: RunReport, out: TextIO) -> None:
     paint = painter(out)
     out.write(f"{paint(report.name, 'bold')}\n\n")
     rows = [[area, *_numbers(report.counts(area))] for area in report.areas()]
-    styles = ["red" if row[2] != "." or row[4] != "." else "" for row in rows]
+    failing = {result.case.area for result in report.results if result.fails_run}
+    styles = ["red" if area in failing else "" for area in report.areas()]
     rows.append(["all", *_numbers(report.counts())])
     write_table(out, ("area", *_COLUMNS), rows, [*styles, "bold"], numbers=True)
     out.writelines("\n" + "\n".join(_describe(result, paint)) + "\n" for result in report.failures())
@@ -107,6 +125,8 @@ def write_report(report: RunReport, out: TextIO) -> None:
     if lacking := report.lacking():
         words = ", ".join(f"{word} ({count})" for word, count in sorted(lacking.items()))
         out.write(f"  not claimed: {words}\n")
+    if any(result.status is not Status.NOT_CLAIMED for result in report.results):
+        out.writelines(f"  {line}\n" for line in report.unjudged())
     out.writelines(f"  {cut(problem)}\n" for problem in report.problems())
 
 
@@ -165,7 +185,8 @@ def _describe(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]
         yield paint(f"STALE   {case.key}", "yellow") + f"  ({case.area}, {case.level})"
         yield f"  it passes now; remove it from the baseline, which says: {cut(result.reason)}"
         return
-    word = paint(f"FAILED  {case.key}", "red")
+    noted = result.status is Status.NOTED
+    word = paint(f"NOTED   {case.key}", "yellow") if noted else paint(f"FAILED  {case.key}", "red")
     yield f"{word}  ({case.area}, {case.level}, {verdict.fault})"
     yield f"  {case.title}"
     for difference in verdict.differences[:MANY]:

@@ -321,7 +321,9 @@ class ReferenceClient(AnswerReader):
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
         | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
-        | {"retry", "attempts", "timeouts", "phase", "cancel", "content"}
+        | {"retry", "max_retry_after", "attempts", "code", "retry_after", "partial", "phase"}
+        | {"connect_timeout", "first_byte_timeout", "idle_timeout"}
+        | {"assembles", "finish_words", "cancel", "content"}
     )
 
     def exchange(self, call: Document) -> Document:
