@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
     from botticelli.drivers.provider import Provider
     from botticelli.protocol.deadlines import Timeouts
+    from botticelli.protocol.limits import Limits
     from botticelli.providers.groq import AsyncGroqDriver, GroqDriver
     from botticelli.providers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
     from botticelli.providers.mock import AsyncMockDriver, MockDriver
@@ -124,6 +125,7 @@ __all__ = [
     "Image",
     "Input",
     "InvalidRequestError",
+    "Limits",
     "MalformedResponseError",
     "MediaSource",
     "Message",
@@ -178,6 +180,7 @@ _MODULES = (
     "core.models",
     "core.driver",
     "protocol.deadlines",
+    "protocol.limits",
     "providers.mock",
     "drivers.provider",
     "drivers.credentials",

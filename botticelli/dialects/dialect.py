@@ -16,6 +16,7 @@ import msgspec
 
 from botticelli.core.models import Model
 from botticelli.protocol.error_rules import ErrorRule
+from botticelli.protocol.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from botticelli.core.driver import Capabilities
@@ -39,6 +40,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked for: a 404 that names it is about the model, not the path.
         n: How many choices were asked for.
         audit: Whether to hold every event to the strict contract.
+        limits: How much the answer may hold.
         error_rules: The provider's rules, tried before the format's.
         hints: The provider's hints about its errors, by ``kind/status`` or ``kind``, tried likewise.
         find_secrets: Returns what an error must not repeat: the key and other credentials. A function, so
@@ -48,6 +50,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     n: int = 1
     audit: bool = False
+    limits: Limits = DEFAULT_LIMITS
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
     find_secrets: Callable[[], tuple[str, ...]] = tuple

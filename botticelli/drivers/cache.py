@@ -17,12 +17,14 @@ from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
 from botticelli.dialects.dialect import CallContext
 from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from botticelli.core.response import GenerateResponse
     from botticelli.dialects.dialect import Dialect
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["cache_key", "look_up", "store"]
 
@@ -58,7 +60,13 @@ def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
 
 
 def look_up(
-    cache: MutableMapping[str, bytes], key: str, dialect: Dialect, *, n: int = 1, audit: bool = False
+    cache: MutableMapping[str, bytes],
+    key: str,
+    dialect: Dialect,
+    *,
+    n: int = 1,
+    audit: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> GenerateResponse | None:
     """The answer under a key, or None. One that isn't a whole good answer is dropped, to be asked for again.
 
@@ -70,12 +78,13 @@ def look_up(
         dialect: Decodes the answer.
         n: How many answers were asked for.
         audit: Whether to hold the answer to the strict contract.
+        limits: How much the answer may hold.
     """
     try:
         kept = cache.get(key)
         if kept is None:
             return None
-        response = _read(kept, dialect, CallContext(n=n, audit=audit))
+        response = _read(kept, dialect, CallContext(n=n, audit=audit, limits=limits))
         if response is None:
             _log.warning("cache: entry %s isn't a whole answer and is dropped", key)
             cache.pop(key, None)

@@ -138,7 +138,9 @@ class Call:
         config = self._config
         if self._key is None or config.cache is None:
             return None
-        return look_up(config.cache, self._key, config.dialect, n=self._n, audit=config.audit)
+        return look_up(
+            config.cache, self._key, config.dialect, n=self._n, audit=config.audit, limits=config.limits
+        )
 
     def whole(self) -> Steps[GenerateResponse]:
         """Return the steps to a whole answer."""
@@ -189,7 +191,13 @@ class Call:
         return self._config.redact(text)
 
     def _exchange(self) -> Exchange:
-        return Exchange(self.deadlines, self, clock=time.monotonic, chance=random)
+        return Exchange(
+            self.deadlines,
+            self,
+            clock=time.monotonic,
+            chance=random,
+            max_body_bytes=self._config.limits.max_body_bytes,
+        )
 
     @property
     def _context(self) -> CallContext:
@@ -199,6 +207,7 @@ class Call:
             model=self.model,
             n=self._n,
             audit=config.audit,
+            limits=config.limits,
             error_rules=config.provider.error_rules,
             hints=config.hints,
             find_secrets=config.find_secrets,

@@ -30,6 +30,7 @@ from botticelli.drivers.credentials import (
 from botticelli.drivers.usage import UsageTracker
 from botticelli.protocol.content_encoding import ACCEPTED
 from botticelli.protocol.deadlines import Timeouts
+from botticelli.protocol.limits import DEFAULT_LIMITS, Limits
 from botticelli.protocol.redaction import redact
 from botticelli.protocol.retry import RetryPolicy, check_number
 from botticelli.version import __version__
@@ -64,6 +65,7 @@ class Options(TypedDict, total=False):
     backoff: float
     cache: MutableMapping[str, bytes] | None
     audit: bool
+    limits: Limits | None
     bill_to: str | None
     headers: Mapping[str, str] | None
     catalog: Sequence[Model]
@@ -82,6 +84,7 @@ class DriverConfig:
         policy: When to retry.
         cache: Stores answers; None for no cache.
         audit: Whether streams are checked against the strict contract.
+        limits: How much an answer may hold.
         usage: Totals, prices, the newest rate limits.
     """
 
@@ -99,6 +102,7 @@ class DriverConfig:
         backoff: float = 0.5,
         cache: MutableMapping[str, bytes] | None = None,
         audit: bool = False,
+        limits: Limits | None = None,
         bill_to: str | None = None,
         headers: Mapping[str, str] | None = None,
         catalog: Sequence[Model] = (),
@@ -117,6 +121,7 @@ class DriverConfig:
         self.policy = _policy(max_retries, backoff, max_retry_after)
         self.cache = check_cache(cache)
         self.audit = check_switch(audit, "audit")
+        self.limits = check_limits(limits)
         self.usage = UsageTracker(check_catalog(catalog))
         self._key = key
         self._base = _url(self.base_url, "")
@@ -345,6 +350,19 @@ def check_switch(value: object, setting: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigurationError.wrong(setting, "True or False", value)
     return value
+
+
+def check_limits(limits: object) -> Limits:
+    """Return a user's limits on answers, or the default ones.
+
+    Raises:
+        ConfigurationError: They aren't `Limits`.
+    """
+    if limits is None:
+        return DEFAULT_LIMITS
+    if not isinstance(limits, Limits):
+        raise ConfigurationError.wrong("limits", "a Limits", limits, hint="such as Limits(max_choices=200)")
+    return limits
 
 
 def check_cache(cache: Any) -> MutableMapping[str, bytes] | None:

@@ -112,6 +112,7 @@ class ChatDriver(_Driver):
         cache: Where answers are kept, by a hash of all that is asked but the key; `drivers.cache` says
             which. One that fails costs a warning in the log, and a call.
         audit: Hold every event of a stream to the strict contract; see `GenerateResponse.deviations`.
+        limits: How much an answer may hold; see `Limits`.
         bill_to: Who pays, where the provider bills others.
         headers: Sent with every request. None may change the framing or replace the key.
         catalog: Models whose prices are known, for `usage`; `models` adds what it finds.

@@ -10,6 +10,8 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from botticelli.core.errors import MalformedResponseError
+from botticelli.protocol.error_body import MAX_BODY
+from botticelli.protocol.limits import too_much
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,10 +144,11 @@ class Body:
     """A body that is collected: decoded as it comes, up to a limit.
 
     Attributes:
-        full: Whether the limit is reached; the rest need not be read.
+        full: Whether the limit is passed, by what was received or by what became of it; the rest need not be
+            read.
     """
 
-    __slots__ = ("_decoder", "_limit", "_pieces", "_size", "full")
+    __slots__ = ("_decoder", "_limit", "_pieces", "_received", "_size", "full")
 
     def __init__(self, headers: Mapping[str, str], limit: int) -> None:
         """Begin a body of at most `limit` bytes, after decoding.
@@ -156,19 +159,28 @@ class Body:
         self._decoder = decoder(headers)
         self._limit = limit
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._received = self._size = 0
         self.full = False
 
     def feed(self, piece: bytes) -> None:
         """The next bytes as received."""
         plain = self._decoder.feed(piece)
         self._size += len(plain)
-        self._pieces.append(plain)
-        self.full = self._size > self._limit
+        if plain:
+            self._pieces.append(plain)
+        # what follows the end of a coding becomes nothing, however much comes
+        self._received += len(piece)
+        self.full = max(self._size, self._received) > self._limit
 
-    def kept(self) -> bytes:
-        """What there is so far, up to the limit."""
-        return b"".join(self._pieces)[: self._limit]
+    def kept(self, most: int) -> bytes:
+        """What there is so far, up to so many bytes, without a copy of the rest."""
+        pieces: list[bytes] = []
+        for piece in self._pieces:
+            if most <= 0:
+                break
+            pieces.append(piece[:most])
+            most -= len(piece)
+        return b"".join(pieces)
 
     def whole(self) -> bytes:
         """The whole of it, once the input is at its end.
@@ -177,8 +189,10 @@ class Body:
             MalformedResponseError: It is longer than the limit, or a coding ends in the middle.
         """
         if self.full:
-            raise MalformedResponseError(
-                f"the answer is longer than {self._limit} bytes", path=f"byte {self._limit}", body=self.kept()
-            )
+            message = too_much("max_body_bytes", self._limit, "bytes")
+            kept = self.kept(min(MAX_BODY, self._limit))
+            raise MalformedResponseError(message, path=f"byte {self._limit}", body=kept)
         self._decoder.finish()
-        return b"".join(self._pieces)
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole

@@ -139,6 +139,11 @@ class Deadlines:
         """Seconds until the whole call is over, at least 0; None without such a limit."""
         return None if self._deadline == inf else max(self._deadline - now, 0.0)
 
+    def check_total(self, now: float) -> None:
+        """Raise a `CallTimeoutError` if the time of the whole call is over."""
+        if now >= self._deadline:
+            raise self.timeout_error("total", now)
+
     def begin(self, now: float) -> dict[str, float | None]:
         """The next attempt begins.
 
@@ -148,8 +153,7 @@ class Deadlines:
         Raises:
             CallTimeoutError: The call's time is over.
         """
-        if now >= self._deadline:
-            raise self.timeout_error("total", now)
+        self.check_total(now)
         self.attempts += 1
         self.answered = self.reused = self.connecting = self.bytes_received = False
         self._phase_until = inf

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
-from botticelli.core.errors import BotticelliError, ClosedError, ModelsError
+from botticelli.core.errors import BotticelliError, ClosedError, MalformedResponseError, ModelsError
 from botticelli.protocol.content_encoding import Body, decoder
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LINGER",
     "LINGER_BYTES",
-    "MAX_ANSWER",
     "Close",
     "Deliver",
     "Exchange",
@@ -42,9 +42,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-MAX_ANSWER: Final = 256 << 20
-"""Bytes of a whole answer, decompressed; a longer one is a `MalformedResponseError`."""
 
 LINGER: Final = 0.05
 """Seconds that the end of an answer may take after the stream's own end, so that its connection can be used
@@ -238,7 +235,7 @@ class Handler(Protocol):
 class Exchange:
     """One call. Run `whole` or `stream`, once."""
 
-    __slots__ = ("_chance", "_clock", "_deadlines", "_handler", "_read")
+    __slots__ = ("_chance", "_clock", "_deadlines", "_handler", "_most", "_read")
 
     def __init__(
         self,
@@ -247,6 +244,7 @@ class Exchange:
         *,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
     ) -> None:
         """Prepare a call.
 
@@ -255,11 +253,13 @@ class Exchange:
             handler: The driver's part.
             clock: Returns the time in seconds, from any beginning.
             chance: Returns a number from 0 to (not including) 1, for the jitter of retries.
+            max_body_bytes: See `Limits`.
         """
         self._deadlines = deadlines
         self._handler = handler
         self._clock = clock
         self._chance = chance
+        self._most = max_body_bytes
         self._read = Read(deadlines.idle)
 
     def whole(self, decode: Callable[[ResponseHead, bytes], _T]) -> Steps[_T]:
@@ -274,9 +274,10 @@ class Exchange:
 
         def attempt() -> Steps[_T]:
             head = yield from self._open()
-            body = yield from self._collect(Body(head.headers, MAX_ANSWER))
+            body = yield from self._collect(Body(head.headers, self._most))
             # before it is decoded, so that another call can use the connection meanwhile
             yield _CLOSE
+            self._deadlines.check_total(self._clock())
             return decode(head, body)
 
         return (yield from self._attempts(attempt))
@@ -299,6 +300,7 @@ class Exchange:
         reader, decode = yield from self._attempts(attempt)
         yield Deliver([])
         deliver = Deliver([])
+        size, most = 0, self._most
         try:
             while not reader.ended:
                 read.limit = deadlines.read_limit(clock())
@@ -309,7 +311,13 @@ class Exchange:
                     decode.finish()
                     break
                 events = reader.events
-                chunks = reader.feed(decode.feed(piece))
+                plain = decode.feed(piece)
+                size += max(len(plain), len(piece))
+                if size > most:
+                    raise MalformedResponseError(
+                        too_much("max_body_bytes", most, "bytes"), path=f"byte {most}"
+                    )
+                chunks = reader.feed(plain)
                 if reader.events != events:
                     deadlines.on_progress()
                 if chunks:
@@ -401,4 +409,4 @@ class Exchange:
         try:
             return (yield from self._collect(body))
         except BotticelliError:
-            return body.kept()
+            return body.kept(MAX_BODY)

@@ -21,6 +21,7 @@ from botticelli import (
     EmptyResponseError,
     GenerateRequest,
     InvalidRequestError,
+    Limits,
     MalformedResponseError,
     Model,
     ModelNotFoundError,
@@ -31,7 +32,6 @@ from botticelli import (
     Timeouts,
     UsageTotals,
 )
-from botticelli.protocol import exchange
 
 from .conftest import (
     END,
@@ -299,12 +299,12 @@ def test_a_long_error_is_cut_and_its_connection_dropped(rim: Rim, serve: Serve, 
 
 
 def test_a_long_answer_is_cut_and_its_connection_dropped(
-    rim: Rim, serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch
+    rim: Rim, serve: Serve, ask: GenerateRequest
 ) -> None:
-    monkeypatch.setattr(exchange, "MAX_ANSWER", 1000)
+    limits = Limits(max_body_bytes=1000)
     server = serve((http(b"x" * 2000, length=10**9), "hold"))
-    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes") as caught:
-        rim.generate(rim.driver(server, timeout=20), ask)
+    with pytest.raises(MalformedResponseError, match="more than 1000 bytes") as caught:
+        rim.generate(rim.driver(server, timeout=20, limits=limits), ask)
     assert len(caught.value.body) == 1000
     assert server.left.wait(5)
 

@@ -288,6 +288,7 @@ def test_the_variable_is_named_when_its_url_is_none(monkeypatch: pytest.MonkeyPa
         ({"cache": dict}, "cache"),
         ({"audit": "yes"}, "audit"),
         ({"audit": 1}, "audit"),
+        ({"limits": 5}, "limits"),
         ({"bill_to": ""}, "bill_to"),
         ({"bill_to": 5}, "bill_to"),
         ({"bill_to": "a\r\nb"}, "bill_to"),
