@@ -373,6 +373,7 @@ PARAMETERS = (
     "backoff",
     "cache",
     "audit",
+    "limits",
     "bill_to",
     "headers",
     "catalog",
