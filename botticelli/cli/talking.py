@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
-from botticelli.cli.terminal import UsageError, bytes_of, print_table
+from botticelli.cli.terminal import UsageError, bytes_of, in_one_line, print_table, visible, visible_json
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
@@ -132,7 +132,7 @@ def _chat(options: argparse.Namespace) -> int:
         _print_details(response)
     elif response.finish_reason not in ("stop", "tool_use"):
         reason = response.finish_reason_raw or "no reason given"
-        print(f"botticelli: the answer may not be whole: {reason}", file=sys.stderr)
+        print(f"botticelli: the answer may not be whole: {in_one_line(str(reason))}", file=sys.stderr)
     return 0
 
 
@@ -163,7 +163,7 @@ def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateRespo
         try:
             for chunk in stream:
                 last = chunk.text or last
-                print(chunk.text, end="", flush=True)
+                print(visible(chunk.text), end="", flush=True)
         finally:
             if last and not last.endswith("\n"):
                 print(flush=True)
@@ -174,14 +174,14 @@ def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateRespo
 
 
 def _readable(response: GenerateResponse) -> str:
-    return response.text or "\n".join(map(str, response.outputs))
+    return visible(response.text or "\n".join(map(str, response.outputs)))
 
 
 def _as_json(response: GenerateResponse) -> str:
     import msgspec
 
     known = {name: value for name, value in msgspec.to_builtins(response).items() if name != "raw"}
-    return msgspec.json.format(msgspec.json.encode(known), indent=2).decode()
+    return visible_json(msgspec.json.format(msgspec.json.encode(known), indent=2).decode())
 
 
 def _print_details(response: GenerateResponse) -> None:
@@ -190,10 +190,12 @@ def _print_details(response: GenerateResponse) -> None:
     counted = (
         f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "the server sent no usage"
     )
-    print(f"{response.model or 'unnamed model'}: {response.finish_reason}, {counted}", file=sys.stderr)
+    model = in_one_line(response.model) or "unnamed model"
+    print(f"{model}: {response.finish_reason}, {counted}", file=sys.stderr)
     for deviation in response.deviations:
         times = f" ({deviation.count} times)" if deviation.count > 1 else ""
-        print(f"departs from the format: {deviation.code} at {deviation.path}{times}", file=sys.stderr)
+        path = in_one_line(deviation.path)
+        print(f"departs from the format: {deviation.code} at {path}{times}", file=sys.stderr)
 
 
 def add_models(commands: Commands) -> None:
@@ -211,7 +213,7 @@ def _models(options: argparse.Namespace) -> int:
     if options.json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print(visible_json(msgspec.json.format(msgspec.json.encode(found), indent=2).decode()))
     elif found:
         print_table(
             ("model", "providers", "context", "USD/M in", "out", "tools"), [_row(model) for model in found]

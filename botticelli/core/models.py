@@ -90,8 +90,8 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
         retries: Requests beyond the first of each call.
         prompt_tokens: Input tokens as the servers counted them, including those of unfinished answers.
         completion_tokens: Output tokens, counted the same way.
-        unknown: Answers whose usage the server didn't state in full, or as more than 2**53 tokens; the totals are too low
-            by these. Many servers state a stream's usage only if they are asked to
+        unknown: Answers whose usage the server didn't state in full, or as more than 2**53 tokens; the
+            totals are too low by these. Many servers state a stream's usage only if they are asked to
             (`GenerateRequest.stream_usage`).
         cost: USD for the answers with a known price. Every input token counts at full price, since discounts
             for cached ones aren't published.

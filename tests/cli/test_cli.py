@@ -106,6 +106,79 @@ def recorder() -> Iterator[tuple[type[Recorder], str]]:
     server.server_close()
 
 
+ESCAPES = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x7f\r"
+"""What sets a terminal's title, clears it and colours it."""
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class TestNothingOfAServersSteersTheTerminal:
+    """Of any text that it sends, in any way of printing it."""
+
+    BODY: ClassVar[dict[str, Any]] = {
+        **GOOD,
+        "model": f"evil{ESCAPES}",
+        "choices": [
+            {
+                **GOOD["choices"][0],
+                "finish_reason": f"why{ESCAPES}",
+                "message": {"role": "assistant", "content": f"a\tb\n{ESCAPES}c", "refusal": None},
+            }
+        ],
+    }
+    CALL: ClassVar[dict[str, Any]] = {
+        **GOOD,
+        "choices": [
+            {
+                **GOOD["choices"][0],
+                "finish_reason": "tool_calls",
+                "message": {
+                    "role": "assistant",
+                    "content": None,
+                    "refusal": None,
+                    "tool_calls": [
+                        {
+                            "id": "c",
+                            "type": "function",
+                            "function": {"name": f"n{ESCAPES}", "arguments": ESCAPES},
+                        }
+                    ],
+                },
+            }
+        ],
+    }
+
+    @pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])
+    @pytest.mark.parametrize("verbose", [["-v"], []])
+    @pytest.mark.parametrize("body", [BODY, CALL], ids=["text", "call"])
+    def test_in_an_answer(
+        self,
+        body: dict[str, Any],
+        verbose: list[str],
+        how: str,
+        recorder: tuple[type[Recorder], str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(body).encode()
+        assert run("chat", "hi", "--model", "m", "--base-url", url, how, *verbose) == 0
+        printed = capsys.readouterr()
+        assert not STEERING.findall(printed.out + printed.err)
+        assert r"\x1b]0;pwned\x07" in printed.out or how == "--json"
+        if how == "--json":
+            assert "pwned" in str(json.loads(printed.out)["choices"][0]["outputs"][0])
+        elif body is self.BODY:
+            assert printed.out.startswith("a\tb\n")
+
+    @pytest.mark.parametrize("how", [[], ["--json"]])
+    def test_in_a_list_of_models(
+        self, how: list[str], recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps({"data": [{"id": f"m{ESCAPES}"}]}).encode()
+        assert run("models", "--base-url", url, *how) == 0
+        assert not STEERING.findall(capsys.readouterr().out)
+
+
 class TestChat:
     @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
     def test_prints_the_answer_and_nothing_else(
