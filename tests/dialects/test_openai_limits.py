@@ -149,3 +149,11 @@ def test_many_empty_objects_cost_little_more_than_the_objects(inside: str) -> No
         assert tracemalloc.get_traced_memory()[1] < 200 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("audit", [False, True])
+def test_an_index_below_0_is_noted_once(*, audit: bool) -> None:
+    response = read(*[event(piece(-1, content="a"))] * 3, b"data: [DONE]\n\n", audit=audit)
+    assert response.text == "aaa"
+    noted = [found for found in response.deviations if found.code == "number-range"]
+    assert [found.path for found in noted] == ["$.choices[0].index"]

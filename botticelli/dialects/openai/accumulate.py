@@ -100,6 +100,8 @@ class ResponseAccumulator:
                     excess = too_much("max_choices", self._most_choices, "choices")
                     self._log.refuse_because("$.choices", excess)
                     return True
+                if index < 0:
+                    self._structural.add("number-range", f"$.choices[{position}].index", "$.choices[].index")
                 state = ChoiceAccumulator(index, self._log, self._structural, self._limits)
                 self.choices[index] = state
             delta = choice.delta
