@@ -11,11 +11,12 @@ from botticelli.core.errors import ModelsError, ResponseError, StreamError
 from botticelli.core.response import GenerateResponse
 from botticelli.dialects.dialect import CallContext
 from botticelli.drivers.cache import look_up, store
+from botticelli.drivers.config import names_files
 from botticelli.protocol import response_headers
 from botticelli.protocol.deadlines import Deadlines
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.exchange import Exchange
-from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.http import HttpRequest, ResponseHead
 from botticelli.protocol.redaction import redact_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from botticelli.dialects.dialect import ModelPage, StreamReader
     from botticelli.drivers.config import DriverConfig
     from botticelli.protocol.exchange import Steps
-    from botticelli.protocol.http import HttpRequest
 
 __all__ = ["PROXY_LOGIN", "Call"]
 
@@ -62,6 +62,7 @@ class Call:
         "_n",
         "_rate_limits",
         "_reader",
+        "_request",
         "_response",
         "abandoned",
         "deadlines",
@@ -96,6 +97,7 @@ class Call:
         self._config = config
         self._key = key
         self._n = n
+        self._request: GenerateRequest | None = None
         self.request, self.url, self.model = request, url, model
         self.path = url.path
         self.deadlines = Deadlines(config.timeouts, config.policy, streaming=streaming)
@@ -108,12 +110,25 @@ class Call:
         self._counted = self._finished = False
 
     @classmethod
-    def chat(cls, config: DriverConfig, request: GenerateRequest, *, stream: bool) -> Self:
-        """Return a chat call, encoded.
+    def chat(
+        cls, config: DriverConfig, request: GenerateRequest, *, stream: bool, later: bool = False
+    ) -> Self:
+        """Return a chat call.
+
+        Args:
+            config: The driver's configuration.
+            request: What is asked.
+            stream: Whether the answer is streamed.
+            later: Leave the encoding to `encode` if it reads files.
 
         Raises:
             RequestError: The format can't carry the request.
         """
+        if later and names_files(request):
+            unread = HttpRequest(path="/")
+            call = cls(config, unread, url=config.url(unread), model=config.model, streaming=stream)
+            call._request = request
+            return call
         encoded = config.encode(request, stream=stream)
         return cls(
             config,
@@ -124,6 +139,24 @@ class Call:
             key=config.cache_key(request),
             n=request.n or 1,
         )
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether `encode` has to be called first, and reads files."""
+        return self._request is not None
+
+    def encode(self) -> None:
+        """Encode a request that was left for later.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        if self._request is None:
+            return
+        made = type(self).chat(self._config, self._request, stream=self.deadlines.streaming)
+        self.request, self.url, self.path, self.model = made.request, made.url, made.path, made.model
+        self._key, self._n = made._key, made._n
+        self._request = None
 
     @classmethod
     def listing(cls, config: DriverConfig, cursor: str | None = None) -> Self:

@@ -5,18 +5,21 @@ Reads the environment and ``.env`` through `credentials`. No HTTP is done here.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterable
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
+from botticelli.core.message import MediaSource
 from botticelli.core.models import Model
+from botticelli.core.request import GenerateRequest
 from botticelli.drivers.cache import cache_key
 from botticelli.drivers.credentials import (
     ANONYMOUS,
@@ -41,13 +44,25 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.core.models import ModelProvider
-    from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
     from botticelli.protocol.http import HttpRequest
 
-__all__ = ["DriverConfig", "Options", "check_catalog", "check_model", "find_base_url", "read_media", "under"]
+__all__ = [
+    "MAX_MEDIA_BYTES",
+    "DriverConfig",
+    "Options",
+    "check_catalog",
+    "check_model",
+    "find_base_url",
+    "names_files",
+    "read_media",
+    "under",
+]
 
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
+MAX_MEDIA_BYTES: Final = 128 << 20
+"""Bytes of a file that a message names; a larger one is a `RequestError`. As base64 it grows by a third."""
+
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
@@ -237,8 +252,35 @@ class DriverConfig:
 
 
 def read_media(path: str) -> bytes:
-    """Return the bytes of a file that a message names."""
-    return Path(path).read_bytes()
+    """Return the bytes of a file that a message names.
+
+    Raises:
+        OSError: It can't be read, isn't a regular file (of a pipe or a device nobody knows the end), or has
+            more than `MAX_MEDIA_BYTES`.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 -- a path may hold what a Path can't
+        raise OSError("it isn't a regular file")
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            content = file.read(MAX_MEDIA_BYTES + 1)
+    except MemoryError:
+        content = None
+    if content is None:
+        raise OSError("it doesn't fit into the memory")
+    if len(content) > MAX_MEDIA_BYTES:
+        raise OSError(f"it has more than {MAX_MEDIA_BYTES} bytes (MAX_MEDIA_BYTES); give a URL of it instead")
+    return content
+
+
+def names_files(request: object) -> bool:
+    """Return whether encoding a request will read files; False for what isn't a request at all."""
+    messages = request.messages if isinstance(request, GenerateRequest) else ()
+    try:
+        parts = [part for message in messages for part in message.content]
+    except (TypeError, AttributeError):
+        return False  # what is wrong with it, the encoding says
+    sources = (getattr(part, "source", None) for part in parts)
+    return any(isinstance(source, MediaSource) and source.kind == "path" for source in sources)
 
 
 def _url(base: str, path: str) -> httpx.URL:

@@ -226,7 +226,7 @@ class AsyncChatDriver(_Driver):
     """`ChatDriver` on asyncio and trio: the same options, the same answers.
 
     Safe to share between the tasks of one event loop. `close` it, or use it as a context manager. A cache
-    and the files that a request names are read without `await`.
+    is read without `await`; the files that a request names are read in a thread.
 
     Args:
         model: The model that a request without one of its own goes to.
@@ -289,7 +289,8 @@ class AsyncChatDriver(_Driver):
             ClosedError: The driver is closed.
             ConfigurationError: The user's client is closed, or of no use.
         """
-        call = Call.chat(self._config, request, stream=False)
+        call = Call.chat(self._config, request, stream=False, later=True)
+        await self._http.encode(call)
         cached = call.cached()
         if cached is not None:
             return cached
@@ -305,9 +306,10 @@ class AsyncChatDriver(_Driver):
             request: What to ask.
 
         Raises:
-            RequestError: The format can't carry the request.
+            RequestError: The format can't carry the request. If it names files, which are read off the event
+                loop, this is raised when the stream is entered or iterated.
         """
-        return AsyncChatStream(self._http, Call.chat(self._config, request, stream=True))
+        return AsyncChatStream(self._http, Call.chat(self._config, request, stream=True, later=True))
 
     async def models(self) -> list[Model]:
         """What the server serves; its prices are used for `usage` from now on.

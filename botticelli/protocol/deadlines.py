@@ -89,6 +89,7 @@ class Deadlines:
         answered: Whether the running attempt has had the head of an answer.
         idle: Seconds that a read of the body may take, by its own limit; maybe infinite.
         delivered: Whether the caller has been given any of the answer; from then on nothing is repeated.
+        streaming: Whether events are expected.
         reused: Whether the running attempt went out on a connection that had served before.
         connecting: Whether the running attempt is talking to a proxy about a connection.
         bytes_received: Whether the running attempt has had a byte of an answer.
@@ -110,6 +111,7 @@ class Deadlines:
         "delivered",
         "idle",
         "reused",
+        "streaming",
     )
 
     def __init__(self, timeouts: Timeouts, policy: RetryPolicy, *, streaming: bool) -> None:
@@ -122,6 +124,7 @@ class Deadlines:
         """
         self._timeouts = timeouts
         self._policy = policy
+        self.streaming = streaming
         self.idle = inf if timeouts.idle is None else timeouts.idle
         self._progress = timeouts.progress if streaming and timeouts.progress is not None else inf
         self._deadline = self._idle_until = self._phase_until = inf
