@@ -27,19 +27,18 @@ if TYPE_CHECKING:
 
 KEY = "hf_canary_0123456789"
 HELLO = "Hello from the embedded server."
-GOOD = {
+CHOICE: dict[str, Any] = {
+    "index": 0,
+    "message": {"role": "assistant", "content": "x", "refusal": None},
+    "finish_reason": "stop",
+    "logprobs": None,
+}
+GOOD: dict[str, Any] = {
     "id": "1",
     "object": "chat.completion",
     "created": 1,
     "model": "m",
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "x", "refusal": None},
-            "finish_reason": "stop",
-            "logprobs": None,
-        }
-    ],
+    "choices": [CHOICE],
 }
 
 
@@ -119,7 +118,7 @@ class TestNothingOfAServersSteersTheTerminal:
         "model": f"evil{ESCAPES}",
         "choices": [
             {
-                **GOOD["choices"][0],
+                **CHOICE,
                 "finish_reason": f"why{ESCAPES}",
                 "message": {"role": "assistant", "content": f"a\tb\n{ESCAPES}c", "refusal": None},
             }
@@ -129,7 +128,7 @@ class TestNothingOfAServersSteersTheTerminal:
         **GOOD,
         "choices": [
             {
-                **GOOD["choices"][0],
+                **CHOICE,
                 "finish_reason": "tool_calls",
                 "message": {
                     "role": "assistant",

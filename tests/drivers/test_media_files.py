@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,15 @@ from botticelli import AsyncHuggingFaceDriver, GenerateRequest, Image, MediaSour
 from botticelli.drivers import config
 from botticelli.drivers.config import names_files, read_media
 
-from .conftest import answer, stream
+from .conftest import Server, answer, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from .conftest import Rim, Serve, Streamed
+    from .conftest import Rim, Streamed
+
+
+Serve = Callable[..., Server]
 
 
 def showing(path: Path | str) -> GenerateRequest:
