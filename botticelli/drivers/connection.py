@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from botticelli.protocol.deadlines import Deadlines
 
-__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace"]
+__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace", "is_sending"]
 
 _log = logging.getLogger("botticelli")
 
@@ -33,6 +33,11 @@ _current: ContextVar[ConnectionMonitor | None] = ContextVar("monitor", default=N
 
 _HTTP2 = b"PRI * HTTP/2"
 """RFC 9113, 3.4. Its connections serve several requests at once, so that a read belongs to none of them."""
+
+
+def is_sending() -> bool:
+    """Return whether this task or thread is sending one of our requests."""
+    return _current.get() is not None
 
 
 class ConnectionMonitor:

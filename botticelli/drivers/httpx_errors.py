@@ -25,6 +25,7 @@ from botticelli.core.errors import (
     MalformedResponseError,
 )
 from botticelli.drivers.call import PROXY_LOGIN
+from botticelli.drivers.request_log import hide_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,10 +71,12 @@ def client_and_library(given: Any, kind: str, base_url: str) -> tuple[Any, Any]:
     """
     if given is None:
         library = import_module(DEFAULT_LIBRARY)
+        hide_queries(DEFAULT_LIBRARY)
         return _make_client(library, kind, base_url), library
     # a client's library is imported by now; one that nobody uses stays unimported
     for library in filter(None, map(sys.modules.get, _LIBRARIES)):
         if isinstance(given, getattr(library, kind)):
+            hide_queries(library.__name__)
             return given, library
     wanted = f"an httpx.{kind} or httpx2.{kind}"
     raise ConfigurationError(
