@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_chat", "add_models"]
 
+_SHOWN = 5  # models of a server that are named in an error
+
 _ANY_MODEL = "none"  # a driver needs the name of a model, and a list of models doesn't
 
 
@@ -26,7 +28,11 @@ def add_chat(commands: Commands) -> None:
     """Register `chat`."""
     chat = commands.add_parser("chat", help="ask a model")
     chat.add_argument("prompt", help="what to say, or - for standard input")
-    chat.add_argument("--model", metavar="NAME", help="default: depends on the provider")
+    chat.add_argument(
+        "--model",
+        metavar="NAME",
+        help="default: depends on the provider; of another server, the only one that it lists",
+    )
     chat.add_argument("--system", metavar="TEXT", help="the system message: who the model is to be")
     chat.add_argument("--max-tokens", type=int, metavar="N")
     chat.add_argument("--temperature", type=float, metavar="X")
@@ -92,37 +98,59 @@ def _driver_class(name: str | None) -> type[ChatDriver]:
     return found
 
 
-def _driver(options: argparse.Namespace, model: str) -> ChatDriver:
+def _driver(options: argparse.Namespace, model: str, *, audit: bool = False) -> ChatDriver:
     from botticelli.core.errors import ConfigurationError
 
-    driver = _driver_class(options.provider)
+    driver, url, timeout = _driver_class(options.provider), options.base_url, options.timeout
     try:
-        return driver(model, base_url=options.base_url, timeout=options.timeout)
+        return driver(model, base_url=url, timeout=timeout, audit=audit)
     except ConfigurationError as error:
-        if options.base_url is None or not error.missing:
+        if url is None or not error.missing:
             raise
-        return driver.with_api_token(None, model, base_url=options.base_url, timeout=options.timeout)
+        return driver.with_api_token(None, model, base_url=url, timeout=timeout, audit=audit)
 
 
 def _model(options: argparse.Namespace) -> str:
-    """Return ``--model``, or else the provider's default model.
+    """Return ``--model``; else the only model of another server, or the provider's default model.
 
     Raises:
-        UsageError: There is neither.
+        UsageError: There is none of them.
     """
     from botticelli.drivers.provider import provider_of
 
-    model: str | None = options.model
-    if model is None:
-        model = provider_of(_driver_class(options.provider)).default_model
-        if not model:
+    if options.model is not None:
+        return str(options.model)
+    default = provider_of(_driver_class(options.provider)).default_model
+    if options.base_url is None:
+        if not default:
             raise UsageError(f"the provider {options.provider} has no default model; name one with --model")
-    return model
+        return default
+    # another server has models of its own; one that lists none may not look at the name
+    listed = _listed(options)
+    if default and (not listed or default in listed):
+        return default
+    if len(listed) != 1:
+        shown = ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")
+        raise UsageError(f"name a model with --model; the server lists {in_one_line(shown) or 'none'}")
+    return listed[0]
+
+
+def _listed(options: argparse.Namespace) -> list[str]:
+    """Return the names of the models that a server lists; none if it has no list."""
+    from botticelli.core.errors import ModelsError, TransportError
+
+    with _driver(options, _ANY_MODEL) as driver:
+        try:
+            return [model.id for model in driver.models()]
+        except TransportError:
+            raise
+        except ModelsError:
+            return []
 
 
 def _chat(options: argparse.Namespace) -> int:
     request = _request(options)
-    with _driver(options, _model(options)) as driver:
+    with _driver(options, _model(options), audit=options.verbose) as driver:
         if options.stream and not options.json:
             response = _print_stream(driver, request)
         else:
