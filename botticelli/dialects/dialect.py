@@ -41,6 +41,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         n: How many choices were asked for.
         audit: Whether to hold every event to the strict contract.
         limits: How much the answer may hold.
+        cut_short: Whether the connection was lost before the end of the body's framing.
         error_rules: The provider's rules, tried before the format's.
         hints: The provider's hints about its errors, by ``kind/status`` or ``kind``, tried likewise.
         find_secrets: Returns what an error must not repeat: the key and other credentials. A function, so
@@ -51,6 +52,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     audit: bool = False
     limits: Limits = DEFAULT_LIMITS
+    cut_short: bool = False
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
     find_secrets: Callable[[], tuple[str, ...]] = tuple

@@ -7,7 +7,9 @@ import time
 from random import random
 from typing import TYPE_CHECKING, Self
 
-from botticelli.core.errors import ModelsError, ResponseError, StreamError
+from msgspec import structs
+
+from botticelli.core.errors import ConnectionLostError, ModelsError, ResponseError, StreamError
 from botticelli.core.response import GenerateResponse
 from botticelli.dialects.dialect import CallContext
 from botticelli.drivers.cache import look_up, store
@@ -246,17 +248,20 @@ class Call:
             find_secrets=config.find_secrets,
         )
 
-    def _decode(self, head: ResponseHead, body: bytes) -> GenerateResponse:
+    def _decode(self, head: ResponseHead, body: bytes, cut_short: bool) -> GenerateResponse:
         dialect = self._config.dialect
+        context = self._context
+        if cut_short:
+            context = structs.replace(context, cut_short=True)
         try:
-            response = dialect.response(head, body, self._context)
+            response = dialect.response(head, body, context)
         except ModelsError:
             self._billed = dialect.usage(body)
             raise
         self._settle(response)
         return response
 
-    def _decode_page(self, head: ResponseHead, body: bytes) -> ModelPage:
+    def _decode_page(self, head: ResponseHead, body: bytes, _cut_short: bool) -> ModelPage:
         page = self._config.dialect.model_page(head, body, self._context)
         self._config.usage.learn(page.models)
         return page
@@ -320,7 +325,7 @@ class Call:
         if error.partial is not None:
             self._stamp(error.partial)
             self._response = self._response or error.partial
-        if isinstance(error, ResponseError | StreamError):
+        if isinstance(error, ResponseError | StreamError | ConnectionLostError):
             error.message = self.redact(error.message)
             error.args = (error.message,)
             error.body = redact_bytes(error.body[:MAX_BODY], config.find_secrets())

@@ -172,6 +172,10 @@ class Body:
         self._received += len(piece)
         self.full = max(self._size, self._received) > self._limit
 
+    def cut(self) -> bytes:
+        """What there is of a body whose end never came."""
+        return b"".join(self._pieces)
+
     def kept(self, most: int) -> bytes:
         """What there is so far, up to so many bytes, without a copy of the rest."""
         pieces: list[bytes] = []

@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
-from botticelli.core.errors import BotticelliError, ClosedError, MalformedResponseError, ModelsError
+from botticelli.core.errors import (
+    BotticelliError,
+    ClosedError,
+    ConnectionLostError,
+    MalformedResponseError,
+    ModelsError,
+    ResponseError,
+    StreamTruncatedError,
+)
 from botticelli.protocol.content_encoding import Body, decoder
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.http import ResponseHead
@@ -262,11 +270,15 @@ class Exchange:
         self._most = max_body_bytes
         self._read = Read(deadlines.idle)
 
-    def whole(self, decode: Callable[[ResponseHead, bytes], _T]) -> Steps[_T]:
+    def whole(self, decode: Callable[[ResponseHead, bytes, bool], _T]) -> Steps[_T]:
         """Yield the steps of a call for a whole answer, and return the answer.
 
+        If the connection is lost in the body, what came of it is an answer all the same if it can be decoded:
+        of a JSON object nobody can cut off the end unnoticed. If not, the error carries it.
+
         Args:
-            decode: Makes the answer of its head and body.
+            decode: Makes the answer of its head and body; the third argument is whether the end of the body's
+                framing never came.
 
         Raises:
             BotticelliError: What the last attempt came to.
@@ -274,11 +286,21 @@ class Exchange:
 
         def attempt() -> Steps[_T]:
             head = yield from self._open()
-            body = yield from self._collect(Body(head.headers, self._most))
+            body, lost = Body(head.headers, self._most), None
+            try:
+                data = yield from self._collect(body)
+            except ConnectionLostError as error:
+                data, lost = body.cut(), error
             # before it is decoded, so that another call can use the connection meanwhile
             yield _CLOSE
             self._deadlines.check_total(self._clock())
-            return decode(head, body)
+            if lost is None:
+                return decode(head, data, False)  # noqa: FBT003
+            try:
+                return decode(head, data, True)  # noqa: FBT003
+            except (ResponseError, StreamTruncatedError) as error:
+                lost.partial, lost.body = error.partial, data[:MAX_BODY]
+            raise lost
 
         return (yield from self._attempts(attempt))
 

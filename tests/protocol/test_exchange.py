@@ -14,6 +14,7 @@ from botticelli.core.errors import (
     ClosedError,
     ConfigurationError,
     ConnectError,
+    ConnectionLostError,
     MalformedResponseError,
     ModelsError,
     ServerError,
@@ -157,7 +158,7 @@ class Play:
                     assert isinstance(step, Close | Linger)
 
     def whole(self) -> Any:
-        return self.run(self.exchange.whole(lambda head, body: (head.status, body)))
+        return self.run(self.exchange.whole(lambda head, body, cut: (head.status, body + b" cut" * cut)))
 
     def stream(self) -> list[str]:
         self.run(self.exchange.stream())
@@ -231,8 +232,27 @@ def test_a_stream_that_is_too_long_is_left_with_what_came() -> None:
     assert caught.value.partial.id == "one two"
 
 
+def test_a_body_without_the_end_of_its_framing_is_decoded_all_the_same() -> None:
+    play = Play(head(), b"words", ConnectionLostError("peer closed", answered=True))
+    assert play.whole() == (200, b"words cut")
+    assert play.steps == ["send", "read", "read", "close"]
+
+
+def test_a_body_that_was_cut_is_lost_with_what_came() -> None:
+    partial = GenerateResponse(id="a")
+
+    def decode(head: ResponseHead, body: bytes, cut: bool) -> None:
+        raise MalformedResponseError("odd", partial=partial)
+
+    play = Play(head(), b"wor", ConnectionLostError("peer closed", answered=True))
+    with pytest.raises(ConnectionLostError) as caught:
+        play.run(play.exchange.whole(decode))
+    assert (caught.value.body, caught.value.partial) == (b"wor", partial)
+    assert play.handler.notes == ["sending", "received 200", "failed connection_lost"]
+
+
 def test_what_the_decoding_raises_is_not_retried() -> None:
-    def decode(head: ResponseHead, body: bytes) -> None:
+    def decode(head: ResponseHead, body: bytes, cut: bool) -> None:
         raise MalformedResponseError("odd")
 
     play = Play(head(), None)

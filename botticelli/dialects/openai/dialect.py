@@ -76,6 +76,7 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             n=context.n,
             audit=context.audit,
             limits=context.limits,
+            cut_short=context.cut_short,
         )
 
     def encode_response(self, response: GenerateResponse) -> bytes:

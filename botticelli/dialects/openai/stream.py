@@ -28,7 +28,7 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.response import chunks_of, closing_chunks
+from botticelli.core.response import Deviation, chunks_of, closing_chunks
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success, is_error
@@ -69,16 +69,28 @@ def decode_answer(
     n: int = 1,
     audit: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    cut_short: bool = False,
 ) -> GenerateResponse:
     """Decode the body of a 2xx answer where a whole answer was asked for.
 
     Its first bytes decide how it is read, never its content type: some servers send an event stream all the
     same. `OpenAIStreamReader` finds the opposite, a whole answer where a stream was asked for.
 
-    Args and errors are those of `decode_response`, and of `OpenAIStreamReader` for an event stream.
+    Args and errors are those of `decode_response`, and of `OpenAIStreamReader` for an event stream; and
+    `cut_short` tells whether the connection was lost before the end of the body's framing.
     """
-    if not body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
-        return decode_response(
+    if body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
+        # sse-answer-to-whole-request
+        reader = OpenAIStreamReader(
+            status=status, content_type=content_type, make_error=make_error, n=n, audit=audit, limits=limits
+        )
+        reader.log.add("sse-in-json")
+        reader.feed(body)
+        reader.finish()
+        response = reader.response
+        response.raw = body
+    else:
+        response = decode_response(
             body,
             status=status,
             content_type=content_type,
@@ -87,15 +99,9 @@ def decode_answer(
             audit=audit,
             limits=limits,
         )
-    # sse-answer-to-whole-request
-    reader = OpenAIStreamReader(
-        status=status, content_type=content_type, make_error=make_error, n=n, audit=audit, limits=limits
-    )
-    reader.log.add("sse-in-json")
-    reader.feed(body)
-    reader.finish()
-    response = reader.response
-    response.raw = body
+    if cut_short:
+        # an object that lacks its end is no JSON, so that nothing of the answer can be missing
+        response.deviations = [*response.deviations, Deviation("body-cut-short")]
     return response
 
 
