@@ -13,6 +13,8 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
 from botticelli.dialects.dialect import CallContext
@@ -34,9 +36,18 @@ _WHOLE = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_US
 
 
 _HEAD: Final = ResponseHead()
+_SAID = b"\n#botticelli "
+"""Stands between an answer's body and what its headers said of it; no JSON has such a line."""
 _BYTES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
 _HOW = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"})
 """Headers that HTTP clients add themselves, in ways that change with their versions."""
+
+
+class _Said(msgspec.Struct, omit_defaults=True):
+    """What the headers said of the answer itself; limits are of the hour, and stay out."""
+
+    request_id: str | None = None
+    inference_provider: str | None = None
 
 
 def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
@@ -97,10 +108,16 @@ def look_up(
 def _read(kept: object, dialect: Dialect, context: CallContext) -> GenerateResponse | None:
     if not isinstance(kept, _BYTES):
         return None
+    body, mark, said = bytes(cast("bytes", kept)).rpartition(_SAID)
+    if not mark:
+        body, said = said, b"{}"
     try:
-        response = dialect.response(_HEAD, bytes(cast("bytes", kept)), context)
-    except BotticelliError:
+        response = dialect.response(_HEAD, body, context)
+        headers = msgspec.json.decode(said, type=_Said)
+    except (BotticelliError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    response.request_id = headers.request_id
+    response.inference_provider = headers.inference_provider
     return response if _is_whole(response) else None
 
 
@@ -114,12 +131,18 @@ def store(cache: MutableMapping[str, bytes], key: str, dialect: Dialect, respons
         return
     try:
         # the body of a stream that came in place of a whole answer is no answer to read again
-        if response.raw.lstrip()[:1] == b"{":
-            cache[key] = response.raw
-        elif (encoded := _encoded(dialect, response)) is not None:
-            cache[key] = encoded
+        is_body = response.raw.lstrip()[:1] == b"{"
+        body = response.raw if is_body else _encoded(dialect, response)
+        if body is not None:
+            cache[key] = body + _said(response)
     except Exception as error:  # noqa: BLE001 -- the answer is paid for, whatever the user's mapping raises
         _log.warning("cache: the answer can't be kept: %s", type(error).__name__)
+
+
+def _said(response: GenerateResponse) -> bytes:
+    """Return what the headers said of the answer, to follow its body; nothing if they said nothing of it."""
+    said = _Said(request_id=response.request_id, inference_provider=response.inference_provider)
+    return b"" if said == _Said() else _SAID + msgspec.json.encode(said)
 
 
 def _encoded(dialect: Dialect, response: GenerateResponse) -> bytes | None:
