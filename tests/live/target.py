@@ -98,6 +98,10 @@ class Suite:
         """Count what a driver used."""
         self._used.append(usage)
 
+    def leave_out(self, topic: str, reason: str) -> None:
+        """Note that the server makes a topic meaningless, as its answers show."""
+        self._left_out[topic] = reason
+
     def note(self, response: GenerateResponse) -> None:
         """Count where an answer broke the format."""
         self._deviations.update({found.code: found.count for found in response.deviations})
