@@ -10,6 +10,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable
+from ipaddress import ip_address
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -132,6 +133,8 @@ class DriverConfig:
         self.model = check_model(model)
         key, variables = find_key(provider, api_key)
         self.base_url = find_base_url(base_url, provider, variables)
+        if key and not api_key:
+            check_exposure(self.base_url, provider)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)
         self.cache = check_cache(cache)
@@ -324,6 +327,36 @@ def find_base_url(given: Any, provider: Provider, variables: Mapping[str, str | 
             f"the base URL {problem}", setting=setting, hint="such as http://127.0.0.1:8000/v1"
         )
     return url
+
+
+def check_exposure(base_url: str, provider: Provider) -> None:
+    """Refuse to send a key of the environment in plain text to a server that it isn't for.
+
+    Raises:
+        ConfigurationError: The URL is plain http, and neither the provider's own nor this machine's.
+    """
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    own = urlsplit(provider.base_url)
+    if (
+        parts.scheme == "https"
+        or (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
+        or _is_loopback(host)
+    ):
+        return
+    raise ConfigurationError(
+        f"the key from the environment isn't sent to {host}, which is another server, over plain http",
+        setting="api_key",
+        missing=True,
+        hint="use https://, give the key as api_key, or with_api_token(None, ...) to send none",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _problem(url: str) -> str | None:

@@ -67,7 +67,9 @@ class _Driver:
         return self._config.usage.usage
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config.summary()})"
+        # a traceback may show one whose making failed
+        config: DriverConfig | None = getattr(self, "_config", None)
+        return f"{type(self).__name__}({config.summary() if config else 'not made'})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
