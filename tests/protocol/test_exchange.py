@@ -375,7 +375,7 @@ def test_a_caller_may_give_up_while_a_retry_is_waited_for() -> None:
 
 
 def test_a_wait_may_end_in_an_error_of_its_own() -> None:
-    steps = Play(head(500), None).exchange.whole(lambda head, body: body)
+    steps = Play(head(500), None).exchange.whole(lambda head, body, cut: body)
     assert isinstance(next(steps), Send)
     assert isinstance(steps.send(head(500)), Read)
     assert isinstance(steps.send(None), Close)
