@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from botticelli.drivers.driver import AsyncChatDriver, ChatDriver
     from botticelli.drivers.provider import Provider
     from botticelli.protocol.deadlines import Timeouts
+    from botticelli.protocol.limits import Limits
     from botticelli.providers.groq import AsyncGroqDriver, GroqDriver
     from botticelli.providers.huggingface import AsyncHuggingFaceDriver, HuggingFaceDriver
     from botticelli.providers.mock import AsyncMockDriver, MockDriver
@@ -126,6 +127,7 @@ __all__ = [
     "Image",
     "Input",
     "InvalidRequestError",
+    "Limits",
     "MalformedResponseError",
     "MediaSource",
     "Message",
@@ -180,6 +182,7 @@ _MODULES = (
     "core.models",
     "core.driver",
     "protocol.deadlines",
+    "protocol.limits",
     "providers.mock",
     "drivers.provider",
     "drivers.credentials",

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
-from botticelli.cli.terminal import UsageError, bytes_of, print_table
+from botticelli.cli.terminal import UsageError, bytes_of, in_one_line, print_table, visible, visible_json
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_chat", "add_models"]
 
+_SHOWN = 5  # models of a server that are named in an error
+
 _ANY_MODEL = "none"  # a driver needs the name of a model, and a list of models doesn't
 
 
@@ -26,7 +28,11 @@ def add_chat(commands: Commands) -> None:
     """Register `chat`."""
     chat = commands.add_parser("chat", help="ask a model")
     chat.add_argument("prompt", help="what to say, or - for standard input")
-    chat.add_argument("--model", metavar="NAME", help="default: depends on the provider")
+    chat.add_argument(
+        "--model",
+        metavar="NAME",
+        help="default: depends on the provider; of another server, the only one that it lists",
+    )
     chat.add_argument("--system", metavar="TEXT", help="the system message: who the model is to be")
     chat.add_argument("--max-tokens", type=int, metavar="N")
     chat.add_argument("--temperature", type=float, metavar="X")
@@ -92,37 +98,59 @@ def _driver_class(name: str | None) -> type[ChatDriver]:
     return found
 
 
-def _driver(options: argparse.Namespace, model: str) -> ChatDriver:
+def _driver(options: argparse.Namespace, model: str, *, audit: bool = False) -> ChatDriver:
     from botticelli.core.errors import ConfigurationError
 
-    driver = _driver_class(options.provider)
+    driver, url, timeout = _driver_class(options.provider), options.base_url, options.timeout
     try:
-        return driver(model, base_url=options.base_url, timeout=options.timeout)
+        return driver(model, base_url=url, timeout=timeout, audit=audit)
     except ConfigurationError as error:
-        if options.base_url is None or not error.missing:
+        if url is None or not error.missing:
             raise
-        return driver.with_api_token(None, model, base_url=options.base_url, timeout=options.timeout)
+        return driver.with_api_token(None, model, base_url=url, timeout=timeout, audit=audit)
 
 
 def _model(options: argparse.Namespace) -> str:
-    """Return ``--model``, or else the provider's default model.
+    """Return ``--model``; else the only model of another server, or the provider's default model.
 
     Raises:
-        UsageError: There is neither.
+        UsageError: There is none of them.
     """
     from botticelli.drivers.provider import provider_of
 
-    model: str | None = options.model
-    if model is None:
-        model = provider_of(_driver_class(options.provider)).default_model
-        if not model:
+    if options.model is not None:
+        return str(options.model)
+    default = provider_of(_driver_class(options.provider)).default_model
+    if options.base_url is None:
+        if not default:
             raise UsageError(f"the provider {options.provider} has no default model; name one with --model")
-    return model
+        return default
+    # another server has models of its own; one that lists none may not look at the name
+    listed = _listed(options)
+    if default and (not listed or default in listed):
+        return default
+    if len(listed) != 1:
+        shown = ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")
+        raise UsageError(f"name a model with --model; the server lists {in_one_line(shown) or 'none'}")
+    return listed[0]
+
+
+def _listed(options: argparse.Namespace) -> list[str]:
+    """Return the names of the models that a server lists; none if it has no list."""
+    from botticelli.core.errors import ModelsError, TransportError
+
+    with _driver(options, _ANY_MODEL) as driver:
+        try:
+            return [model.id for model in driver.models()]
+        except TransportError:
+            raise
+        except ModelsError:
+            return []
 
 
 def _chat(options: argparse.Namespace) -> int:
     request = _request(options)
-    with _driver(options, _model(options)) as driver:
+    with _driver(options, _model(options), audit=options.verbose) as driver:
         if options.stream and not options.json:
             response = _print_stream(driver, request)
         else:
@@ -132,7 +160,7 @@ def _chat(options: argparse.Namespace) -> int:
         _print_details(response)
     elif response.finish_reason not in ("stop", "tool_use"):
         reason = response.finish_reason_raw or "no reason given"
-        print(f"botticelli: the answer may not be whole: {reason}", file=sys.stderr)
+        print(f"botticelli: the answer may not be whole: {in_one_line(str(reason))}", file=sys.stderr)
     return 0
 
 
@@ -163,7 +191,7 @@ def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateRespo
         try:
             for chunk in stream:
                 last = chunk.text or last
-                print(chunk.text, end="", flush=True)
+                print(visible(chunk.text), end="", flush=True)
         finally:
             if last and not last.endswith("\n"):
                 print(flush=True)
@@ -174,14 +202,14 @@ def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateRespo
 
 
 def _readable(response: GenerateResponse) -> str:
-    return response.text or "\n".join(map(str, response.outputs))
+    return visible(response.text or "\n".join(map(str, response.outputs)))
 
 
 def _as_json(response: GenerateResponse) -> str:
     import msgspec
 
     known = {name: value for name, value in msgspec.to_builtins(response).items() if name != "raw"}
-    return msgspec.json.format(msgspec.json.encode(known), indent=2).decode()
+    return visible_json(msgspec.json.format(msgspec.json.encode(known), indent=2).decode())
 
 
 def _print_details(response: GenerateResponse) -> None:
@@ -190,10 +218,12 @@ def _print_details(response: GenerateResponse) -> None:
     counted = (
         f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else "the server sent no usage"
     )
-    print(f"{response.model or 'unnamed model'}: {response.finish_reason}, {counted}", file=sys.stderr)
+    model = in_one_line(response.model) or "unnamed model"
+    print(f"{model}: {response.finish_reason}, {counted}", file=sys.stderr)
     for deviation in response.deviations:
         times = f" ({deviation.count} times)" if deviation.count > 1 else ""
-        print(f"departs from the format: {deviation.code} at {deviation.path}{times}", file=sys.stderr)
+        path = in_one_line(deviation.path)
+        print(f"departs from the format: {deviation.code} at {path}{times}", file=sys.stderr)
 
 
 def add_models(commands: Commands) -> None:
@@ -211,7 +241,7 @@ def _models(options: argparse.Namespace) -> int:
     if options.json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print(visible_json(msgspec.json.format(msgspec.json.encode(found), indent=2).decode()))
     elif found:
         print_table(
             ("model", "providers", "context", "USD/M in", "out", "tools"), [_row(model) for model in found]

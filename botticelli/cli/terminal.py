@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Commands", "UsageError", "bytes_of", "in_one_line", "print_table", "whole_number"]
+__all__ = [
+    "Commands",
+    "UsageError",
+    "bytes_of",
+    "in_one_line",
+    "print_table",
+    "visible",
+    "visible_json",
+    "whole_number",
+]
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Control characters: a server's words could steer the terminal or break a table with them."""
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""The same without the line end and the tab, which belong to a text."""
 
 
 class UsageError(Exception):
@@ -53,6 +64,19 @@ def bytes_of(file: str) -> bytes:
 def in_one_line(text: str) -> str:
     """Return the text on one line, with its control characters replaced."""
     return _UNPRINTABLE.sub("\ufffd", " ".join(text.splitlines()))
+
+
+def visible(text: str) -> str:
+    """Return a server's text with its control characters made visible, but for line ends and tabs.
+
+    They could set a terminal's title, clear it, or type into it; in a pipe, too, for it may end in one.
+    """
+    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def visible_json(text: str) -> str:
+    """Return a JSON text with all of its control characters escaped, which JSON asks of some only."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -305,9 +305,12 @@ class ConnectionLostError(TransportError):
 
     Attributes:
         answered: Whether any byte of the answer had arrived; if none had, the request may be sent again.
+        body: The first MiB of what had arrived of a whole answer's body, with the API key masked.
     """
 
     kind = "connection_lost"
+
+    body: bytes = b""
 
     def __init__(
         self,

@@ -47,7 +47,8 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
     """Say where the bytes of an image, a sound or a document are. Use one of the four constructors.
 
     Nothing is read, decoded or checked here. A driver raises `RequestError` when it is asked to send a file
-    that it can't read (rule ``media-unreadable``) or a type that the format can't name (``media-type``).
+    that it can't read, that isn't a regular file or that has more than 128 MiB (rule ``media-unreadable``),
+    or a type that the format can't name (``media-type``).
 
     Attributes:
         kind: Which of the four it is.

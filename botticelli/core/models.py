@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "ModelProvider", "UsageTotals"]
 
+_MOST = 2**53
+
 
 class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
     """One of the services behind a router that serve a model; None where unknown.
@@ -88,8 +90,9 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
         retries: Requests beyond the first of each call.
         prompt_tokens: Input tokens as the servers counted them, including those of unfinished answers.
         completion_tokens: Output tokens, counted the same way.
-        unknown: Answers whose usage the server didn't state in full; the totals are too low by these. Many
-            servers state a stream's usage only if they are asked to (`GenerateRequest.stream_usage`).
+        unknown: Answers whose usage the server didn't state in full, or as more than 2**53 tokens; the
+            totals are too low by these. Many servers state a stream's usage only if they are asked to
+            (`GenerateRequest.stream_usage`).
         cost: USD for the answers with a known price. Every input token counts at full price, since discounts
             for cached ones aren't published.
         priced: Answers whose usage and price were known.
@@ -119,8 +122,8 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
             answered: Whether an answer arrived; a failed call without usage isn't counted as `unknown`.
             price: USD per million tokens (input, output), or None where unknown.
         """
-        prompt = usage.prompt_tokens if usage else None
-        completion = usage.completion_tokens if usage else None
+        prompt = _credible(usage.prompt_tokens) if usage else None
+        completion = _credible(usage.completion_tokens) if usage else None
         known = prompt is not None and completion is not None
         priced = known and price is not None
         rates = price if priced and price else (0.0, 0.0)
@@ -133,3 +136,8 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
             cost=self.cost + ((prompt or 0) * rates[0] + (completion or 0) * rates[1]) / 1e6,
             priced=self.priced + priced,
         )
+
+
+def _credible(count: int | None) -> int | None:
+    """Return a count that a float holds exactly; a longer one is no count, and its price would overflow."""
+    return count if count is not None and count <= _MOST else None

@@ -16,6 +16,7 @@ import msgspec
 
 from botticelli.core.models import Model
 from botticelli.protocol.error_rules import ErrorRule
+from botticelli.protocol.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from botticelli.core.driver import Capabilities
@@ -39,6 +40,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         model: The requested model; a 404 that names it is about the model, not about the path.
         n: The requested number of choices.
         audit: Whether to check every event against the strict contract.
+        limits: How much the answer may hold.
+        cut_short: Whether the connection was lost before the end of the body's framing.
         error_rules: The provider's rules, tried before the format's own.
         hints: The provider's hints for errors, by ``kind/status`` or ``kind``, tried before the format's own.
         find_secrets: Returns the texts that an error must not contain: the key and other credentials. It is
@@ -48,6 +51,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     n: int = 1
     audit: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    cut_short: bool = False
     error_rules: tuple[ErrorRule, ...] = ()
     hints: Mapping[str, str] = _NONE
     find_secrets: Callable[[], tuple[str, ...]] = tuple

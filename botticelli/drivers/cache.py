@@ -13,16 +13,20 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from botticelli.core.errors import BotticelliError
 from botticelli.core.response import FinishReason
 from botticelli.dialects.dialect import CallContext
 from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from botticelli.core.response import GenerateResponse
     from botticelli.dialects.dialect import Dialect
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["cache_key", "look_up", "store"]
 
@@ -36,6 +40,15 @@ _CLIENT_HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"}
 )
 """Headers that HTTP clients add themselves and that may change with their version."""
+_SEPARATOR = b"\n#botticelli "
+"""Stands between a response's body and what its headers told of it; no JSON contains such a line."""
+
+
+class _Headers(msgspec.Struct, omit_defaults=True):
+    """The members of a response that come from its headers; not the rate limits, which soon change."""
+
+    request_id: str | None = None
+    inference_provider: str | None = None
 
 
 def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
@@ -59,7 +72,13 @@ def cache_key(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
 
 
 def look_up(
-    cache: MutableMapping[str, bytes], key: str, dialect: Dialect, *, n: int = 1, audit: bool = False
+    cache: MutableMapping[str, bytes],
+    key: str,
+    dialect: Dialect,
+    *,
+    n: int = 1,
+    audit: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> GenerateResponse | None:
     """Return the response under a key, or None; drop an entry that isn't a complete, successful response.
 
@@ -71,12 +90,13 @@ def look_up(
         dialect: Decodes the entry.
         n: The requested number of choices.
         audit: Whether to check the response against the strict contract.
+        limits: How much the response may hold.
     """
     try:
         entry = cache.get(key)
         if entry is None:
             return None
-        response = _decode(entry, dialect, CallContext(n=n, audit=audit))
+        response = _decode(entry, dialect, CallContext(n=n, audit=audit, limits=limits))
         if response is None:
             _log.warning("cache: entry %s isn't a whole answer and is dropped", key)
             cache.pop(key, None)
@@ -89,10 +109,16 @@ def look_up(
 def _decode(entry: object, dialect: Dialect, context: CallContext) -> GenerateResponse | None:
     if not isinstance(entry, _BYTES_TYPES):
         return None
+    body, separator, stored_headers = bytes(cast("bytes", entry)).rpartition(_SEPARATOR)
+    if not separator:
+        body, stored_headers = stored_headers, b"{}"
     try:
-        response = dialect.response(_HEAD, bytes(cast("bytes", entry)), context)
-    except BotticelliError:
+        response = dialect.response(_HEAD, body, context)
+        headers = msgspec.json.decode(stored_headers, type=_Headers)
+    except (BotticelliError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    response.request_id = headers.request_id
+    response.inference_provider = headers.inference_provider
     return response if _is_whole(response) else None
 
 
@@ -106,12 +132,18 @@ def store(cache: MutableMapping[str, bytes], key: str, dialect: Dialect, respons
         return
     try:
         # the body may be a stream even though none was asked for, which can't be decoded as a whole response
-        if response.raw.lstrip()[:1] == b"{":
-            cache[key] = response.raw
-        elif (encoded := _encode(dialect, response)) is not None:
-            cache[key] = encoded
+        is_body = response.raw.lstrip()[:1] == b"{"
+        body = response.raw if is_body else _encode(dialect, response)
+        if body is not None:
+            cache[key] = body + _encode_headers(response)
     except Exception as error:  # noqa: BLE001 -- the user's mapping may raise anything
         _log.warning("cache: the answer can't be kept: %s", type(error).__name__)
+
+
+def _encode_headers(response: GenerateResponse) -> bytes:
+    """Return what follows the body of an entry: the members that come from headers; nothing without any."""
+    headers = _Headers(request_id=response.request_id, inference_provider=response.inference_provider)
+    return b"" if headers == _Headers() else _SEPARATOR + msgspec.json.encode(headers)
 
 
 def _encode(dialect: Dialect, response: GenerateResponse) -> bytes | None:

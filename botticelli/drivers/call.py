@@ -7,15 +7,18 @@ import time
 from random import random
 from typing import TYPE_CHECKING, Self
 
-from botticelli.core.errors import ModelsError, ResponseError, StreamError
+from msgspec import structs
+
+from botticelli.core.errors import ConnectionLostError, ModelsError, ResponseError, StreamError
 from botticelli.core.response import GenerateResponse
 from botticelli.dialects.dialect import CallContext
 from botticelli.drivers.cache import look_up, store
+from botticelli.drivers.config import names_files
 from botticelli.protocol import response_headers
 from botticelli.protocol.deadlines import Deadlines
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.exchange import Exchange
-from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.http import HttpRequest, ResponseHead
 from botticelli.protocol.redaction import redact_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from botticelli.dialects.dialect import ModelPage, StreamReader
     from botticelli.drivers.config import DriverConfig
     from botticelli.protocol.exchange import Steps
-    from botticelli.protocol.http import HttpRequest
 
 __all__ = ["PROXY_LOGIN", "Call"]
 
@@ -62,6 +64,7 @@ class Call:
         "_n",
         "_rate_limits",
         "_reader",
+        "_request",
         "_response",
         "abandoned",
         "deadlines",
@@ -96,6 +99,7 @@ class Call:
         self._config = config
         self._cache_key = key
         self._n = n
+        self._request: GenerateRequest | None = None
         self.request, self.url, self.model = request, url, model
         self.path = url.path
         self.deadlines = Deadlines(config.timeouts, config.policy, streaming=streaming)
@@ -108,12 +112,25 @@ class Call:
         self._counted = self._finished = False
 
     @classmethod
-    def chat(cls, config: DriverConfig, request: GenerateRequest, *, stream: bool) -> Self:
+    def chat(
+        cls, config: DriverConfig, request: GenerateRequest, *, stream: bool, later: bool = False
+    ) -> Self:
         """Encode a chat request and return the call.
+
+        Args:
+            config: The driver's configuration.
+            request: The request.
+            stream: Whether the response is streamed.
+            later: Leave the encoding to `encode` if it reads files.
 
         Raises:
             RequestError: The format can't express the request.
         """
+        if later and names_files(request):
+            unread = HttpRequest(path="/")
+            call = cls(config, unread, url=config.url(unread), model=config.model, streaming=stream)
+            call._request = request
+            return call
         encoded = config.encode(request, stream=stream)
         return cls(
             config,
@@ -124,6 +141,24 @@ class Call:
             key=config.cache_key(request),
             n=request.n or 1,
         )
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether `encode` has to be called first, and reads files."""
+        return self._request is not None
+
+    def encode(self) -> None:
+        """Encode a request that was left for later.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        if self._request is None:
+            return
+        made = type(self).chat(self._config, self._request, stream=self.deadlines.streaming)
+        self.request, self.url, self.path, self.model = made.request, made.url, made.path, made.model
+        self._cache_key, self._n = made._cache_key, made._n
+        self._request = None
 
     @classmethod
     def listing(cls, config: DriverConfig, cursor: str | None = None) -> Self:
@@ -138,7 +173,9 @@ class Call:
         config = self._config
         if self._cache_key is None or config.cache is None:
             return None
-        return look_up(config.cache, self._cache_key, config.dialect, n=self._n, audit=config.audit)
+        return look_up(
+            config.cache, self._cache_key, config.dialect, n=self._n, audit=config.audit, limits=config.limits
+        )
 
     def whole(self) -> Steps[GenerateResponse]:
         """Return the steps of a call that isn't streamed."""
@@ -189,7 +226,13 @@ class Call:
         return self._config.redact(text)
 
     def _exchange(self) -> Exchange:
-        return Exchange(self.deadlines, self, clock=time.monotonic, chance=random)
+        return Exchange(
+            self.deadlines,
+            self,
+            clock=time.monotonic,
+            chance=random,
+            max_body_bytes=self._config.limits.max_body_bytes,
+        )
 
     @property
     def _context(self) -> CallContext:
@@ -199,22 +242,26 @@ class Call:
             model=self.model or None,
             n=self._n,
             audit=config.audit,
+            limits=config.limits,
             error_rules=config.provider.error_rules,
             hints=config.hints,
             find_secrets=config.find_secrets,
         )
 
-    def _decode(self, head: ResponseHead, body: bytes) -> GenerateResponse:
+    def _decode(self, head: ResponseHead, body: bytes, cut_short: bool) -> GenerateResponse:
         dialect = self._config.dialect
+        context = self._context
+        if cut_short:
+            context = structs.replace(context, cut_short=True)
         try:
-            response = dialect.response(head, body, self._context)
+            response = dialect.response(head, body, context)
         except ModelsError:
             self._error_usage = dialect.usage(body)
             raise
         self._record(response)
         return response
 
-    def _decode_page(self, head: ResponseHead, body: bytes) -> ModelPage:
+    def _decode_page(self, head: ResponseHead, body: bytes, _cut_short: bool) -> ModelPage:
         page = self._config.dialect.model_page(head, body, self._context)
         self._config.usage.learn(page.models)
         return page
@@ -283,7 +330,7 @@ class Call:
         if error.partial is not None:
             self._add_headers(error.partial)
             self._response = self._response or error.partial
-        if isinstance(error, ResponseError | StreamError):
+        if isinstance(error, ResponseError | StreamError | ConnectionLostError):
             error.message = self.redact(error.message)
             error.args = (error.message,)
             error.body = redact_bytes(error.body[:MAX_BODY], config.find_secrets())

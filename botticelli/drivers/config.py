@@ -5,11 +5,13 @@ Reads the environment and ``.env`` through `credentials`. No HTTP is done here.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterable
+from ipaddress import ip_address
 from math import isfinite
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +19,9 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from botticelli.core.errors import ConfigurationError
+from botticelli.core.message import MediaSource
 from botticelli.core.models import Model
+from botticelli.core.request import GenerateRequest
 from botticelli.drivers.cache import cache_key
 from botticelli.drivers.credentials import (
     ANONYMOUS,
@@ -31,6 +35,7 @@ from botticelli.drivers.credentials import (
 from botticelli.drivers.usage import UsageTracker
 from botticelli.protocol.content_encoding import ACCEPTED
 from botticelli.protocol.deadlines import Timeouts
+from botticelli.protocol.limits import DEFAULT_LIMITS, Limits
 from botticelli.protocol.redaction import redact
 from botticelli.protocol.retry import RetryPolicy, check_number
 from botticelli.version import __version__
@@ -41,14 +46,26 @@ if TYPE_CHECKING:
     import httpx
 
     from botticelli.core.models import ModelProvider
-    from botticelli.core.request import GenerateRequest
     from botticelli.drivers.provider import Provider
     from botticelli.protocol.http import HttpRequest
 
-__all__ = ["DriverConfig", "Options", "check_catalog", "check_model", "find_base_url", "read_media", "under"]
+__all__ = [
+    "MAX_MEDIA_BYTES",
+    "DriverConfig",
+    "Options",
+    "check_catalog",
+    "check_model",
+    "find_base_url",
+    "names_files",
+    "read_media",
+    "under",
+]
 
 _NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
+MAX_MEDIA_BYTES: Final = 128 << 20
+"""Bytes of a file that a message names; a larger one is a `RequestError`. As base64 it grows by a third."""
+
 _WHOLE: Final = {"accept-encoding": ACCEPTED}
 _STREAM: Final = {"accept-encoding": "identity"}  # so that nothing holds events back to compress them
 
@@ -66,6 +83,7 @@ class Options(TypedDict, total=False):
     backoff: float
     cache: MutableMapping[str, bytes] | None
     audit: bool
+    limits: Limits | None
     bill_to: str | None
     headers: Mapping[str, str] | None
     catalog: Sequence[Model]
@@ -84,6 +102,7 @@ class DriverConfig:
         policy: When to retry.
         cache: Stores answers; None for no cache.
         audit: Whether streams are checked against the strict contract.
+        limits: How much an answer may hold.
         usage: Totals, prices, the newest rate limits.
         foreign_host: The server's host and port if the base URL isn't the provider's own, else None.
         hints: What to do about the server's errors, tried before those of its format.
@@ -103,6 +122,7 @@ class DriverConfig:
         backoff: float = 0.5,
         cache: MutableMapping[str, bytes] | None = None,
         audit: bool = False,
+        limits: Limits | None = None,
         bill_to: str | None = None,
         headers: Mapping[str, str] | None = None,
         catalog: Sequence[Model] = (),
@@ -117,10 +137,13 @@ class DriverConfig:
         self.model = check_model(model)
         key, variables = find_key(provider, api_key)
         self.base_url = find_base_url(base_url, provider, variables)
+        if key and not api_key:
+            check_exposure(self.base_url, provider)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)
         self.cache = check_cache(cache)
         self.audit = check_switch(audit, "audit")
+        self.limits = check_limits(limits)
         self.usage = UsageTracker(check_catalog(catalog))
         self._key = key
         self._base = _url(self.base_url, "")
@@ -241,8 +264,35 @@ class DriverConfig:
 
 
 def read_media(path: str) -> bytes:
-    """Return the bytes of a file that a message names."""
-    return Path(path).read_bytes()
+    """Return the bytes of a file that a message names.
+
+    Raises:
+        OSError: It can't be read, isn't a regular file (of a pipe or a device nobody knows the end), or has
+            more than `MAX_MEDIA_BYTES`.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 -- a path may hold what a Path can't
+        raise OSError("it isn't a regular file")
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            content = file.read(MAX_MEDIA_BYTES + 1)
+    except MemoryError:
+        content = None
+    if content is None:
+        raise OSError("it doesn't fit into the memory")
+    if len(content) > MAX_MEDIA_BYTES:
+        raise OSError(f"it has more than {MAX_MEDIA_BYTES} bytes (MAX_MEDIA_BYTES); give a URL of it instead")
+    return content
+
+
+def names_files(request: object) -> bool:
+    """Return whether encoding a request will read files; False for what isn't a request at all."""
+    messages = request.messages if isinstance(request, GenerateRequest) else ()
+    try:
+        parts = [part for message in messages for part in message.content]
+    except (TypeError, AttributeError):
+        return False  # what is wrong with it, the encoding says
+    sources = (getattr(part, "source", None) for part in parts)
+    return any(isinstance(source, MediaSource) and source.kind == "path" for source in sources)
 
 
 def _url(base: str, path: str) -> httpx.URL:
@@ -286,6 +336,36 @@ def find_base_url(given: Any, provider: Provider, variables: Mapping[str, str | 
             f"the base URL {problem}", setting=setting, hint="such as http://127.0.0.1:8000/v1"
         )
     return url
+
+
+def check_exposure(base_url: str, provider: Provider) -> None:
+    """Refuse to send a key of the environment in plain text to a server that it isn't for.
+
+    Raises:
+        ConfigurationError: The URL is plain http, and neither the provider's own nor this machine's.
+    """
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    own = urlsplit(provider.base_url)
+    if (
+        parts.scheme == "https"
+        or (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
+        or _is_loopback(host)
+    ):
+        return
+    raise ConfigurationError(
+        f"the key from the environment isn't sent to {host}, which is another server, over plain http",
+        setting="api_key",
+        missing=True,
+        hint="use https://, give the key as api_key, or with_api_token(None, ...) to send none",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _problem(url: str) -> str | None:
@@ -354,6 +434,19 @@ def check_switch(value: object, setting: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigurationError.wrong(setting, "True or False", value)
     return value
+
+
+def check_limits(limits: object) -> Limits:
+    """Return a user's limits on answers, or the default ones.
+
+    Raises:
+        ConfigurationError: They aren't `Limits`.
+    """
+    if limits is None:
+        return DEFAULT_LIMITS
+    if not isinstance(limits, Limits):
+        raise ConfigurationError.wrong("limits", "a Limits", limits, hint="such as Limits(max_choices=200)")
+    return limits
 
 
 def check_cache(cache: Any) -> MutableMapping[str, bytes] | None:

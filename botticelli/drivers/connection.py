@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from botticelli.protocol.deadlines import Deadlines
 
-__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace"]
+__all__ = ["AsyncTrace", "ConnectionMonitor", "Trace", "is_sending"]
 
 _log = logging.getLogger("botticelli")
 
@@ -39,6 +39,11 @@ _current: ContextVar[ConnectionMonitor | None] = ContextVar("monitor", default=N
 
 _HTTP2_PREFACE = b"PRI * HTTP/2"
 """RFC 9113, 3.4. Requests share an HTTP/2 connection, so a read can't be assigned to one of them."""
+
+
+def is_sending() -> bool:
+    """Return whether this task or thread is sending one of our requests."""
+    return _current.get() is not None
 
 
 class ConnectionMonitor:

@@ -67,7 +67,9 @@ class _Driver:
         return self._config.usage.usage
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config.summary()})"
+        # a traceback may show one whose making failed
+        config: DriverConfig | None = getattr(self, "_config", None)
+        return f"{type(self).__name__}({config.summary() if config else 'not made'})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
@@ -113,6 +115,7 @@ class ChatDriver(_Driver):
         cache: Where answers are kept, by a hash of all that is asked but the key; `drivers.cache` says
             which. One that fails costs a warning in the log, and a call.
         audit: Hold every event of a stream to the strict contract; see `GenerateResponse.deviations`.
+        limits: How much an answer may hold; see `Limits`.
         bill_to: Who pays, where the provider bills others.
         headers: Sent with every request. None may change the framing or replace the key.
         catalog: Models whose prices are known, for `usage`; `models` adds what it finds.
@@ -227,8 +230,8 @@ class AsyncChatDriver(_Driver):
 
     Safe to share between the tasks of one event loop, and without an `http_client` of your own usable in one
     loop after another, as several ``asyncio.run`` make them; two at the same time are refused by a
-    `ConfigurationError`. `close` it, or use it as a context manager. A cache and the files that a request
-    names are read without `await`.
+    `ConfigurationError`. `close` it, or use it as a context manager. A cache is read without `await`; the
+    files that a request names are read in a thread.
 
     Args:
         model: The model that a request without one of its own goes to.
@@ -291,7 +294,8 @@ class AsyncChatDriver(_Driver):
             ClosedError: The driver is closed.
             ConfigurationError: The user's client is closed, or of no use.
         """
-        call = Call.chat(self._config, request, stream=False)
+        call = Call.chat(self._config, request, stream=False, later=True)
+        await self._http.encode(call)
         cached = call.cached()
         if cached is not None:
             return cached
@@ -307,9 +311,10 @@ class AsyncChatDriver(_Driver):
             request: What to ask.
 
         Raises:
-            RequestError: The format can't carry the request.
+            RequestError: The format can't carry the request. If it names files, which are read off the event
+                loop, this is raised when the stream is entered or iterated.
         """
-        return AsyncChatStream(self._http, Call.chat(self._config, request, stream=True))
+        return AsyncChatStream(self._http, Call.chat(self._config, request, stream=True, later=True))
 
     async def models(self) -> list[Model]:
         """What the server serves; its prices are used for `usage` from now on.

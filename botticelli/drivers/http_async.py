@@ -17,6 +17,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from botticelli.core.errors import ConfigurationError
 from botticelli.drivers.connection import AsyncTrace, ConnectionMonitor
@@ -141,6 +142,15 @@ class AsyncHttpClient:
             return await http.run(steps)
         finally:
             await http.close()
+
+    async def encode(self, call: Call) -> None:
+        """Encode a call whose request names files: in a thread, for a file system may be slow.
+
+        Raises:
+            RequestError: The format can't carry the request.
+        """
+        if call.reads_files:
+            await anyio.to_thread.run_sync(call.encode, abandon_on_cancel=True)
 
     async def close(self) -> None:
         """Close the connections of our own client."""

@@ -28,6 +28,7 @@ from botticelli.core.errors import (
 )
 from botticelli.drivers.call import PROXY_LOGIN
 from botticelli.drivers.proxies import find_proxy
+from botticelli.drivers.request_log import hide_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,10 +74,12 @@ def client_and_library(given: Any, kind: str, base_url: str) -> tuple[Any, Any]:
     """
     if given is None:
         library = import_module(DEFAULT_LIBRARY)
+        hide_queries(DEFAULT_LIBRARY)
         return _make_client(library, kind, base_url), library
     # the library of a user's client has been imported already, so no other one needs importing
     for library in filter(None, map(sys.modules.get, _LIBRARIES)):
         if isinstance(given, getattr(library, kind)):
+            hide_queries(library.__name__)
             return given, library
     expected = f"an httpx.{kind} or httpx2.{kind}"
     raise ConfigurationError(

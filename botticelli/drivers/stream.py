@@ -250,6 +250,8 @@ class AsyncChatStream(_StreamState):
             return
         self._is_begun = True
         try:
+            await self._client.encode(self._call)
+            self._check()
             self._cached = self._call.cached()
             if self._cached is None:
                 self._client.check_open()

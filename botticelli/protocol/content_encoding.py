@@ -10,6 +10,8 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from botticelli.core.errors import MalformedResponseError
+from botticelli.protocol.error_body import MAX_BODY
+from botticelli.protocol.limits import too_much
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +145,7 @@ class Body:
     """Collects a body and decodes it, up to a limit.
 
     Attributes:
-        full: Whether the limit is exceeded; the rest need not be read.
+        full: Whether the received or the decoded bytes exceed the limit; the rest need not be read.
     """
 
     __slots__ = ("_decoder", "_limit", "_pieces", "_received", "_size", "full")
@@ -170,9 +172,19 @@ class Body:
         # what decodes to nothing, such as the bytes after the end of deflate, would else have no end
         self.full = max(self._received, self._size) > self._limit
 
-    def kept(self) -> bytes:
-        """Return the decoded bytes so far, up to the limit."""
-        return b"".join(self._pieces)[: self._limit]
+    def cut(self) -> bytes:
+        """Return the decoded bytes of a body whose end never came."""
+        return b"".join(self._pieces)
+
+    def kept(self, most: int) -> bytes:
+        """Return at most the first `most` decoded bytes, without copying the rest."""
+        pieces: list[bytes] = []
+        for piece in self._pieces:
+            if most <= 0:
+                break
+            pieces.append(piece[:most])
+            most -= len(piece)
+        return b"".join(pieces)
 
     def whole(self) -> bytes:
         """End the input and return the whole body.
@@ -181,8 +193,10 @@ class Body:
             MalformedResponseError: It is longer than the limit, or the encoded data is incomplete.
         """
         if self.full:
-            raise MalformedResponseError(
-                f"the answer is longer than {self._limit} bytes", path=f"byte {self._limit}", body=self.kept()
-            )
+            message = too_much("max_body_bytes", self._limit, "bytes")
+            kept = self.kept(min(MAX_BODY, self._limit))
+            raise MalformedResponseError(message, path=f"byte {self._limit}", body=kept)
         self._decoder.finish()
-        return b"".join(self._pieces)
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole

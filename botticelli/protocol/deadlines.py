@@ -89,6 +89,7 @@ class Deadlines:
         answered: Whether the current attempt has received the head of a response.
         idle: Seconds that a read of the body may take by the idle limit; may be infinite.
         delivered: Whether the caller has received any part of the response; if so, nothing is retried.
+        streaming: Whether events are expected.
         reused: Whether the current attempt uses a connection that has served an earlier request.
         connecting: Whether the current attempt is asking a proxy for a connection.
         bytes_received: Whether the current attempt has received a byte of a response.
@@ -110,6 +111,7 @@ class Deadlines:
         "delivered",
         "idle",
         "reused",
+        "streaming",
     )
 
     def __init__(self, timeouts: Timeouts, policy: RetryPolicy, *, streaming: bool) -> None:
@@ -122,6 +124,7 @@ class Deadlines:
         """
         self._timeouts = timeouts
         self._policy = policy
+        self.streaming = streaming
         self.idle = inf if timeouts.idle is None else timeouts.idle
         self._progress = timeouts.progress if streaming and timeouts.progress is not None else inf
         self._deadline = self._idle_until = self._phase_until = inf
@@ -139,6 +142,11 @@ class Deadlines:
         """Return the seconds until the total limit passes, at least 0; None without a total limit."""
         return None if self._deadline == inf else max(self._deadline - now, 0.0)
 
+    def check_total(self, now: float) -> None:
+        """Raise a `CallTimeoutError` if the time of the whole call is over."""
+        if now >= self._deadline:
+            raise self.timeout_error("total", now)
+
     def begin(self, now: float) -> dict[str, float | None]:
         """Begin the next attempt.
 
@@ -148,8 +156,7 @@ class Deadlines:
         Raises:
             CallTimeoutError: The total limit has passed.
         """
-        if now >= self._deadline:
-            raise self.timeout_error("total", now)
+        self.check_total(now)
         self.attempts += 1
         self.answered = self.reused = self.connecting = self.bytes_received = False
         self._phase_until = inf

@@ -11,10 +11,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
-from botticelli.core.errors import BotticelliError, ClosedError, ModelsError
+from botticelli.core.errors import (
+    BotticelliError,
+    ClosedError,
+    ConnectionLostError,
+    MalformedResponseError,
+    ModelsError,
+    ResponseError,
+    StreamTruncatedError,
+)
 from botticelli.protocol.content_encoding import Body, decoder
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.http import ResponseHead
+from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LINGER",
     "LINGER_BYTES",
-    "MAX_ANSWER",
     "Close",
     "Deliver",
     "Exchange",
@@ -42,9 +50,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-MAX_ANSWER: Final = 256 << 20
-"""The most bytes of a whole response, received or decompressed; more is a `MalformedResponseError`."""
 
 LINGER: Final = 0.05
 """Seconds to wait for the end of the HTTP body after the end of the stream, so that the connection can be
@@ -238,7 +243,7 @@ class Handler(Protocol):
 class Exchange:
     """One call. Run `whole` or `stream`, once."""
 
-    __slots__ = ("_chance", "_clock", "_deadlines", "_handler", "_read")
+    __slots__ = ("_chance", "_clock", "_deadlines", "_handler", "_most", "_read")
 
     def __init__(
         self,
@@ -247,6 +252,7 @@ class Exchange:
         *,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
     ) -> None:
         """Prepare a call.
 
@@ -255,18 +261,27 @@ class Exchange:
             handler: The driver's part.
             clock: Returns the time in seconds, from any starting point.
             chance: Returns a random number from 0 to (not including) 1, for the jitter of retries.
+            max_body_bytes: See `Limits`.
         """
         self._deadlines = deadlines
         self._handler = handler
         self._clock = clock
         self._chance = chance
+        self._most = max_body_bytes
         self._read = Read(deadlines.idle)
 
-    def whole(self, decode: Callable[[ResponseHead, bytes], _T]) -> Steps[_T]:
+    def whole(self, decode: Callable[[ResponseHead, bytes, bool], _T]) -> Steps[_T]:
         """Yield the steps of a call that isn't streamed, and return the decoded response.
 
+        If the connection is lost inside the body, the bytes received are decoded all the same: a JSON object
+        that is cut off can't be taken for a whole one. If they can't be decoded, the error carries them.
+
+        If the connection is lost in the body, what came of it is an answer all the same if it can be decoded:
+        of a JSON object nobody can cut off the end unnoticed. If not, the error carries it.
+
         Args:
-            decode: Decodes a head and a body.
+            decode: Decodes a head and a body; the third argument is whether the connection was lost before
+                the end of the body.
 
         Raises:
             BotticelliError: The error of the last attempt.
@@ -274,10 +289,21 @@ class Exchange:
 
         def attempt() -> Steps[_T]:
             head = yield from self._open()
-            body = yield from self._collect(Body(head.headers, MAX_ANSWER))
+            body, lost = Body(head.headers, self._most), None
+            try:
+                data = yield from self._collect(body)
+            except ConnectionLostError as error:
+                data, lost = body.cut(), error
             # close before decoding, so that another call can use the connection meanwhile
             yield _CLOSE
-            return decode(head, body)
+            self._deadlines.check_total(self._clock())
+            if lost is None:
+                return decode(head, data, False)  # noqa: FBT003
+            try:
+                return decode(head, data, True)  # noqa: FBT003
+            except (ResponseError, StreamTruncatedError) as error:
+                lost.partial, lost.body = error.partial, data[:MAX_BODY]
+            raise lost
 
         return (yield from self._attempts(attempt))
 
@@ -301,6 +327,7 @@ class Exchange:
         reader, decode = yield from self._attempts(attempt)
         yield Deliver([])
         deliver = Deliver([])
+        size, most = 0, self._most
         try:
             while not reader.ended:
                 read.limit = deadlines.read_limit(clock())
@@ -311,7 +338,13 @@ class Exchange:
                     decode.finish()
                     break
                 events = reader.events
-                chunks = reader.feed(decode.feed(piece))
+                plain = decode.feed(piece)
+                size += max(len(plain), len(piece))
+                if size > most:
+                    raise MalformedResponseError(
+                        too_much("max_body_bytes", most, "bytes"), path=f"byte {most}"
+                    )
+                chunks = reader.feed(plain)
                 if reader.events != events:
                     deadlines.on_progress()
                 if chunks:
@@ -403,4 +436,4 @@ class Exchange:
         try:
             return (yield from self._collect(body))
         except BotticelliError:
-            return body.kept()
+            return body.kept(MAX_BODY)

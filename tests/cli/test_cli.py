@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 KEY = "hf_canary_0123456789"
 HELLO = "Hello from the embedded server."
-GOOD = {
+DEFAULT = "meta-llama/Llama-3.2-1B-Instruct"
+CHOICE: dict[str, Any] = {
+    "index": 0,
+    "message": {"role": "assistant", "content": "x", "refusal": None},
+    "finish_reason": "stop",
+    "logprobs": None,
+}
+GOOD: dict[str, Any] = {
     "id": "1",
     "object": "chat.completion",
     "created": 1,
     "model": "m",
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "x", "refusal": None},
-            "finish_reason": "stop",
-            "logprobs": None,
-        }
-    ],
+    "choices": [CHOICE],
 }
 
 
@@ -73,6 +73,7 @@ class Recorder(BaseHTTPRequestHandler):
     """Answers every request with one body and remembers what came."""
 
     answer: bytes = b""
+    listing: bytes | None = None
     seen: list[tuple[dict[str, str], Any]]
 
     def do_POST(self) -> None:
@@ -81,14 +82,15 @@ class Recorder(BaseHTTPRequestHandler):
         self._reply()
 
     def do_GET(self) -> None:
-        self._reply()
+        self._reply(self.listing)
 
-    def _reply(self) -> None:
+    def _reply(self, listing: bytes | None = None) -> None:
+        answer = self.answer if listing is None else listing
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(self.answer)))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(self.answer)
+        self.wfile.write(answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's own word
         """Keep quiet."""
@@ -104,6 +106,79 @@ def recorder() -> Iterator[tuple[type[Recorder], str]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+ESCAPES = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x7f\r"
+"""What sets a terminal's title, clears it and colours it."""
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class TestNothingOfAServersSteersTheTerminal:
+    """Of any text that it sends, in any way of printing it."""
+
+    BODY: ClassVar[dict[str, Any]] = {
+        **GOOD,
+        "model": f"evil{ESCAPES}",
+        "choices": [
+            {
+                **CHOICE,
+                "finish_reason": f"why{ESCAPES}",
+                "message": {"role": "assistant", "content": f"a\tb\n{ESCAPES}c", "refusal": None},
+            }
+        ],
+    }
+    CALL: ClassVar[dict[str, Any]] = {
+        **GOOD,
+        "choices": [
+            {
+                **CHOICE,
+                "finish_reason": "tool_calls",
+                "message": {
+                    "role": "assistant",
+                    "content": None,
+                    "refusal": None,
+                    "tool_calls": [
+                        {
+                            "id": "c",
+                            "type": "function",
+                            "function": {"name": f"n{ESCAPES}", "arguments": ESCAPES},
+                        }
+                    ],
+                },
+            }
+        ],
+    }
+
+    @pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])
+    @pytest.mark.parametrize("verbose", [["-v"], []])
+    @pytest.mark.parametrize("body", [BODY, CALL], ids=["text", "call"])
+    def test_in_an_answer(
+        self,
+        body: dict[str, Any],
+        verbose: list[str],
+        how: str,
+        recorder: tuple[type[Recorder], str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(body).encode()
+        assert run("chat", "hi", "--model", "m", "--base-url", url, how, *verbose) == 0
+        printed = capsys.readouterr()
+        assert not STEERING.findall(printed.out + printed.err)
+        assert r"\x1b]0;pwned\x07" in printed.out or how == "--json"
+        if how == "--json":
+            assert "pwned" in str(json.loads(printed.out)["choices"][0]["outputs"][0])
+        elif body is self.BODY:
+            assert printed.out.startswith("a\tb\n")
+
+    @pytest.mark.parametrize("how", [[], ["--json"]])
+    def test_in_a_list_of_models(
+        self, how: list[str], recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps({"data": [{"id": f"m{ESCAPES}"}]}).encode()
+        assert run("models", "--base-url", url, *how) == 0
+        assert not STEERING.findall(capsys.readouterr().out)
 
 
 class TestChat:
@@ -224,6 +299,43 @@ class TestChat:
         monkeypatch.setenv("HUGGINGFACE_API_KEY", "hf inside")
         assert run("chat", "hi", "--base-url", "http://127.0.0.1:1/v1") == 2
         assert "HUGGINGFACE_API_KEY" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("listed", "code", "asked"),
+        [(["tiny"], 0, "tiny"), (["a", "b"], 2, None), ([], 0, DEFAULT), (["a", DEFAULT], 0, DEFAULT)],
+    )
+    def test_asks_the_only_model_that_another_server_lists(
+        self,
+        listed: list[str],
+        code: int,
+        asked: str | None,
+        recorder: tuple[type[Recorder], str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        handler, url = recorder
+        handler.answer = json.dumps(GOOD).encode()
+        handler.listing = json.dumps({"object": "list", "data": [{"id": name} for name in listed]}).encode()
+        assert run("chat", "hi", "--no-stream", "--base-url", url) == code
+        assert [body["model"] for _, body in handler.seen] == [asked] * (asked is not None)
+        if code:
+            said = "botticelli: name a model with --model; the server lists a, b\n"
+            assert capsys.readouterr() == ("", said)
+
+    def test_a_server_that_isnt_there_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("chat", "hi", "--base-url", "http://127.0.0.1:1/v1") == 1
+        assert "no connection" in capsys.readouterr().err
+
+    def test_tells_a_streams_departures_too_when_verbose(
+        self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        handler, url = recorder
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        choice = {"index": 0, "delta": {"content": "x"}}
+        chunks = [{**chunk, "choices": [choice]}, {**chunk, "choices": [{**choice, "finish_reason": "stop"}]}]
+        handler.answer = b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in chunks)
+        handler.answer += b"data: [DONE]\n\n"
+        assert run("chat", "hi", "-v", "--model", "m", "--base-url", url) == 0
+        assert "departs from the format: finish-reason-missing" in capsys.readouterr().err
 
     def test_says_that_an_answer_is_cut(
         self, keyed: None, recorder: tuple[type[Recorder], str], capsys: pytest.CaptureFixture[str]

@@ -28,6 +28,7 @@ from botticelli.core.response import (
 )
 from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.protocol.limits import Limits
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
@@ -321,7 +322,7 @@ def test_what_follows_the_end_mark_is_counted_by_an_audit_and_never_read(
 
 
 def test_a_flood_after_the_end_mark_does_no_harm() -> None:
-    heard = Heard(ANSWER, HI + b"data: " + b"x" * 5000, audit=True, max_event_bytes=1000)
+    heard = Heard(ANSWER, HI + b"data: " + b"x" * 5000, audit=True, limits=Limits(max_event_bytes=1000))
     assert (heard.answer.text, heard.codes) == ("Hi", {"data-after-done": 1})
 
 
@@ -592,37 +593,37 @@ def test_an_error_among_json_lines_ends_them() -> None:
 
 
 def test_an_event_beyond_the_limit_is_an_error_after_what_came_before() -> None:
-    heard = Heard(HI + b"data: " + b"x" * 300, max_event_bytes=200)
+    heard = Heard(HI + b"data: " + b"x" * 300, limits=Limits(max_event_bytes=200))
     assert type(heard.error) is MalformedResponseError
     assert "more than 200 bytes" in heard.error.message
     assert (heard.text, heard.stream.ended) == ("Hi", True)
 
 
 def test_a_body_beyond_the_limit_is_an_error() -> None:
-    stream = OpenAIStreamReader(max_event_bytes=len(BODY))
+    stream = OpenAIStreamReader(limits=Limits(max_event_bytes=len(BODY)))
     stream.feed(BODY)
     assert stream.failed is None
     stream.feed(b" ")
     assert isinstance(stream.failed, MalformedResponseError)
-    assert f"longer than {len(BODY)} bytes" in stream.failed.message
+    assert f"more than {len(BODY)} bytes" in stream.failed.message
 
 
 def test_a_blank_line_before_a_stream_may_be_of_any_length_however_it_is_cut() -> None:
     body = b" " * 300 + b"\n" + ANSWER
     cuts = ([body], [body[:150], body[150:]], [bytes([byte]) for byte in body])
-    for heard in (Heard(*cut, max_event_bytes=200) for cut in cuts):
+    for heard in (Heard(*cut, limits=Limits(max_event_bytes=200)) for cut in cuts):
         assert (heard.answer.text, heard.codes) == ("Hi", {})
 
 
 def test_blank_lines_before_a_stream_may_be_any_number() -> None:
-    heard = Heard(*[b" " * 90 + b"\n"] * 5, ANSWER, max_event_bytes=200)
+    heard = Heard(*[b" " * 90 + b"\n"] * 5, ANSWER, limits=Limits(max_event_bytes=200))
     assert (heard.answer.text, heard.codes) == ("Hi", {})
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 def test_blank_lines_before_a_whole_answer_take_nothing_of_its_limit(end: bytes) -> None:
     blank = b" " * (len(BODY) // 2) + end
-    assert Heard(*[blank] * 9, BODY, max_event_bytes=len(BODY)).answer.text == "Hi"
+    assert Heard(*[blank] * 9, BODY, limits=Limits(max_event_bytes=len(BODY))).answer.text == "Hi"
 
 
 def test_a_long_stream_loses_nothing() -> None:

@@ -21,6 +21,7 @@ from botticelli import (
     EmptyResponseError,
     GenerateRequest,
     InvalidRequestError,
+    Limits,
     MalformedResponseError,
     Model,
     ModelNotFoundError,
@@ -31,10 +32,10 @@ from botticelli import (
     Timeouts,
     UsageTotals,
 )
-from botticelli.protocol import exchange
 
 from .conftest import (
     END,
+    STREAM_HEAD,
     TOKEN,
     Rim,
     Server,
@@ -293,12 +294,12 @@ def test_a_long_error_is_cut_and_its_connection_dropped(rim: Rim, serve: Serve, 
 
 
 def test_a_long_answer_is_cut_and_its_connection_dropped(
-    rim: Rim, serve: Serve, ask: GenerateRequest, monkeypatch: pytest.MonkeyPatch
+    rim: Rim, serve: Serve, ask: GenerateRequest
 ) -> None:
-    monkeypatch.setattr(exchange, "MAX_ANSWER", 1000)
+    limits = Limits(max_body_bytes=1000)
     server = serve((http(b"x" * 2000, length=10**9), "hold"))
-    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes") as caught:
-        rim.generate(rim.driver(server, timeout=20), ask)
+    with pytest.raises(MalformedResponseError, match="more than 1000 bytes") as caught:
+        rim.generate(rim.driver(server, timeout=20, limits=limits), ask)
     assert len(caught.value.body) == 1000
     assert server.left.wait(5)
 
@@ -509,3 +510,41 @@ def test_a_closed_client_and_a_closed_driver_say_so(rim: Rim, serve: Serve, ask:
         rim.models(driver)
     assert server.connections == 0
     assert driver.usage == UsageTotals()
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length", "gzip"])
+def test_a_whole_answer_without_the_end_of_its_framing_is_delivered(
+    rim: Rim, serve: Serve, ask: GenerateRequest, framing: str
+) -> None:
+    body = completion("all of it").encode()
+    plays = {
+        "chunked": STREAM_HEAD + framed(body),
+        "length": http(body, length=len(body) + 5),
+        "gzip": http(gzip.compress(body), length=9999, headers=(("Content-Encoding", "gzip"),)),
+    }
+    cache: dict[str, bytes] = {}
+    server = serve((plays[framing], 0.05, "close"))
+    driver = rim.driver(server, cache=cache)
+    response = rim.generate(driver, ask)
+    assert response.text == "all of it"
+    assert [found.code for found in response.deviations] == ["body-cut-short"]
+    assert driver.usage.retries == 0
+    assert rim.generate(driver, ask).text == "all of it"
+
+
+def test_of_an_answer_that_was_cut_the_error_has_what_came(
+    rim: Rim, serve: Serve, ask: GenerateRequest
+) -> None:
+    body = completion(f"the key is {TOKEN}").encode()
+    server = serve((http(body[:-3], length=len(body)), 0.05, "close"))
+    with pytest.raises(ConnectionLostError) as caught:
+        rim.generate(rim.driver(server), ask)
+    assert caught.value.body.startswith(b'{"id"')
+    assert TOKEN.encode() not in caught.value.body
+    assert len(server.requests) == 1
+
+
+def test_an_error_that_came_whole_is_that_error(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
+    server = serve((http(b'{"error": {"message": "why"}}', length=999), 0.05, "close"))
+    with pytest.raises(StreamError, match="why"):
+        rim.generate(rim.driver(server), ask)

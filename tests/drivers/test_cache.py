@@ -64,6 +64,35 @@ def test_the_same_question_is_asked_once(
     assert len(cache) == 2
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_kept_answer_equals_the_first_one(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes], *, streamed: bool
+) -> None:
+    headers = (("x-request-id", "req-1"), ("x-inference-provider", "together"))
+    events = framed(event("Hi")) + framed(event(finish="stop")) + framed(DONE)
+    server = serve(STREAM_HEAD + events + END if streamed else answer(headers=headers))
+    driver = rim.driver(server, cache=cache)
+    first = rim.stream(driver, ask).response if streamed else rim.generate(driver, ask)
+    assert first is not None
+    assert (first.request_id, first.inference_provider) == ("req-1", "together")
+    again = rim.generate(driver, ask)
+    if streamed:
+        again.raw = b""
+    assert again == first
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("said", ["5", "{", '{"request_id":5}', "\u00e9"])
+def test_what_an_entry_says_of_an_answer_must_be_readable(
+    rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes], said: str
+) -> None:
+    driver = rim.driver(serve(answer("first"), answer("second")), cache=cache)
+    rim.generate(driver, ask)
+    for key in cache:
+        cache[key] += b"\n#botticelli " + said.encode("latin-1")
+    assert rim.generate(driver, ask).text == "second"
+
+
 def test_what_makes_a_question_another_one(
     rim: Rim, serve: Serve, ask: GenerateRequest, cache: dict[str, bytes]
 ) -> None:

@@ -164,9 +164,9 @@ def test_a_secret_is_held_to_the_same(held: Any) -> None:
 def test_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FIRST, "hf_x")
     assert base_of() == "https://router.huggingface.co/v1"
-    monkeypatch.setenv(BASE, "http://environment/v1")
-    assert base_of() == "http://environment/v1"
-    assert base_of(base_url="http://argument/v1") == "http://argument/v1"
+    monkeypatch.setenv(BASE, "https://environment/v1")
+    assert base_of() == "https://environment/v1"
+    assert base_of(base_url="https://argument/v1") == "https://argument/v1"
     monkeypatch.setenv(BASE, "")
     assert base_of() == "https://router.huggingface.co/v1"
 
@@ -178,12 +178,12 @@ def test_a_query_is_not_shown() -> None:
 
 
 def test_a_file_names_the_base_url_only_for_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text(f"{FIRST}=hf_file\n{BASE}=http://file/v1\n")
-    assert base_of() == "http://file/v1"
+    Path(".env").write_text(f"{FIRST}=hf_file\n{BASE}=https://file/v1\n")
+    assert base_of() == "https://file/v1"
     monkeypatch.setenv(BASE, "")
-    assert base_of() == "http://file/v1"
-    monkeypatch.setenv(BASE, "http://environment/v1")
-    assert base_of() == "http://environment/v1"
+    assert base_of() == "https://file/v1"
+    monkeypatch.setenv(BASE, "https://environment/v1")
+    assert base_of() == "https://environment/v1"
     monkeypatch.delenv(BASE)
     # else a file in a directory could send the environment's key wherever it likes
     monkeypatch.setenv(SECOND, "hf_environment")
@@ -288,6 +288,7 @@ def test_the_variable_is_named_when_its_url_is_none(monkeypatch: pytest.MonkeyPa
         ({"cache": dict}, "cache"),
         ({"audit": "yes"}, "audit"),
         ({"audit": 1}, "audit"),
+        ({"limits": 5}, "limits"),
         ({"bill_to": ""}, "bill_to"),
         ({"bill_to": 5}, "bill_to"),
         ({"bill_to": "a\r\nb"}, "bill_to"),
@@ -372,6 +373,7 @@ PARAMETERS = (
     "backoff",
     "cache",
     "audit",
+    "limits",
     "bill_to",
     "headers",
     "catalog",
@@ -482,3 +484,33 @@ def test_a_providers_fields_are_of_their_types(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"^provider.{field} must be") as caught:
         Provider(**(fields | {field: value}))
     assert caught.value.setting == f"provider.{field}"
+
+
+LAN = "http://10.0.0.5:8000/v1"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/v1", "http://[::1]/v1", "http://localhost/v1", "https://10.0.0.5/v1"]
+)
+def test_a_key_of_the_environment_goes_to_this_machine_and_over_https(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FIRST, "hf_environment")
+    assert HuggingFaceDriver("m", base_url=url)
+
+
+def test_a_key_of_the_environment_goes_nowhere_else_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FIRST, "hf_environment")
+    for base_url in (LAN, None):
+        with pytest.raises(ConfigurationError, match=r"10\.0\.0\.5.*plain http") as caught:
+            HuggingFaceDriver("m", base_url=base_url)
+        assert "hf_environment" not in str(caught.value)
+        monkeypatch.setenv(BASE, LAN)
+    assert HuggingFaceDriver("m", base_url=LAN, api_key="hf_given")
+    assert HuggingFaceDriver.with_api_token("hf_given", "m", base_url=LAN)
+    assert HuggingFaceDriver.with_api_token(None, "m", base_url=LAN)
+
+
+def test_a_driver_whose_making_failed_can_be_shown() -> None:
+    driver = HuggingFaceDriver.__new__(HuggingFaceDriver)
+    assert repr(driver) == "HuggingFaceDriver(not made)"

@@ -84,6 +84,37 @@ FAILURES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("own_client", [False, True])
+def test_a_secret_in_the_base_urls_query_is_in_no_log(
+    rim: Rim, serve: Serve, ask: GenerateRequest, caplog: pytest.LogCaptureFixture, *, own_client: bool
+) -> None:
+    server = serve(answer(), stream("Hi"), error(400))
+    url = f"{server.url}?api_key={OWN}%2Fmore&a=b"
+    client = rim.client() if own_client else None
+    driver = rim.driver(server, base_url=url, http_client=client)
+    with caplog.at_level(logging.DEBUG):
+        rim.generate(driver, ask)
+        rim.stream(driver, ask)
+        with pytest.raises(BotticelliError):
+            rim.generate(driver, ask)
+    if client is not None:
+        rim.close(client)
+    assert [seen.path.partition("?")[2] for seen in server.requests] == [f"api_key={OWN}%2Fmore&a=b"] * 3
+    told = [record.getMessage() for record in caplog.records]
+    assert not [line for line in told if OWN in line]
+    assert len([line for line in told if "/chat/completions?*** " in line]) == 3
+
+
+def test_the_rest_of_the_programs_requests_are_logged_as_before(
+    serve: Serve, rim: Rim, ask: GenerateRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(answer())
+    rim.generate(rim.driver(server), ask)
+    with caplog.at_level(logging.INFO), rim.library.Client() as client:
+        client.get(f"{server.url}?q=words")
+    assert any("?q=words" in record.getMessage() for record in caplog.records)
+
+
 def chain(problem: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
     waiting = [problem]

@@ -45,6 +45,9 @@ for line in sys.stdin:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         print(reply(outcome={"models": [str(child.pid)]}), flush=True)
         continue
+    if todo == "environment":
+        print(reply(outcome={"models": sorted(os.environ)}), flush=True)
+        continue
     if todo == "proxy":
         print(reply(outcome={"models": [os.environ["no_proxy"]]}), flush=True)
         continue
@@ -257,6 +260,28 @@ def test_a_program_meets_no_proxy(program: list[str], monkeypatch: pytest.Monkey
     adapter = ProcessAdapter(program)
     assert adapter.exchange(call("proxy"))["models"] == ["a.b,127.0.0.1,localhost,::1"]
     adapter.close()
+
+
+def test_a_program_gets_nobodys_keys(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = [
+        "OPENAI_API_KEY",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "MY_SECRET",
+        "github_token",
+        "TOKEN",
+        "DB_PASSWORD",
+        "HUGGINGFACE_BASE_URL",
+    ]
+    kept = ["TOKENIZERS_PARALLELISM", "KEYBOARD", "SECRETARY"]
+    for name in (*hidden, *kept):
+        monkeypatch.setenv(name, "canary")
+    adapter = ProcessAdapter(program)
+    seen = adapter.exchange(call("environment"))["models"]
+    adapter.close()
+    assert not {*hidden} & {*seen}
+    assert {"PATH", *kept} <= {*seen}
 
 
 def test_many_calls_at_once_get_a_program_each(program: list[str]) -> None:

@@ -46,7 +46,7 @@ def make(
     target = suite.target
 
     def new(*, aio: bool = False, key: str | None = None) -> Caller:
-        drivers, token = target.drivers, key or target.key.reveal()
+        drivers, token = target.drivers, target.key.reveal() if key is None else key
         kind = drivers.aio if aio else drivers.sync
         driver = kind.with_api_token(token, target.model, base_url=target.base_url)
         made.append(SyncCaller(driver) if isinstance(driver, ChatDriver) else AsyncCaller(driver))

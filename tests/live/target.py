@@ -99,6 +99,10 @@ class Suite:
         """Add a driver's usage to the totals."""
         self._used.append(usage)
 
+    def leave_out(self, topic: str, reason: str) -> None:
+        """Note that the server makes a topic meaningless, as its answers show."""
+        self._left_out[topic] = reason
+
     def note(self, response: GenerateResponse) -> None:
         """Count a response's deviations from the format."""
         self._deviations.update({found.code: found.count for found in response.deviations})

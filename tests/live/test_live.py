@@ -19,6 +19,7 @@ from botticelli import (
     FinishReason,
     GenerateRequest,
     GenerateResponse,
+    InvalidRequestError,
     Message,
     ModelNotFoundError,
     ModelsError,
@@ -187,21 +188,34 @@ def called(response: GenerateResponse) -> None:
     assert response.finish_reason is FinishReason.TOOL_USE or response.finish_reason_raw == "stop"
 
 
+def announced_only(error: ResponseError) -> NoReturn:
+    """Fail because the server announced a call and sent none; any other error is the driver's to explain."""
+    try:
+        sent = json.loads(error.body)
+    except ValueError:
+        raise error from None
+    if holds_a_call(sent):
+        raise error
+    departs("it announces a call, and sends none", sent)
+
+
 @pytest.mark.api(calls=2)
 def test_tools(suite: Suite, caller: Caller) -> None:
     try:
         first = caller.generate(ask(WEATHER, tools=[GET_WEATHER]))
     except ResponseError as error:
-        sent = json.loads(error.body)
-        assert not holds_a_call(sent)
-        departs("it announces a call, and sends none", sent)
+        announced_only(error)
     sent = whole(suite, first)["choices"][0]
     if not sent["message"].get("tool_calls"):
         departs("a tool was to be called, and wasn't", sent)
     assert len(first.tool_calls) == len(sent["message"]["tool_calls"])
     called(first)
     result = Message.tool(first.tool_calls[0].id, "sunny, 21 degrees")
-    second = caller.generate(ask(WEATHER, first.to_message(), result, tools=[GET_WEATHER]))
+    try:
+        second = caller.generate(ask(WEATHER, first.to_message(), result, tools=[GET_WEATHER]))
+    except ResponseError as error:
+        # mlx-lm: finish_reason tool_calls after the result too, without a call
+        announced_only(error)
     whole(suite, second)
     assert second.text or second.tool_calls
 
@@ -235,10 +249,15 @@ def outcome(caller: Caller, request: GenerateRequest) -> GenerateResponse | Mode
 
 @pytest.mark.api(calls=1)
 def test_json_schema(suite: Suite, caller: Caller) -> None:
-    got = outcome(caller, ask(WEATHER, response_format=ResponseFormat.json_schema("city", CITY)))
+    form = ResponseFormat.json_schema("city", CITY)
+    # with room: an answer that our own limit cut can't keep to any schema
+    got = outcome(caller, ask(WEATHER, max_tokens=1000, response_format=form))
     if isinstance(got, ModelsError):
         departs("it refuses a JSON schema", got)
-    text = whole(suite, got)["choices"][0]["message"]["content"]
+    sent = whole(suite, got)["choices"][0]
+    if sent["finish_reason"] != "stop":
+        departs("an answer to a JSON schema that isn't finished after 1,000 tokens", sent)
+    text = sent["message"]["content"]
     assert got.text == text
     value = None
     with suppress(ValueError):
@@ -247,13 +266,18 @@ def test_json_schema(suite: Suite, caller: Caller) -> None:
         departs("a JSON schema was given, and the answer doesn't keep to it", text)
 
 
+def names_model(got: ModelsError, name: str) -> bool:
+    """Whether it is an honest refusal that names the model, as LiteLLM's 400 "Invalid model name"."""
+    return isinstance(got, InvalidRequestError) and name in got.message
+
+
 @pytest.mark.api(calls=1)
 def test_unknown_model(target: Target, caller: Caller) -> None:
     name = "botticelli-tests/no-such-model"
     got = outcome(caller, ask(WEATHER, max_tokens=5, model=name))
     if isinstance(got, GenerateResponse):
         departs("it answers for a model that it doesn't have", got.raw)
-    if not isinstance(got, ModelNotFoundError | NotFoundError):
+    if not isinstance(got, ModelNotFoundError | NotFoundError) and not names_model(got, name):
         departs("an unknown model is a 404, or an error that says so", got)
     if target.is_providers_own:
         assert isinstance(got, ModelNotFoundError)
@@ -271,10 +295,17 @@ def test_base_model(target: Target, caller: Caller) -> None:
     assert caught.value.model == target.base_model
 
 
-@pytest.mark.api(calls=1, needs_key=True)
+@pytest.mark.api(calls=2, needs_key=True)
 @pytest.mark.parametrize("rim", ["sync", "async"])
-def test_bad_token(rim: str, make: Callable[..., Caller], canary: str) -> None:
+def test_bad_token(suite: Suite, target: Target, rim: str, make: Callable[..., Caller], canary: str) -> None:
     got = outcome(make(aio=rim == "async", key=canary), ask(WEATHER, max_tokens=5))
+    if isinstance(got, GenerateResponse) and not target.is_providers_own:
+        # another server that answers without a key may well take any
+        got = outcome(make(aio=rim == "async", key=""), ask(WEATHER, max_tokens=5))
+        if isinstance(got, GenerateResponse):
+            suite.leave_out("bad_token", "the server needs no key, so it may take any")
+            return
+        departs("it takes any token, but not none", got)
     if isinstance(got, GenerateResponse):
         departs("it takes any token", got.raw)
     if not isinstance(got, AuthenticationError):

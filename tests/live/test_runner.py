@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from botticelli import InvalidRequestError, MalformedResponseError, ModelsError, ServerError
+
+from .test_live import announced_only, names_model
+
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -76,6 +80,42 @@ def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: 
     assert "the server's departure, not the driver's: max_tokens=5 didn't end the answer" in text
     assert "used: 3 calls, 0 of them repeated" in text
     assert canary not in text
+
+
+def test_a_server_that_needs_no_key_may_take_any(tmp_path: Path, canary: str) -> None:
+    """The bench's server takes any, and none."""
+    command = [sys.executable, "-m", "tests.bench.server"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/single"
+        code, text = run(tmp_path, "huggingface", "--base-url", url, "-k", "bad_token", key=canary)
+        server.stdin.close()
+    assert code == 0
+    assert "not asked: bad_token: the server needs no key, so it may take any" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "honest"),
+    [
+        (InvalidRequestError("Invalid model name passed in model=a/b", status=400), True),
+        (InvalidRequestError("bad request", status=400), False),
+        (ServerError("a/b failed", status=500), False),
+    ],
+)
+def test_an_error_that_names_the_model_is_honest(error: ModelsError, *, honest: bool) -> None:
+    assert names_model(error, "a/b") is honest
+
+
+@pytest.mark.parametrize("body", [b'{"choices":[{"message":{"tool_calls":[{}]}}]}', b"no JSON"])
+def test_an_error_with_a_call_is_the_drivers_to_explain(body: bytes) -> None:
+    with pytest.raises(MalformedResponseError):
+        announced_only(MalformedResponseError("odd", body=body))
+
+
+def test_a_call_that_is_announced_only_is_the_servers_departure() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"the server's departure.*announces a call"):
+        announced_only(MalformedResponseError("odd", body=b'{"choices":[{"message":{}}]}'))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from botticelli.core.errors import BotticelliError
 from botticelli.dialects.openai.accumulate import ChoiceAccumulator
 from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
+from botticelli.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +217,7 @@ def test_what_has_come_is_not_copied_for_the_next_piece(kind: str) -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_blank_lines_without_an_end_are_not_gathered() -> None:
-    stream = OpenAIStreamReader(max_event_bytes=100)
+    stream = OpenAIStreamReader(limits=Limits(max_event_bytes=100))
     stream.feed(b"\n")
     assert taken(stream, b" " * 10) < BULK // 10
     before = tracemalloc.get_traced_memory()[0]

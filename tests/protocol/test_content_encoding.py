@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import tracemalloc
 import zlib
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_body_is_whole_up_to_its_limit() -> None:
     body.feed(b"ab")
     body.feed(b"cd")
     assert not body.full
-    assert body.whole() == body.kept() == b"abcd"
+    assert body.kept(9) == body.whole() == b"abcd"
 
 
 def test_a_body_beyond_its_limit() -> None:
@@ -104,9 +105,44 @@ def test_a_body_beyond_its_limit() -> None:
     body.feed(b"abc")
     body.feed(b"def")
     assert body.full
-    assert body.kept() == b"abcd"
-    with pytest.raises(MalformedResponseError, match="longer than 4 bytes"):
+    assert body.kept(4) == b"abcd"
+    with pytest.raises(MalformedResponseError, match=r"more than 4 bytes.*max_body_bytes") as caught:
         body.whole()
+    assert caught.value.body == b"abcd"
+
+
+def test_of_a_long_body_only_the_beginning_is_copied() -> None:
+    body = Body({}, 64 << 20)
+    for _ in range(64):
+        body.feed(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        assert len(body.kept(1 << 20)) == 1 << 20
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_is_put_together_once() -> None:
+    size = 32 << 20
+    tracemalloc.start()
+    try:
+        body = Body({}, size)
+        for _ in range(32):
+            body.feed(bytes(1 << 20))
+        assert len(body.whole()) == size
+        del body
+        assert tracemalloc.get_traced_memory()[1] < 2.1 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_becomes_nothing_counts_as_received() -> None:
+    body = Body({"content-encoding": "deflate"}, 1000)
+    body.feed(zlib.compress(b"Hi"))
+    assert not body.full
+    body.feed(b"x" * 1000)
+    assert body.full
 
 
 def test_the_limit_is_on_what_is_decompressed() -> None:

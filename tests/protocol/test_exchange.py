@@ -14,6 +14,7 @@ from botticelli.core.errors import (
     ClosedError,
     ConfigurationError,
     ConnectError,
+    ConnectionLostError,
     MalformedResponseError,
     ModelsError,
     ServerError,
@@ -108,7 +109,13 @@ class Recorder:
 class Play:
     """One call whose HTTP client replies with these; an exception is thrown in."""
 
-    def __init__(self, *replies: Any, timeouts: Timeouts = LIMITS, policy: RetryPolicy = POLICY) -> None:
+    def __init__(
+        self,
+        *replies: Any,
+        timeouts: Timeouts = LIMITS,
+        policy: RetryPolicy = POLICY,
+        max_body_bytes: int = 1000,
+    ) -> None:
         self.replies = list(replies)
         self.clock = Clock()
         self.handler = Recorder()
@@ -117,7 +124,13 @@ class Play:
         self.limits: list[float] = []
         self.delivered: list[str] = []
         self.on_step: Callable[[str], None] = lambda _: None
-        self.exchange = Exchange(self.deadlines, self.handler, clock=self.clock, chance=lambda: 0.5)
+        self.exchange = Exchange(
+            self.deadlines,
+            self.handler,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            max_body_bytes=max_body_bytes,
+        )
 
     def run(self, steps: Steps[Any]) -> Any:
         reply: Any = None
@@ -145,7 +158,7 @@ class Play:
                     assert isinstance(step, Close | Linger)
 
     def whole(self) -> Any:
-        return self.run(self.exchange.whole(lambda head, body: (head.status, body)))
+        return self.run(self.exchange.whole(lambda head, body, cut: (head.status, body + b" cut" * cut)))
 
     def stream(self) -> list[str]:
         self.run(self.exchange.stream())
@@ -188,17 +201,58 @@ def test_a_compressed_answer_is_decompressed() -> None:
     assert play.whole() == (200, b"words")
 
 
-def test_an_answer_that_is_too_long_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWER", 3)
-    play = Play(head(), b"abcd", b"e", None)
-    with pytest.raises(MalformedResponseError, match="longer than 3"):
+def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
+    play = Play(head(), b"abcd", b"e", None, max_body_bytes=3)
+    with pytest.raises(MalformedResponseError, match=r"more than 3 bytes.*max_body_bytes") as caught:
         play.whole()
+    assert caught.value.body == b"abc"
     assert play.replies == [b"e", None]
     assert play.steps[-1] == "close"
 
 
+def test_an_answer_that_came_after_the_call_was_over_is_not_decoded() -> None:
+    play = Play(head(), b"a", None)
+
+    def late(step: str) -> None:
+        if step == "close":
+            play.clock.now += 100
+
+    play.on_step = late
+    with pytest.raises(CallTimeoutError) as caught:
+        play.whole()
+    assert caught.value.phase == "total"
+
+
+def test_a_stream_that_is_too_long_is_left_with_what_came() -> None:
+    play = Play(head(), b"one ", b"two ", b"three", max_body_bytes=8)
+    with pytest.raises(MalformedResponseError, match="max_body_bytes") as caught:
+        play.stream()
+    assert play.delivered == ["one", "two"]
+    assert caught.value.partial is not None
+    assert caught.value.partial.id == "one two"
+
+
+def test_a_body_without_the_end_of_its_framing_is_decoded_all_the_same() -> None:
+    play = Play(head(), b"words", ConnectionLostError("peer closed", answered=True))
+    assert play.whole() == (200, b"words cut")
+    assert play.steps == ["send", "read", "read", "close"]
+
+
+def test_a_body_that_was_cut_is_lost_with_what_came() -> None:
+    partial = GenerateResponse(id="a")
+
+    def decode(head: ResponseHead, body: bytes, cut: bool) -> None:
+        raise MalformedResponseError("odd", partial=partial)
+
+    play = Play(head(), b"wor", ConnectionLostError("peer closed", answered=True))
+    with pytest.raises(ConnectionLostError) as caught:
+        play.run(play.exchange.whole(decode))
+    assert (caught.value.body, caught.value.partial) == (b"wor", partial)
+    assert play.handler.notes == ["sending", "received 200", "failed connection_lost"]
+
+
 def test_what_the_decoding_raises_is_not_retried() -> None:
-    def decode(head: ResponseHead, body: bytes) -> None:
+    def decode(head: ResponseHead, body: bytes, cut: bool) -> None:
         raise MalformedResponseError("odd")
 
     play = Play(head(), None)
@@ -321,7 +375,7 @@ def test_a_caller_may_give_up_while_a_retry_is_waited_for() -> None:
 
 
 def test_a_wait_may_end_in_an_error_of_its_own() -> None:
-    steps = Play(head(500), None).exchange.whole(lambda head, body: body)
+    steps = Play(head(500), None).exchange.whole(lambda head, body, cut: body)
     assert isinstance(next(steps), Send)
     assert isinstance(steps.send(head(500)), Read)
     assert isinstance(steps.send(None), Close)

@@ -14,11 +14,13 @@ from botticelli.dialects.openai.response import repair_response
 from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.lenient_json import as_id, as_text, is_array, is_object
+from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 from botticelli.protocol.textbuffer import TextBuffer
 
 if TYPE_CHECKING:
     from botticelli.core.response import Usage
     from botticelli.dialects.openai.repair import AdaptiveDecoder
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["ChoiceAccumulator", "ResponseAccumulator"]
 
@@ -37,17 +39,31 @@ class ResponseAccumulator:
     Attributes:
         decode: Reads the next event: with the answer's id and model as long as they aren't known.
         choices: The answers by index, in the order of their first chunks.
+        has_grown: Whether something other than text and tool calls was added, which counts as
+            `Limits.max_nodes`; the caller counts, and sets it back.
 
     Args:
         log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too.
+        n: How many answers were asked for.
+        limits: How much the answer may hold.
     """
 
-    def __init__(self, log: DeviationLog, structural: DeviationLog) -> None:
+    def __init__(
+        self,
+        log: DeviationLog,
+        structural: DeviationLog,
+        *,
+        n: int = 1,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.decode: Any = _FIRST.decode
         self.choices: dict[int, ChoiceAccumulator] = {}
+        self.has_grown = False
         self._log = log
         self._structural = structural
+        self._limits = limits
+        self._most_choices = max(n, limits.max_choices)
         self._head = GenerateResponse()
         self._introduced = False
         self._usage: Any = None
@@ -81,7 +97,14 @@ class ResponseAccumulator:
                 self._structural.add("choice-index-missing", f"$.choices[{index}].index", "$.choices[].index")
             state = self.choices.get(index)
             if state is None:
-                state = self.choices[index] = ChoiceAccumulator(index, self._log, self._structural)
+                if len(self.choices) >= self._most_choices:
+                    excess = too_much("max_choices", self._most_choices, "choices")
+                    self._log.refuse_because("$.choices", excess)
+                    return True
+                if index < 0:
+                    self._structural.add("number-range", f"$.choices[{position}].index", "$.choices[].index")
+                state = ChoiceAccumulator(index, self._log, self._structural, self._limits)
+                self.choices[index] = state
             delta = choice.delta
             if delta is not None:
                 if (
@@ -117,6 +140,8 @@ class ResponseAccumulator:
     def _rich(
         self, state: ChoiceAccumulator, delta: wire.FastDelta, logprobs: Any, chunks: list[StreamChunk]
     ) -> None:
+        if logprobs is not None or delta.annotations is not None or delta.audio is not None:
+            self.has_grown = True
         rich = state.take(delta, logprobs)
         if rich is not None:
             chunks.append(rich)
@@ -234,11 +259,13 @@ class ChoiceAccumulator:
         log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too; apart from `log` where the
             contract is asked anyway, so that nothing counts twice.
+        limits: How much it may hold.
     """
 
     __slots__ = (
         "_annotations",
         "_calls",
+        "_limits",
         "_log",
         "_logprobs",
         "_message",
@@ -252,9 +279,12 @@ class ChoiceAccumulator:
         "write",
     )
 
-    def __init__(self, index: int, log: DeviationLog, structural: DeviationLog) -> None:
+    def __init__(
+        self, index: int, log: DeviationLog, structural: DeviationLog, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self.index = index
         self.finish: Any = None
+        self._limits = limits
         self._text = TextBuffer()
         self.write = self._text.append
         self._log = log
@@ -287,6 +317,9 @@ class ChoiceAccumulator:
             self._spoken.take(delta.audio)
         if is_array(delta.annotations):
             self._annotations += delta.annotations
+            if len(self._annotations) > (most := self._limits.max_parts):
+                excess = too_much("max_parts", most, "parts in one choice")
+                self._log.refuse_because(f"$.choices[{self.index}].delta.annotations", excess)
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
         if not (text or thought or delta.refusal or pieces or logprobs):
@@ -304,7 +337,7 @@ class ChoiceAccumulator:
         pieces: tuple[ToolCallDelta, ...] = ()
         if delta.tool_calls or delta.function_call:
             calls = self._calls = self._calls or ToolCallAccumulator(
-                self._log, self._structural, f"$.choices[{self.index}].delta"
+                self._log, self._structural, f"$.choices[{self.index}].delta", self._limits
             )
             pieces = calls.take(delta.tool_calls or ())
             # tool-legacy-function-call: some servers send a call twice, under both names.

@@ -75,6 +75,8 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             make_error=_bind(context),
             n=context.n,
             audit=context.audit,
+            limits=context.limits,
+            cut_short=context.cut_short,
         )
 
     def encode_response(self, response: GenerateResponse) -> bytes:
@@ -89,6 +91,7 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             make_error=_bind(context),
             n=context.n,
             audit=context.audit,
+            limits=context.limits,
         )
 
     def error(self, head: ResponseHead, body: bytes, context: CallContext) -> ApiError:
@@ -109,7 +112,9 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode the model list; see `Dialect.model_page`."""
-        return ModelPage(decode_models(body, status=head.status, make_error=_bind(context)))
+        return ModelPage(
+            decode_models(body, status=head.status, make_error=_bind(context), limits=context.limits)
+        )
 
 
 def _bind(context: CallContext) -> MakeStreamError:

@@ -13,14 +13,17 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.errors import error_in_success, is_error
+from botticelli.dialects.openai.limits import excess_in_text
 from botticelli.dialects.openai.repair import mend
 from botticelli.protocol import lenient_json
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import as_whole_number, is_array, is_object
+from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from botticelli.dialects.openai.errors import MakeStreamError
     from botticelli.protocol.deviations import DeviationLog
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["decode_models"]
 
@@ -31,6 +34,7 @@ def decode_models(
     status: int = 200,
     make_error: MakeStreamError = error_in_success,
     log: DeviationLog | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Model]:
     """Read the body of a 2xx answer to a request for the models.
 
@@ -39,18 +43,21 @@ def decode_models(
         status: The status it came with, for errors.
         make_error: What makes an error of an error in the body.
         log: Where to note what breaks the format; None if nobody asks, as no driver does.
+        limits: How much the list may hold.
 
     Returns:
         The models, in the server's order; entries without an id are left out, unless there is nothing else.
 
     Raises:
         EmptyResponseError: If there is no body.
-        MalformedResponseError: If it isn't JSON, or not a list of models.
+        MalformedResponseError: If it isn't JSON, not a list of models, or beyond `limits`.
         StreamError: If it is an error in spite of its status.
     """
     kept = body[:MAX_BODY]
     if not body.strip():
         raise EmptyResponseError("the model list has no body", status=status, body=kept)
+    if excess := excess_in_text(body, limits):
+        raise MalformedResponseError(excess, path="$.data", status=status, body=kept)
     found = lenient_json.try_parse(body)
     if isinstance(found, lenient_json.NotJsonError):
         raise MalformedResponseError(

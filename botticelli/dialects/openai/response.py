@@ -13,16 +13,19 @@ from botticelli.core.errors import EmptyResponseError, MalformedResponseError
 from botticelli.core.response import AudioOutput, Choice, GenerateResponse
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.errors import error_in_success, is_error
+from botticelli.dialects.openai.limits import excess_in_response, excess_in_text, excess_in_value
 from botticelli.dialects.openai.repair import mend
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
+from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from botticelli.core.message import ToolCall
     from botticelli.core.response import Usage
     from botticelli.dialects.openai.errors import MakeStreamError
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["decode_response", "encode_response", "has_foreign_charset", "repair_response"]
 
@@ -48,6 +51,7 @@ def decode_response(
     make_error: MakeStreamError = error_in_success,
     n: int = 1,
     audit: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> GenerateResponse:
     """Decode the body of a 2xx answer; for one that may be an event stream see `stream.decode_answer`.
 
@@ -58,6 +62,7 @@ def decode_response(
         make_error: What makes an error of an error in the body; the driver's knows its provider's table.
         n: How many answers were asked for.
         audit: Whether to look for what a reader needn't notice too, which takes time.
+        limits: How much the answer may hold.
 
     Returns:
         The answer; `deviations` tells where it broke the format and could be read all the same.
@@ -65,13 +70,17 @@ def decode_response(
     Raises:
         EmptyResponseError: If there is no choice in it.
         MalformedResponseError: If it isn't JSON, or not an answer, or a part of the answer can't be read;
-            `partial` has the rest.
+            `partial` has the rest. If it is beyond `limits`.
         StreamError: If it is an error in spite of its status.
     """
+    if excess := excess_in_text(body, limits):
+        raise MalformedResponseError(excess, status=status, body=body[:MAX_BODY])
     log = DeviationLog()
     response = _conforming(body, log)
     if response is None:
-        response = _Odd(body, status, content_type, make_error).read(log)
+        response = _Odd(body, status, content_type, make_error, n, limits).read(log)
+    if found := excess_in_response(response, n, limits):
+        raise MalformedResponseError(found[1], path=found[0], status=status, body=body[:MAX_BODY])
     if has_foreign_charset(content_type):
         log.add("charset-wrong")
     if len(response.choices) < n:
@@ -118,11 +127,21 @@ def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
 class _Odd:
     """Read a body that the strict structs refused."""
 
-    def __init__(self, body: bytes, status: int, content_type: str, make_error: MakeStreamError) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        status: int,
+        content_type: str,
+        make_error: MakeStreamError,
+        n: int,
+        limits: Limits,
+    ) -> None:
         self._body = body
         self._status = status
         self._content_type = content_type
         self._make_error = make_error
+        self._n = n
+        self._limits = limits
 
     def read(self, log: DeviationLog) -> GenerateResponse:
         """Return the answer in it; raise what `decode_response` does."""
@@ -130,6 +149,8 @@ class _Odd:
         if not body.removeprefix(_BOM).strip(_BLANK):
             raise EmptyResponseError("the answer has no body", status=self._status, body=body)
         value = self._value(log)
+        if is_object(value) and (excess := excess_in_value(value, self._n, self._limits)):
+            raise self._malformed(excess[1], excess[0])
         if is_error(value):
             raise self._make_error(body[:MAX_BODY], partial=_delivered(value))
         if not is_object(value):

@@ -28,23 +28,26 @@ from botticelli.core.errors import (
     ModelsError,
     StreamTruncatedError,
 )
-from botticelli.core.response import chunks_of, closing_chunks
+from botticelli.core.response import Deviation, chunks_of, closing_chunks
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success, is_error
+from botticelli.dialects.openai.limits import excess_in_text
 from botticelli.dialects.openai.repair import AdaptiveDecoder, mend
 from botticelli.dialects.openai.response import decode_response, has_foreign_charset
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.lenient_json import is_array, is_object
-from botticelli.protocol.sse import DEFAULT_MAX_EVENT_BYTES, Event, EventTooLargeError, SSEDecoder
+from botticelli.protocol.limits import DEFAULT_LIMITS, count_nodes, too_much
+from botticelli.protocol.sse import Event, EventTooLargeError, SSEDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from botticelli.core.response import GenerateResponse, StreamChunk
     from botticelli.dialects.openai.errors import MakeStreamError
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["EventReader", "OpenAIStreamReader", "decode_answer", "json_lines"]
 
@@ -65,27 +68,40 @@ def decode_answer(
     make_error: MakeStreamError = error_in_success,
     n: int = 1,
     audit: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    cut_short: bool = False,
 ) -> GenerateResponse:
     """Decode the body of a 2xx answer where a whole answer was asked for.
 
     Its first bytes decide how it is read, never its content type: some servers send an event stream all the
     same. `OpenAIStreamReader` finds the opposite, a whole answer where a stream was asked for.
 
-    Args and errors are those of `decode_response`, and of `OpenAIStreamReader` for an event stream.
+    Args and errors are those of `decode_response`, and of `OpenAIStreamReader` for an event stream; and
+    `cut_short` tells whether the connection was lost before the end of the body's framing.
     """
-    if not body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
-        return decode_response(
-            body, status=status, content_type=content_type, make_error=make_error, n=n, audit=audit
+    if body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
+        # sse-answer-to-whole-request
+        reader = OpenAIStreamReader(
+            status=status, content_type=content_type, make_error=make_error, n=n, audit=audit, limits=limits
         )
-    # sse-answer-to-whole-request
-    reader = OpenAIStreamReader(
-        status=status, content_type=content_type, make_error=make_error, n=n, audit=audit
-    )
-    reader.log.add("sse-in-json")
-    reader.feed(body)
-    reader.finish()
-    response = reader.response
-    response.raw = body
+        reader.log.add("sse-in-json")
+        reader.feed(body)
+        reader.finish()
+        response = reader.response
+        response.raw = body
+    else:
+        response = decode_response(
+            body,
+            status=status,
+            content_type=content_type,
+            make_error=make_error,
+            n=n,
+            audit=audit,
+            limits=limits,
+        )
+    if cut_short:
+        # an object that lacks its end is no JSON, so that nothing of the answer can be missing
+        response.deviations = [*response.deviations, Deviation("body-cut-short")]
     return response
 
 
@@ -105,7 +121,7 @@ class OpenAIStreamReader:
         content_type: The answer's content type, for errors; the bytes decide how they are read.
         make_error: What makes an error of an error event; the driver's knows its provider's table.
         n: How many answers were asked for.
-        max_event_bytes: How long an event, or a whole answer in place of a stream, may be.
+        limits: How much the answer may hold; a whole answer in place of a stream is one event.
     """
 
     def __init__(
@@ -116,7 +132,7 @@ class OpenAIStreamReader:
         content_type: str = "",
         make_error: MakeStreamError = error_in_success,
         n: int = 1,
-        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.events = 0
         self.ended = False
@@ -127,15 +143,16 @@ class OpenAIStreamReader:
         self._content_type = content_type
         self._make_error = make_error
         self._n = n
-        self._limit = max_event_bytes
-        self._sse = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._limits = limits
+        self._nodes = 0
+        self._sse = SSEDecoder(max_event_bytes=limits.max_event_bytes)
         self._start: bytes = b""
         self._whole: bytearray | None = None
         self._flowing = False  # whether the next bytes are simply more events
         # Where the contract is asked anyway, what it would say must not count twice.
         structural = DeviationLog() if audit else self.log
         self._reader = EventReader(self.log, structural, audit=audit, make_error=make_error, status=status)
-        self._assembly = ResponseAccumulator(self.log, structural)
+        self._assembly = ResponseAccumulator(self.log, structural, n=n, limits=limits)
         self._compact_at = _COMPACT_EVERY
         self._answer: GenerateResponse | None = None
         self._last: list[StreamChunk] = []  # the chunks that only `finish` brought
@@ -162,8 +179,11 @@ class OpenAIStreamReader:
         self.events += len(events)
         assembly = self._assembly
         rest = iter(events)
+        most = self._limits.max_nodes
         try:
             for event in rest:
+                if len(event.data) > most and self._is_excessive(event.data):
+                    return chunks
                 try:
                     chunk = assembly.decode(event.data)
                 except UNREADABLE:
@@ -181,12 +201,15 @@ class OpenAIStreamReader:
                     return chunks
         except RecursionError:
             self._fail(self._reader.malformed("an event is nested too deeply to be read"))
+        if assembly.has_grown:
+            assembly.has_grown = False
+            self._count_nodes(events)
         if self.events >= self._compact_at:
             # Each look is at every choice, of which each event may bring another.
             self._compact_at = self.events + max(_COMPACT_EVERY, len(assembly.choices))
             assembly.compact()
         if too_large is not None:
-            self._fail(self._reader.malformed(str(too_large)))
+            self._fail(self._reader.malformed(self._too_large()))
         return chunks
 
     def finish(self) -> list[StreamChunk]:
@@ -248,8 +271,8 @@ class OpenAIStreamReader:
                 self._look_beyond(piece)
         elif self._whole is not None:
             self._whole += piece
-            if len(self._whole) > self._limit:
-                message = f"the answer isn't a stream and is longer than {self._limit} bytes"
+            if len(self._whole) > self._limits.max_event_bytes:
+                message = f"the answer isn't a stream, and {self._too_large()}"
                 self._fail(self._reader.malformed(message))
         else:
             piece = self._start + piece
@@ -294,6 +317,25 @@ class OpenAIStreamReader:
         self.ended = True
         self._flowing = False
 
+    # The limits.
+
+    def _too_large(self) -> str:
+        return too_much("max_event_bytes", self._limits.max_event_bytes, "bytes in one event")
+
+    def _is_excessive(self, data: bytes) -> bool:
+        """Return whether an event holds too much to be decoded, which ends the stream."""
+        excess = excess_in_text(data, self._limits)
+        if excess is not None:
+            self._fail(self._reader.malformed(excess, data))
+        return excess is not None
+
+    def _count_nodes(self, events: list[Event]) -> None:
+        """Count what a stream adds up beside text: log probabilities, citations, what sound comes with."""
+        most = self._limits.max_nodes
+        self._nodes += sum(count_nodes(event.data) for event in events)
+        if self._nodes > most and self.failed is None:
+            self._fail(self._reader.malformed(too_much("max_nodes", most, "values")))
+
     def _look_beyond(self, piece: bytes) -> None:
         try:
             events = self._sse.feed(piece)
@@ -314,6 +356,8 @@ class OpenAIStreamReader:
         unframed = False
         if self._whole is not None:
             body = bytes(self._whole)
+            if self._is_excessive(body):
+                return
             # sse-ndjson: some servers leave the framing of events out
             lines = json_lines(body) if body.count(b'"choices"') > 1 else None
             if lines is None:
@@ -341,6 +385,7 @@ class OpenAIStreamReader:
             make_error=self._make_error,
             n=self._n,
             audit=self._audit,
+            limits=self._limits,
         )
         self.log.add("json-in-sse")
         response.deviations = [*response.deviations, *self.log.deviations()]
@@ -359,6 +404,8 @@ class OpenAIStreamReader:
     def _take_tail(self) -> bool:
         """Read what the input ended in the middle of; tell whether it was ``[DONE]``."""
         event = self._sse.finish().event
+        if event is not None and self._is_excessive(event.data):
+            return True
         data = event.data.strip() if event is not None else b""
         # sse-done-without-line-end, sse-last-event-unfinished: a whole event counts without its blank line
         if is_done(data):

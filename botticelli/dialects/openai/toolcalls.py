@@ -16,11 +16,13 @@ from botticelli.core.message import ToolCall
 from botticelli.core.response import ToolCallDelta
 from botticelli.dialects.openai import convert
 from botticelli.protocol.lenient_json import as_whole_number, is_digits, is_object
+from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from botticelli.protocol.deviations import DeviationLog
+    from botticelli.protocol.limits import Limits
 
 __all__ = ["ToolCallAccumulator"]
 
@@ -54,12 +56,20 @@ class ToolCallAccumulator:
         log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too.
         path: The path of the choice's delta.
+        limits: How many calls there may be.
     """
 
-    def __init__(self, log: DeviationLog, structural: DeviationLog, path: str = "$.choices[0].delta") -> None:
+    def __init__(
+        self,
+        log: DeviationLog,
+        structural: DeviationLog,
+        path: str = "$.choices[0].delta",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self._log = log
         self._structural = structural
         self._path = path
+        self._most = limits.max_tool_calls
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, _Call] = {}
@@ -77,6 +87,11 @@ class ToolCallAccumulator:
             piece = convert.to_tool_call(raw)
             call = self._find(raw, piece, touched, position)
             touched.add(call.position)
+            if len(self._calls) > self._most:
+                excess = too_much("max_tool_calls", self._most, "tool calls in one choice")
+                self._log.refuse_because(f"{self._path}.tool_calls[{position}]", excess)
+                del self._calls[self._most :]
+                break
             pieces.append(self._continue(call, raw, piece, position))
         return tuple(pieces)
 

@@ -10,6 +10,8 @@ The kit writes one object per line, and the program answers each with one line t
 A program gets one call at a time; the kit starts several for calls at once, sends all calls with one
 base_url to the same program, and closes standard input at the end. A program that doesn't answer in time,
 answers with the wrong id, or doesn't answer with JSON is killed with all the processes that it has started.
+It gets the environment without variables whose names end like those of keys (``_API_KEY``, ``_TOKEN``,
+``_SECRET``, ``_PASSWORD``) and base URLs (``_BASE_URL``).
 The last lines that it wrote to standard error are reported.
 """
 
@@ -19,6 +21,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shlex
 import signal
 import subprocess
@@ -50,6 +53,22 @@ _SHUTDOWN = 2.0  # seconds that programs have to end once their input is closed
 _GREETING = 'it must answer {"id": 0, "hello": 1} with {"id": 0, "hello": {"capabilities": [...]}}'
 
 
+_CREDENTIAL = re.compile(
+    r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)_?KEY(?:_ID)?|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|BASE_URL)$",
+    re.IGNORECASE,
+)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment for a program that is judged: loopback without proxies, and nobody's keys.
+
+    The run is offline, and each call brings a key of its own, so that a program has no use for the user's,
+    which are nobody else's business. A base URL would lead it past the cases.
+    """
+    kept = {name: value for name, value in os.environ.items() if not _CREDENTIAL.search(name)}
+    return kept | no_proxy_variables(os.environ)
+
+
 class _Program:
     """One running program, and the threads that write to it and read from it.
 
@@ -62,7 +81,7 @@ class _Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **no_proxy_variables(os.environ)},
+            env=_environment(),
             start_new_session=True,  # its own process group, so that its children can be killed with it
         )
         self._asked = 0
