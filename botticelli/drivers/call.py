@@ -133,6 +133,11 @@ class Call:
 
     # What the driver does with it.
 
+    @property
+    def n(self) -> int:
+        """How many answers are asked for."""
+        return self._n
+
     def cached(self) -> GenerateResponse | None:
         """Return the answer from the cache, or None."""
         config = self._config

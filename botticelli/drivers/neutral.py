@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from botticelli.core.errors import BotticelliError, CallTimeoutError, ModelsError, StreamError
-from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
+from botticelli.core.message import (
+    Audio,
+    Document,
+    Image,
+    MediaSource,
+    Message,
+    Other,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+)
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.core.response import AudioOutput, Reasoning, Refusal, ToolCalls
+from botticelli.core.response import Citations, Refusal, ToolCalls
 from botticelli.protocol.deadlines import Timeouts
 
 if TYPE_CHECKING:
@@ -175,8 +186,14 @@ def _block(output: Output) -> _Json:
             return {"type": "refusal", "text": text}
         case ToolCalls(calls):
             return {"type": "tool_calls", "count": len(calls)}
-        case AudioOutput():
+        case Audio():
             return {"type": "audio", "text": output.transcript}
+        case Image():
+            return {"type": "image", "count": 1}
+        case Citations(items):
+            return {"type": "citations", "count": len(items)}
+        case Other():
+            return {"type": "other"}
 
 
 def error_of(error: BotticelliError) -> _Json:

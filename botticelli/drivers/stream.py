@@ -168,7 +168,7 @@ class ChatStream(_StreamState):
         """Read until something is ready or all is over."""
         self._begin()
         if self._cached is not None:
-            self._take(chunks_of(self._cached))
+            self._take(chunks_of(self._cached, n=self._call.n))
             self._release()
             return
         if self._steps is None:
@@ -266,7 +266,7 @@ class AsyncChatStream(_StreamState):
         """Read until something is ready or all is over."""
         await self._begin()
         if self._cached is not None:
-            self._take(chunks_of(self._cached))
+            self._take(chunks_of(self._cached, n=self._call.n))
             await self._release()
             return
         if self._steps is None:

@@ -16,7 +16,6 @@ from botticelli.core.errors import (
 )
 from botticelli.core.message import Text, ToolCall
 from botticelli.core.response import (
-    AudioOutput,
     Deviation,
     FinishReason,
     GenerateResponse,
@@ -28,6 +27,7 @@ from botticelli.core.response import (
 )
 from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
+from tests.spoken import spoken_output
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
@@ -113,7 +113,7 @@ def test_a_finish_reason_and_the_end_mark_make_the_answer() -> None:
         (HI + DONE, FinishReason.OTHER, {"finish-reason-never": 1}),
         (HI + says("Ho", 1) + DONE, FinishReason.OTHER, {"finish-reason-never": 2}),
         (HI + says("Ho", 1) + STOP + DONE, FinishReason.STOP, {"finish-reason-never": 1}),
-        (says(None) + STOP + DONE, FinishReason.STOP, {}),
+        (says(None) + STOP + DONE, FinishReason.STOP, {"answer-empty": 1}),
     ],
 )
 def test_an_ending_that_makes_an_answer(body: bytes, finish: FinishReason, codes: dict[str, int]) -> None:
@@ -391,7 +391,7 @@ def test_a_tail_that_is_no_event_is_no_part_of_the_answer(tail: bytes) -> None:
 
 def test_what_the_last_event_brings_of_other_answers_is_late() -> None:
     tail = event(chunk(choice(0, content="!"), choice(2, "stop", content="?")))[:-2]
-    heard = Heard(HI + STOP + tail)
+    heard = Heard(HI + STOP + tail, n=2)
     assert heard.final is not None
     assert (heard.final.text, heard.final.choice) == ("!", 0)
     assert heard.late == [StreamChunk("?", 2)]
@@ -432,7 +432,7 @@ def test_a_whole_answer_brings_every_choice_and_part() -> None:
         {"index": 1, "message": MESSAGE, "logprobs": None, "finish_reason": "length"},
         {"index": 0, "message": first, "logprobs": {"content": [], "refusal": None}, "finish_reason": "stop"},
     ]
-    heard = Heard(json.dumps(WHOLE | {"choices": choices}).encode())
+    heard = Heard(json.dumps(WHOLE | {"choices": choices}).encode(), n=2)
     assert heard.final == StreamChunk(
         "Hi",
         is_final=True,
@@ -695,11 +695,12 @@ def test_every_sort_of_part_is_assembled() -> None:
     ]
     heard = Heard(b"".join(event(chunk(choice(**delta))) for delta in deltas) + stops("tool_calls") + DONE)
     answer = heard.answer
-    assert answer.outputs[:4] == [
-        Reasoning("Hm"),
+    assert answer.outputs[:5] == [
+        Reasoning("H", "reasoning_content"),
+        Reasoning("m", "reasoning"),
         Text("Hi"),
         Refusal("No."),
-        AudioOutput(id="s", data="AA==", transcript="Hi"),
+        spoken_output(identity="s", data="AA==", transcript="Hi"),
     ]
     assert answer.tool_calls == [ToolCall(id="c", name="f", arguments_json="{}")]
     assert answer.choices[0].annotations == [{"type": "url_citation"}]
@@ -708,6 +709,7 @@ def test_every_sort_of_part_is_assembled() -> None:
         ("m", "", "", 0),
         ("", "Hi", "", 0),
         ("", "", "No.", 0),
+        ("", "", "", 0),
         ("", "", "", 1),
         ("", "", "", 1),
     ]
