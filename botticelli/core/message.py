@@ -39,6 +39,14 @@ def _refuse_item(_self: object, key: str, _value: object, /) -> NoReturn:
     raise TypeError(f"{key} can't be put into an extra that is none; give the value one when you make it")
 
 
+def _no_hash(_self: object) -> int:
+    return 0
+
+
+def _by_name(_self: object) -> str:
+    return "NOTHING"
+
+
 _NOTHING: Any = type(
     "_Nothing",
     (dict,),
@@ -46,8 +54,8 @@ _NOTHING: Any = type(
         "__doc__": "An empty dict that all values without extras share.",
         "__slots__": (),
         "__setitem__": _refuse_item,
-        "__hash__": lambda _self: 0,
-        "__reduce__": lambda _self: "NOTHING",
+        "__hash__": _no_hash,
+        "__reduce__": _by_name,
     },
 )
 NOTHING: Final[Mapping[str, Any]] = _NOTHING()

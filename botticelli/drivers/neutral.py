@@ -103,13 +103,19 @@ def _message(message: _Json) -> Message:
         tool_calls=[_tool_call(call) for call in message.get("tool_calls", ())],
         refusal=message.get("refusal"),
         reasoning=message.get("reasoning_content"),
+        extra={name: value for name, value in message.items() if name not in _MEMBERS},
     )
+
+
+_MEMBERS = frozenset(
+    {"role", "content", "name", "tool_call_id", "tool_calls", "refusal", "reasoning_content"}
+)
 
 
 def _part(part: _Json) -> Input:
     match part:
         case {"type": "text", "text": text}:
-            return Text(text)
+            return Text(text, {name: value for name, value in part.items() if name not in ("type", "text")})
         case {"type": "image_url", "image_url": image}:
             return Image(MediaSource.from_url(image["url"]), image.get("detail"))
         case {"type": "input_audio", "input_audio": audio}:
@@ -118,8 +124,13 @@ def _part(part: _Json) -> Input:
         case {"type": "file", "file": {"file_data": data} as file}:
             media_type, _, encoded = str(data).removeprefix("data:").partition(";base64,")
             return Document(MediaSource.from_base64(encoded, media_type), file.get("filename"))
+        case {"type": str(kind)} if kind not in _KNOWN:
+            return Other(kind, part)
         case _:
             raise Inexpressible(f"there is no part for {part.get('type')!r} in {sorted(part)}")
+
+
+_KNOWN = frozenset({"text", "image_url", "input_audio", "file"})
 
 
 def _tool_call(call: _Json) -> ToolCall:

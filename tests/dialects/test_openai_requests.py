@@ -630,3 +630,97 @@ def test_a_reader_that_fails_gives_one_error_that_says_why(fault: Exception, wor
         encode_part(Image(MediaSource.from_path("a.png")), Role.USER, "$.p", failing)
     assert caught.value.rule == "media-unreadable"
     assert caught.value.__context__ is None
+
+
+# The second turn: an answer goes back as its server needs it.
+
+
+def sent_back(message: dict[str, Any], **beside: Any) -> dict[str, Any]:
+    """The assistant's turn that a whole answer becomes."""
+    choice = {"index": 0, "message": message, "finish_reason": "stop", **beside}
+    answer = decode_answer(json.dumps({"id": "a", "choices": [choice]}).encode())
+    body = json.loads(encode_request(GenerateRequest([answer.to_message()]), model="m", stream=False))
+    turn: dict[str, Any] = body["messages"][0]
+    return turn
+
+
+SENT = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+DETAILS = [{"type": "reasoning.encrypted", "data": "E", "id": "r1"}]
+SIGNED = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}", "sig": {"s": 1}}}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"reasoning_content": "", "tool_calls": [SENT]},
+        {"reasoning": "hm", "tool_calls": [SENT]},
+        {"thinking": "hm", "content": "Hi"},
+        {"reasoning": "hm", "reasoning_details": DETAILS, "tool_calls": [SENT]},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}], "content": "Hi"},
+        {"content": "Hi", "extra_content": {"google": {"thought_signature": "S"}}},
+        {"content": "Hi", "reasoning_opaque": "o", "thinking_blocks": [{"type": "thinking"}]},
+        {"tool_calls": [SIGNED]},
+        {"content": "Hi", "images": [{"type": "image_url", "image_url": {"url": "data:x", "a": 1}, "b": 2}]},
+        {"content": [{"type": "text", "text": "See "}, {"type": "reference", "ids": [1]}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "a"},
+            ]
+        },
+    ],
+)
+def test_an_answer_goes_back_as_it_came(members: dict[str, Any]) -> None:
+    turn = sent_back({"role": "assistant", "content": None, **members})
+    assert {name: value for name, value in turn.items() if value is not None} == {
+        "role": "assistant",
+        **members,
+    }
+
+
+def test_a_spoken_answer_goes_back_by_its_id_and_never_as_an_empty_text() -> None:
+    audio = {"id": "au", "data": "AA==", "transcript": "Hi", "expires_at": 5}
+    assert sent_back({"role": "assistant", "content": None, "audio": audio}) == {
+        "role": "assistant",
+        "audio": {"id": "au"},
+    }
+    assert sent_back({"content": None, "audio": {**audio, "id": ""}})["content"] == "Hi"
+
+
+def test_a_call_without_arguments_goes_back_with_an_empty_object() -> None:
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
+    assert sent_back({"tool_calls": [call]})["tool_calls"] == [SENT]
+
+
+def test_a_call_of_the_servers_own_does_not_poison_the_conversation() -> None:
+    call = {"id": "t", "type": "web_search", "web_search": {"q": 1}}
+    assert sent_back({"content": "x", "tool_calls": [call]}) == {"role": "assistant", "content": "x"}
+    kept = Message.assistant(
+        "x", tool_calls=[ToolCall("t", "", type="web_search", extra={"web_search": {"q": 1}})]
+    )
+    body = json.loads(encode_request(GenerateRequest([kept]), model="m", stream=False))
+    assert body["messages"][0]["tool_calls"] == [call]
+
+
+def test_extras_of_messages_parts_and_tools_are_sent() -> None:
+    hint = {"cache_control": {"type": "ephemeral"}}
+    video = {"type": "video_url", "video_url": {"url": "https://x/y.mp4"}}
+    user = Message.user([Text("a", hint), Other("video_url", video), Image(PNG, None, hint)])
+    prefix = Message.assistant("b", extra={"prefix": True, "role": "user"})
+    tool = ToolDefinition(name="f", extra=hint)
+    body = json.loads(encode_request(GenerateRequest([user, prefix], tools=[tool]), model="m", stream=False))
+    text, film, image = body["messages"][0]["content"]
+    assert (text, film) == ({"type": "text", "text": "a", **hint}, video)
+    assert image["cache_control"] == hint["cache_control"]
+    assert body["messages"][1] == {"role": "assistant", "content": "b", "prefix": True}
+    assert body["tools"] == [{"type": "function", "function": {"name": "f"}, **hint}]
+
+
+def test_reasoning_is_the_assistants_and_its_name_a_text() -> None:
+    for message, path in (
+        (Message.user([Reasoning("hm")]), "$.messages[0].content[0]"),
+        (Message.assistant([Reasoning("hm", 5)]), "$.messages[0].content[0].name"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] -- what is refused
+    ):
+        with pytest.raises(RequestError) as caught:
+            encode_request(GenerateRequest([message]), model="m", stream=False)
+        assert caught.value.path == path

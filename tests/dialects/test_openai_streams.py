@@ -14,12 +14,11 @@ from botticelli.core.errors import (
     StreamError,
     StreamTruncatedError,
 )
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import Image, Other, Reasoning, Text, ToolCall
 from botticelli.core.response import (
     Deviation,
     FinishReason,
     GenerateResponse,
-    Reasoning,
     Refusal,
     StreamChunk,
     ToolCallDelta,
@@ -939,3 +938,102 @@ def test_a_snapshot_that_cannot_be_read_is_malformed_at_the_end() -> None:
     assert heard.error.path == "$.choices[0].message.tool_calls"
     assert heard.error.partial is not None
     assert heard.error.partial.text == "Hi"
+
+
+# What nobody asked for, and what contradicts itself.
+
+
+def test_a_choice_that_nobody_asked_for_gives_no_chunk_and_is_in_the_answer() -> None:
+    heard = Heard(says("Ho", 1), HI, says("!", 1), STOP + DONE)
+    assert [c.text for c in heard.chunks] == ["Hi"]
+    assert heard.late == []
+    assert [c.text for c in heard.answer.choices] == ["Hi", "Ho!"]
+
+
+def test_the_only_choice_is_delivered_whatever_its_number_is() -> None:
+    heard = Heard(says("Ho", 1), says("!", 1), event(chunk(choice(1, "stop"))) + DONE)
+    assert heard.chunks == []
+    assert heard.final is not None
+    assert "".join(c.text for c in [*heard.late, heard.final]) == heard.answer.text == "Ho!"
+
+
+def test_ids_that_differ_within_a_stream_are_noted_and_the_first_counts() -> None:
+    other = json.loads(HI[6:]) | {"id": "b", "created": 2, "model": "n"}
+    heard = Heard(HI, event(other), HI, STOP + DONE)
+    assert (heard.answer.id, heard.answer.created, heard.answer.model) == ("a", 1, "m")
+    assert [(found.code, found.path) for found in heard.answer.deviations] == [
+        ("ids-differ", "$.id"),
+        ("ids-differ", "$.model"),
+        ("ids-differ", "$.created"),
+    ]
+
+
+def test_tier_and_fingerprint_may_come_late_or_after_null() -> None:
+    late = event({**chunk(usage=USAGE), "service_tier": "flex", "system_fingerprint": "fp"})
+    heard = Heard(event({**json.loads(HI[6:]), "system_fingerprint": None}), STOP, late, HI, DONE)
+    assert (heard.answer.service_tier, heard.answer.system_fingerprint) == ("flex", "fp")
+
+
+@pytest.mark.parametrize("name", ["cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens"])
+def test_cached_tokens_are_read_in_every_spelling(name: str) -> None:
+    heard = Heard(HI, STOP, event(chunk(usage={**USAGE, name: 3, "cost": 0.5})), DONE)
+    usage = heard.answer.usage
+    assert usage is not None
+    assert usage.prompt_details is not None
+    assert (usage.prompt_details.cached_tokens, usage.extra) == (3, {name: 3, "cost": 0.5})
+
+
+def test_what_an_earlier_usage_said_alone_is_kept() -> None:
+    first, last = chunk(usage={**USAGE, "cost": 1}), chunk(usage=USAGE)
+    heard = Heard(HI, STOP, event(first), event(last), DONE)
+    assert heard.answer.usage is not None
+    assert heard.answer.usage.extra == {"cost": 1}
+
+
+def test_thinking_in_details_alone_is_read_and_goes_back() -> None:
+    def details(**item: Any) -> bytes:
+        return event(chunk(choice(reasoning_details=[{"type": "reasoning.text", "index": 0, **item}])))
+
+    heard = Heard(details(text="tho"), details(text="ught"), details(signature="s"), HI, STOP + DONE)
+    whole = [{"type": "reasoning.text", "index": 0, "text": "thought", "signature": "s"}]
+    assert heard.answer.outputs == [Reasoning("thought", "reasoning_details", details=whole), Text("Hi")]
+    assert [c.reasoning for c in heard.chunks] == ["tho", "ught", ""]
+
+
+def test_reasoning_that_is_empty_is_kept() -> None:
+    heard = Heard(event(chunk(choice(reasoning_content=""))), HI, STOP + DONE)
+    assert heard.answer.outputs == [Reasoning("", "reasoning_content"), Text("Hi")]
+
+
+def test_parts_without_a_class_stand_where_they_came() -> None:
+    parts = [
+        {"type": "text", "text": "See "},
+        {"type": "reference", "ids": [1]},
+        {"type": "text", "text": "it"},
+    ]
+    heard = Heard(event(chunk(choice(content=parts))), says("."), STOP + DONE)
+    assert heard.answer.outputs == [Text("See "), Other("reference", parts[1]), Text("it.")]
+    assert heard.chunks[0].blocks == (Other("reference", parts[1]),)
+
+
+def test_a_picture_is_an_output_and_on_its_chunk() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    heard = Heard(event(chunk(choice(images=[picture]))), STOP + DONE)
+    assert heard.answer.outputs == [Image.of("data:image/png;base64,AAAA")]
+    assert heard.chunks[0].blocks == tuple(heard.answer.outputs)
+    assert heard.answer.deviations == []
+
+
+def test_a_tools_name_may_come_in_pieces() -> None:
+    def named(name: str) -> bytes:
+        return event(chunk(choice(tool_calls=[{"index": 0, "id": "c", "function": {"name": name}}])))
+
+    cut = Heard(named("get_"), named("weather"), stops("tool_calls") + DONE)
+    repeated = Heard(named("get_weather"), named("get_weather"), stops("tool_calls") + DONE)
+    grown = Heard(named("get_"), named("get_weather"), stops("tool_calls") + DONE)
+    assert [one.answer.tool_calls[0].name for one in (cut, repeated, grown)] == ["get_weather"] * 3
+
+
+def test_the_bytes_of_each_event_are_on_its_chunk() -> None:
+    heard = Heard(HI, STOP + DONE)
+    assert heard.chunks[0].raw == HI[6:-2]

@@ -218,12 +218,10 @@ class ResponseAccumulator:
         head = self._head
         for member in ("id", "model", "created"):
             value = getattr(chunk, member)
-            if not value:  # Azure's first chunk has empty ones
-                continue
             before = getattr(head, member)
-            if not before:
+            if value is not None and not before:  # Azure's first chunk has empty ones
                 setattr(head, member, value)
-            elif value != before:
+            elif value and value != before:
                 self._log.add("ids-differ", f"$.{member}", f"$.{member}")
         # tier-late, fingerprint-null-first: they may come with any chunk, and the newest counts
         head.service_tier = head.service_tier if self._tier is None else self._tier
