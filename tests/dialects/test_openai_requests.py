@@ -17,6 +17,7 @@ from botticelli.core.message import (
     Image,
     MediaSource,
     Message,
+    Other,
     Reasoning,
     Role,
     Text,
@@ -646,6 +647,7 @@ def sent_back(message: dict[str, Any], **beside: Any) -> dict[str, Any]:
 
 SENT = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 DETAILS = [{"type": "reasoning.encrypted", "data": "E", "id": "r1"}]
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
 SIGNED = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}", "sig": {"s": 1}}}
 
 
