@@ -10,7 +10,7 @@ import pytest
 
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.core.message import Audio, Reasoning, Text, ToolCall
+from botticelli.core.message import Audio, Image, Other, Reasoning, Text, ToolCall
 from botticelli.core.response import (
     Choice,
     Citations,
@@ -693,3 +693,38 @@ def test_a_call_that_was_announced_is_there_or_replaced_by_words_or_lost(
     path = "$.choices[1].message.tool_calls"
     assert [(note.code, note.path) for note in notes.deviations()] == [("tool-calls-missing", path)] * noted
     assert (notes.unreadable.path if notes.unreadable else None) == (path if refused else None)
+
+
+def test_a_structured_answer_as_a_list_is_its_json() -> None:
+    response, _ = read(choice(content=[{"title": "T"}]))
+    assert response.text == '[{"title":"T"}]'
+
+
+def test_what_ended_an_answer_is_told_where_the_server_names_it() -> None:
+    for name in ("matched_stop", "stop_reason", "stop_sequence"):
+        response, _ = read({**choice(), name: "END"})
+        assert response.choices[0].stop_sequence == "END"
+    response, _ = read({**choice(), "stop_reason": "end_turn", "matched_stop": 7})
+    assert response.choices[0].stop_sequence is None
+
+
+def test_a_picture_that_is_none_is_kept_as_it_came() -> None:
+    odd = [{"type": "image_url"}, {"type": "image_url", "image_url": {"url": 5}}, "x"]
+    response, _ = read(choice(images=odd))
+    assert [part.data for part in response.outputs if isinstance(part, Other)] == odd
+    short = {"type": "image_url", "image_url": "https://x/y"}
+    response, _ = read(
+        choice(images=[short, {"type": "image_url", "image_url": {"url": "u", "detail": "low"}}])
+    )
+    assert response.outputs[1:] == [Image.of("https://x/y"), Image.of("u", "low")]
+
+
+def test_members_that_hold_what_nobody_can_read_are_kept() -> None:
+    message = {
+        "reasoning_content": {"a": 1},
+        "images": "x",
+        "content": [{"type": "text", "text": "a", "b": 1}],
+    }
+    response, _ = read(choice(**message))
+    kept = {"reasoning_content": {"a": 1}, "images": "x", "content": [{"b": 1}]}
+    assert response.choices[0].message_extra == kept

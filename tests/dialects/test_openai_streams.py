@@ -24,6 +24,7 @@ from botticelli.core.response import (
     ToolCallDelta,
     Usage,
 )
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
 from tests.spoken import spoken_output
@@ -1037,3 +1038,47 @@ def test_a_tools_name_may_come_in_pieces() -> None:
 def test_the_bytes_of_each_event_are_on_its_chunk() -> None:
     heard = Heard(HI, STOP + DONE)
     assert heard.chunks[0].raw == HI[6:-2]
+
+
+# Events that are alike but for their text need no decoder, and say the same.
+
+
+def framed(text: str, **beside: Any) -> bytes:
+    return event({**chunk(choice(content=text)), "provider": "X", **beside})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        framed('q"uote'),
+        framed("back\\slash"),
+        framed("line\nend"),
+        framed(""),
+        framed("", provider="Y"),
+        framed("é\u2028"),
+        framed("other", id="b"),
+        event(chunk(choice(1, content="one"))),
+        event(chunk(choice(content="no index"))).replace(b'"index": 0, ', b""),
+        framed("two").replace(b'"content": "two"', b'"content": "one", "content": "two"'),
+        event(chunk(choice(content="listed"), usage=USAGE)),
+        STOP,
+    ],
+)
+@pytest.mark.parametrize("first", [[], [{"citations": ["u"]}]])
+def test_an_event_that_is_alike_says_the_same_undecoded(odd: bytes, first: list[Any]) -> None:
+    beside = first[0] if first else {}
+    alike = [framed(f"w{number}", **beside) for number in range(40)]
+    pieces = [*alike[:3], odd, *alike[3:], odd, odd, STOP, DONE]
+    fast = Heard(*pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResponseAccumulator, "find_frame", lambda *_: None)
+        slow = Heard(*pieces)
+    assert fast.chunks == slow.chunks
+    assert [c.raw for c in fast.chunks] == [c.raw for c in slow.chunks]
+    assert fast.answer == slow.answer
+
+
+def test_bytes_that_are_no_text_do_not_pass_for_one() -> None:
+    broken = framed("XY").replace(b"XY", b"\xff")
+    heard = Heard(*(framed(f"w{number}") for number in range(5)), broken, STOP + DONE)
+    assert "utf8-invalid" in heard.codes

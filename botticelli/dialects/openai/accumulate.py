@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -29,12 +29,39 @@ _NO_DELTA = wire.FastDelta()
 _NOTHING_BESIDE = wire.UnknownOfChoice({}, {}, [])
 
 
+_NEVER = b"\xff"
+"""What no event begins with, for it isn't UTF-8."""
+_MARK = "\u2402"
+_RARELY = 16
+"""Events between two looks for the frame, times the looks so far."""
+
+
+class Frame(NamedTuple):
+    """Hold what most events of a stream have in common: all but their text.
+
+    Attributes:
+        head: The bytes before the text.
+        tail: The bytes after it.
+        state: The choice that it belongs to.
+        unknown: The members that no struct names, the same in each.
+        extra: The same for the chunk.
+    """
+
+    head: bytes
+    tail: bytes
+    state: ChoiceAccumulator
+    unknown: wire.Unknown | None
+    extra: Mapping[str, Any]
+
+
 class ResponseAccumulator:
     """Accumulate the chunks of one stream.
 
     Attributes:
         decode: Reads the next event; refuses one with a member that no struct names.
         choices: The answers by index, in the order of their first chunks.
+        frame: What most events are but for their text, once that is known: such an event needs no decoder.
+        head: How these events begin.
 
     Args:
         log: Where to note what only a stream can do wrong.
@@ -60,6 +87,80 @@ class ResponseAccumulator:
         self._usage_in_choice: Any = None
         self._usage_extra: Extras | None = None
         self._usages = 0
+        self.frame: Frame | None = None
+        self.head = _NEVER
+        self._looks = 0
+        self._unframed = 0
+
+    def take_framed(self, data: bytes, chunks: list[StreamChunk]) -> bool:
+        """Take an event that begins as the frame does.
+
+        Args:
+            data: Its bytes.
+            chunks: Where to put what it brings.
+
+        Returns:
+            Whether it is one of these. If not, nothing was taken.
+        """
+        frame = self.frame
+        if frame is None or not data.endswith(frame.tail):
+            return False
+        try:
+            text = data[len(frame.head) : -len(frame.tail)].decode()
+        except UnicodeDecodeError:
+            return False
+        # what is printable needs no escapes, but for these two; whatever ends a text early is among them
+        if not text or '"' in text or "\\" in text or not text.isprintable():
+            return False
+        state = frame.state
+        state.write(text)
+        out = state.held if state.held is not None else chunks
+        out.append(StreamChunk(text, state.index, extra=frame.extra, raw=data))
+        if state.finish is not None:
+            state.note_after_finish()
+        return True
+
+    def find_frame(self, chunk: wire.FastChunk, data: bytes) -> None:
+        """Look, now and then, whether an event that was taken shows what most have in common."""
+        self._unframed += 1
+        if self._unframed < self._looks * _RARELY:
+            return
+        self._unframed = 0
+        self._looks += 1
+        found = self._framed(chunk, data)
+        self.frame, self.head = found, found.head if found else _NEVER
+
+    def _framed(self, chunk: wire.FastChunk, data: bytes) -> Frame | None:
+        choices = chunk.choices or []
+        if len(choices) != 1 or choices[0].delta is None or not choices[0].delta.content:
+            return None
+        (choice,), head = choices, self._head
+        # A chunk that was read by what was learnt has a class of its own, and more in it.
+        delta, bare = _bare(choices[0].delta, wire.FastDelta), _bare(choice, wire.FastChoice)
+        text = choices[0].delta.content
+        bare.delta = None
+        if (
+            choice.index is None
+            or bare != wire.FastChoice(index=choice.index)
+            or delta != wire.FastDelta(text, role=delta.role)
+            or chunk.usage is not None
+            or chunk.error is not None
+            or chunk.id not in (None, head.id)
+            or chunk.model not in (None, head.model)
+            or chunk.created not in (None, head.created)
+            or not _is_constant(chunk.unknown)
+        ):
+            return None
+        unknown = chunk.unknown
+        extra = {**unknown.chunk, **unknown.choices[0].choice, **unknown.choices[0].delta} if unknown else {}
+        written = text.encode()
+        for key in (b'"content":"', b'"content": "'):
+            start = data.find(key + written + b'"')
+            if start >= 0:
+                before, after = data[: start + len(key)], data[start + len(key) + len(written) :]
+                if _is_frame(before, after, data):
+                    return Frame(before, after, self.choices[choice.index], unknown, extra or NOTHING)
+        return None
 
     def take(  # noqa: C901 -- the loop of every stream: each branch here is a call saved
         self, chunk: wire.FastChunk, chunks: list[StreamChunk], raw: bytes = b""
@@ -134,6 +235,8 @@ class ResponseAccumulator:
     ) -> bool:
         """Take a chunk with members that no struct names; the same as `take`, and those."""
         broken = False
+        if self.frame is not None and unknown != self.frame.unknown:
+            self._unframe()  # the newest value counts
         if unknown.chunk:
             self._extra = self._extra or Extras(repeats=True)
             self._extra.take(unknown.chunk)
@@ -213,6 +316,7 @@ class ResponseAccumulator:
 
     def _introduce(self, chunk: wire.FastChunk) -> None:
         """Take what a chunk says of the answer as a whole, and note where it contradicts another."""
+        self._unframe()
         self._id, self._model, self._created = chunk.id, chunk.model, chunk.created
         self._tier, self._fingerprint = chunk.service_tier, chunk.system_fingerprint
         head = self._head
@@ -227,6 +331,9 @@ class ResponseAccumulator:
         head.service_tier = head.service_tier if self._tier is None else self._tier
         known = head.system_fingerprint
         head.system_fingerprint = known if self._fingerprint is None else self._fingerprint
+
+    def _unframe(self) -> None:
+        self.frame, self.head = None, _NEVER
 
     def adapt(self, adaptive: AdaptiveDecoder) -> None:
         """Read the next events by what is known of their server."""
@@ -280,6 +387,37 @@ class ResponseAccumulator:
 
 
 _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
+
+
+def _bare(struct: Any, shape: Any) -> Any:
+    """Return a struct without what was learnt, whatever class it has."""
+    return shape(**{name: getattr(struct, name) for name in shape.__struct_fields__})
+
+
+def _is_constant(unknown: wire.Unknown | None) -> bool:
+    """Return whether it is all the same if these members come once or many times with the same value."""
+    if unknown is None:
+        return True
+    (choice,) = unknown.choices
+    return (
+        not choice.blocks
+        and not any(is_array(value) for value in choice.choice.values())
+        and not any(isinstance(value, str | list) for value in choice.delta.values())
+    )
+
+
+def _is_frame(head: bytes, tail: bytes, data: bytes) -> bool:
+    """Return whether what stands between these bytes is the text of the first choice, and nothing else.
+
+    An event with a mark in place of its text must be the same but for that. Then the head ends inside of the
+    text and the tail begins with its end, whatever else stands there without a quote or a backslash.
+    """
+    try:
+        value, marked = msgspec.json.decode(data), msgspec.json.decode(head + _MARK.encode() + tail)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    value["choices"][0]["delta"]["content"] = _MARK
+    return bool(value == marked)
 
 
 class _Spoken:

@@ -539,6 +539,7 @@ class AdaptiveDecoder:
 
     Attributes:
         known: Whether there is anything of the kind.
+        mends: Whether any of it has to be mended, and noted, each time.
 
     Args:
         log: Where to note what was mended.
@@ -546,6 +547,7 @@ class AdaptiveDecoder:
 
     def __init__(self, log: DeviationLog) -> None:
         self.known = False
+        self.mends = False
         self._log = log
         self._chunk = _Level(wire.FastChunk, CHUNK)
         self._choice = _Level(wire.FastChoice, CHOICE)
@@ -568,7 +570,8 @@ class AdaptiveDecoder:
             self._delta.misfits |= {"reasoning_content"}
         for level in levels:
             level.settle()
-        self.known = any(level.misfits or level.unknown for level in levels)
+        self.mends = any(level.misfits for level in levels)
+        self.known = self.mends or any(level.unknown for level in levels)
         self._read = _decoder(*((level.misfits, level.unknown) for level in levels))
 
     def decode(self, data: bytes) -> wire.FastChunk | None:

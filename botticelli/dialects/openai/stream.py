@@ -165,16 +165,26 @@ class OpenAIStreamReader:
         rest = iter(events)
         try:
             for event in rest:
+                data = event.data
+                if (
+                    data.startswith(assembly.head)
+                    and event.event == ""
+                    and not self._audit
+                    and assembly.take_framed(data, chunks)
+                ):
+                    continue
                 try:
-                    chunk = assembly.decode(event.data)
+                    chunk = assembly.decode(data)
                 except UNREADABLE:
                     chunk = None
                 if chunk is None:
                     self._unusual(self._reader.read_invalid(event), chunks, event.data)
                     assembly.adapt(self._reader.adaptive)
                 elif chunk.choices and chunk.error is None and event.event != "error" and not self._audit:
-                    if assembly.take(chunk, chunks, event.data):
+                    if assembly.take(chunk, chunks, data):
                         self._unusual(self._reader.recheck(event), chunks)
+                    elif assembly.frame is None and not self._reader.adaptive.mends:
+                        assembly.find_frame(chunk, data)
                 else:
                     self._unusual(self._reader.inspect(event, chunk), chunks, event.data)
                 if self.ended:
