@@ -211,3 +211,9 @@ def test_the_last_chunks_of_a_stream_are_neither_lost_nor_joined_nor_reordered(p
 def test_the_final_chunk_belongs_to_the_first_choice_whatever_its_index() -> None:
     (final,) = closing_chunks([], numbered(2))
     assert (final.choice, final.is_final) == (2, True)
+
+
+def test_chunks_that_say_the_same_are_equal_from_whatever_bytes() -> None:
+    one, other = StreamChunk("a", raw=b"1"), StreamChunk("a", raw=b"2")
+    assert {one, other} == {one}
+    assert one != "a"

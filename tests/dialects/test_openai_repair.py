@@ -651,3 +651,10 @@ def test_what_is_read_again_for_an_error_notes_nothing_yet() -> None:
     value["choices"].append({"index": 1, "delta": {}, "error": {"message": "no"}})
     assert learnt.decoder.decode(written(value)) is None
     assert learnt.log.deviations() == []
+
+
+def test_names_without_end_are_not_learnt_and_not_lost() -> None:
+    values = [chunk(**{f"name_{number}_{place}": 1 for place in range(40)}) for number in range(3)]
+    stream = fed(values)
+    names = {name for value in values for name in value["choices"][0] if name.startswith("name_")}
+    assert stream.response.choices[0].extra.keys() == names

@@ -726,3 +726,35 @@ def test_reasoning_is_the_assistants_and_its_name_a_text() -> None:
         with pytest.raises(RequestError) as caught:
             encode_request(GenerateRequest([message]), model="m", stream=False)
         assert caught.value.path == path
+
+
+def test_reasoning_without_a_name_goes_under_the_usual_one() -> None:
+    body = json.loads(
+        encode_request(
+            GenerateRequest([Message.assistant([Reasoning("hm"), Text("a")])]), model="m", stream=False
+        )
+    )
+    assert body["messages"][0] == {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+
+
+def test_what_is_no_part_is_refused() -> None:
+    odd: Any = "just text"
+    with pytest.raises(RequestError) as caught:
+        encode_request(GenerateRequest([Message.user([odd])]), model="m", stream=False)
+    assert caught.value.rule == "part-unsupported"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "a", "images": [{"type": "image_url", "image_url": {"url": "u"}}]},
+        {"content": [{"type": "text", "text": "a"}, {"type": "reference"}, {"type": "text", "text": "b"}]},
+        {"content": [{"thinking": ""}, {"type": "text", "text": "b"}]},
+        {"content": "a", "reasoning": "hm", "thinking": "hm"},
+        {"content": "a", "reasoning": "hm", "thinking": ""},
+    ],
+)
+def test_a_body_made_of_an_answer_decodes_to_it(message: dict[str, Any]) -> None:
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    answer = decode_answer(json.dumps({"id": "a", "model": "m", "choices": [choice]}).encode())
+    assert decode_answer(encode_response(answer)).choices == answer.choices

@@ -24,7 +24,7 @@ from botticelli.core.response import (
     ToolCallDelta,
     Usage,
 )
-from botticelli.dialects.openai.accumulate import ResponseAccumulator
+from botticelli.dialects.openai.accumulate import ResponseAccumulator, is_frame
 from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
 from tests.spoken import spoken_output
@@ -1082,3 +1082,19 @@ def test_bytes_that_are_no_text_do_not_pass_for_one() -> None:
     broken = framed("XY").replace(b"XY", b"\xff")
     heard = Heard(*(framed(f"w{number}") for number in range(5)), broken, STOP + DONE)
     assert "utf8-invalid" in heard.codes
+
+
+def test_a_content_elsewhere_is_not_taken_for_the_text() -> None:
+    def beside(text: str) -> bytes:
+        return event({"note": {"content": text}, **chunk(choice(content=text))})
+
+    heard = Heard(*(beside("same") for _ in range(40)), beside("other"), STOP + DONE)
+    assert heard.answer.extra == {"note": {"content": "other"}}
+    assert heard.answer.text == "same" * 40 + "other"
+    assert not is_frame(b"{", b"}", b"{}")
+
+
+def test_details_that_are_no_list_are_kept_as_the_newest() -> None:
+    first, last = (event(chunk(choice(reasoning_details={"text": text}))) for text in "ab")
+    heard = Heard(first, last, HI, STOP + DONE)
+    assert heard.answer.outputs[0] == Reasoning("ab", "reasoning_details", details={"text": "b"})

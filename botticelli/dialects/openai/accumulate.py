@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botticelli.core.response import Usage
     from botticelli.dialects.openai.repair import AdaptiveDecoder
 
-__all__ = ["ChoiceAccumulator", "ResponseAccumulator"]
+__all__ = ["ChoiceAccumulator", "ResponseAccumulator", "is_frame"]
 
 _FAST = msgspec.json.Decoder(wire.FastChunk)
 _NO_DELTA = wire.FastDelta()
@@ -158,7 +158,7 @@ class ResponseAccumulator:
             start = data.find(key + written + b'"')
             if start >= 0:
                 before, after = data[: start + len(key)], data[start + len(key) + len(written) :]
-                if _is_frame(before, after, data):
+                if is_frame(before, after, data):
                     return Frame(before, after, self.choices[choice.index], unknown, extra or NOTHING)
         return None
 
@@ -406,7 +406,7 @@ def _is_constant(unknown: wire.Unknown | None) -> bool:
     )
 
 
-def _is_frame(head: bytes, tail: bytes, data: bytes) -> bool:
+def is_frame(head: bytes, tail: bytes, data: bytes) -> bool:
     """Return whether what stands between these bytes is the text of the first choice, and nothing else.
 
     An event with a mark in place of its text must be the same but for that. Then the head ends inside of the

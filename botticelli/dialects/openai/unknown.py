@@ -212,8 +212,6 @@ class Extras:
 
     def value(self) -> Mapping[str, Any]:
         """Return what came so far, in copies of its own."""
-        if not self._members:
-            return NOTHING
         return {
             name: _joined(self._texts[name])
             if isinstance(value, str) and name in self._texts
