@@ -49,7 +49,7 @@ def chunks(draw: st.DrawFn) -> dict[str, Any]:
 def streamed(values: list[dict[str, Any]]) -> tuple[list[StreamChunk], GenerateResponse]:
     reader = OpenAIStreamReader()
     found: list[StreamChunk] = []
-    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    end: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     for value in [*values, end]:
         found += reader.feed(b"data: " + json.dumps(value).encode() + b"\n\n")
     reader.feed(b"data: [DONE]\n\n")
