@@ -1070,7 +1070,7 @@ def framed(text: str, **beside: Any) -> bytes:
 )
 @pytest.mark.parametrize("first", [[], [{"citations": ["u"]}]])
 def test_an_event_that_is_alike_says_the_same_undecoded(odd: bytes, first: list[Any]) -> None:
-    beside = first[0] if first else {}
+    beside: dict[str, Any] = first[0] if first else {}
     alike = [framed(f"w{number}", **beside) for number in range(40)]
     pieces = [*alike[:3], odd, *alike[3:], odd, odd, STOP, DONE]
     fast = Heard(*pieces)
