@@ -1,14 +1,17 @@
 """Describe a conversation: messages, their parts (text, images, sounds, files) and calls of tools.
 
 The same for every provider. Making them reads no file and checks nothing; a driver does both when it sends.
+What has an `extra` keeps there what this vocabulary has no word for: members as a server sent them, which go
+back unchanged, or members of your own to be sent. All of it goes to JSON and back with `msgspec.json`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -16,17 +19,47 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "NOTHING",
     "Audio",
     "Document",
     "Image",
     "Input",
     "MediaSource",
     "Message",
+    "Other",
+    "Reasoning",
     "Role",
     "Text",
     "ToolCall",
     "Video",
 ]
+
+
+def _refuse_item(_self: object, key: str, _value: object, /) -> NoReturn:
+    raise TypeError(f"{key} can't be put into an extra that is none; give the value one when you make it")
+
+
+def _no_hash(_self: object) -> int:
+    return 0
+
+
+def _by_name(_self: object) -> str:
+    return "NOTHING"
+
+
+_NOTHING: Any = type(
+    "_Nothing",
+    (dict,),
+    {
+        "__doc__": "An empty dict that all values without extras share.",
+        "__slots__": (),
+        "__setitem__": _refuse_item,
+        "__hash__": _no_hash,
+        "__reduce__": _by_name,
+    },
+)
+NOTHING: Final[Mapping[str, Any]] = _NOTHING()
+"""The `extra` of what has none: it can't be filled, and has a hash."""
 
 
 class Role(StrEnum):
@@ -52,7 +85,8 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: Which of the four it is.
-        value: The URL, the base64 text, the bytes, or the path.
+        value: The URL, the base64 text or the path; empty for bytes.
+        data: The bytes, for kind bytes.
         media_type: The media type, such as ``image/png``. None is allowed for a URL, and for a path, where
             the type is guessed from the file's name.
 
@@ -64,8 +98,9 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: Literal["url", "base64", "bytes", "path"]
-    value: str | bytes
+    value: str = ""
     media_type: str | None = None
+    data: bytes = b""
 
     @classmethod
     def from_url(cls, url: str, media_type: str | None = None) -> MediaSource:
@@ -80,7 +115,7 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str) -> MediaSource:
         """Return a source for raw bytes, which are sent as base64 and so grow by a third."""
-        return cls(kind="bytes", value=data, media_type=media_type)
+        return cls(kind="bytes", data=data, media_type=media_type)
 
     @classmethod
     def from_path(cls, path: str | Path, media_type: str | None = None) -> MediaSource:
@@ -89,9 +124,10 @@ class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # Media have megabytes: a log line that shows a message must stay readable.
-        size = f"{len(self.value)} {'bytes' if isinstance(self.value, bytes) else 'characters'}"
-        shown = repr(self.value) if len(self.value) <= 80 else f"<{size}>"
-        return f"MediaSource(kind={self.kind!r}, value={shown}, media_type={self.media_type!r})"
+        held, unit = (self.data, "bytes") if self.kind == "bytes" else (self.value, "characters")
+        shown = repr(held) if len(held) <= 80 else f"<{len(held)} {unit}>"
+        name = "data" if self.kind == "bytes" else "value"
+        return f"MediaSource(kind={self.kind!r}, {name}={shown}, media_type={self.media_type!r})"
 
 
 def _source(source: MediaSource | str | Path) -> MediaSource:
@@ -100,26 +136,34 @@ def _source(source: MediaSource | str | Path) -> MediaSource:
     return MediaSource.from_path(source) if isinstance(source, Path) else MediaSource.from_url(source)
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
-    """Text, in a message or in an answer."""
+class Text(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="text"):
+    """Text, in a message or in an answer.
+
+    Attributes:
+        text: What it says.
+        extra: Further members of the part, such as ``cache_control``; a text that has some is sent as a part.
+    """
 
     text: str
+    extra: Mapping[str, Any] = NOTHING
 
     def __str__(self) -> str:
         return self.text
 
 
-class Image(msgspec.Struct, frozen=True, tag="image"):
-    """An image.
+class Image(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="image"):
+    """An image, in a message or in an answer.
 
     Attributes:
         source: Where its bytes are. `Image.of` also takes a URL as a str and a path as a `pathlib.Path`.
         detail: The resolution at which the model looks at it; higher costs more tokens. None leaves the
             choice to the server.
+        extra: Further members of the part.
     """
 
     source: MediaSource
     detail: Literal["auto", "low", "high"] | None = None
+    extra: Mapping[str, Any] = NOTHING
 
     @classmethod
     def of(
@@ -128,26 +172,44 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
         """Return an image from a source, a URL (a str) or a path (a `pathlib.Path`)."""
         return cls(_source(source), detail)
 
+    def __str__(self) -> str:
+        source = self.source
+        shown = source.value if source.kind in ("url", "path") and len(source.value) <= 200 else source.kind
+        return f"[image: {shown}]"
 
-class Audio(msgspec.Struct, frozen=True, tag="audio"):
-    """A sound, sent inside the request: its source can't be a URL.
+
+class Audio(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="audio"):
+    """A sound: a part of a message, sent inside the request, or a spoken answer.
 
     Attributes:
-        source: Where its bytes are: base64, bytes or a path.
+        source: Where its bytes are: base64, bytes or a path. In an answer, base64 in the encoding that was
+            asked for with `GenerateRequest.extra`.
         format: The encoding, ``wav`` or ``mp3``; None takes it from the media type.
+        id: In an answer, the server's id of it: by this it is sent back, not by its bytes.
+        transcript: In an answer, the spoken text.
+        expires_at: In an answer, when the server deletes it, in Unix seconds; None where unknown.
+        extra: Further members of the part.
     """
 
     source: MediaSource
     format: Literal["wav", "mp3"] | None = None
+    id: str = ""
+    transcript: str = ""
+    expires_at: int | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+    def __str__(self) -> str:
+        return self.transcript
 
 
-class Video(msgspec.Struct, frozen=True, tag="video"):
+class Video(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="video"):
     """A video. Not every format can carry one; one that can't raises `RequestError`."""
 
     source: MediaSource
+    extra: Mapping[str, Any] = NOTHING
 
 
-class Document(msgspec.Struct, frozen=True, tag="document"):
+class Document(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="document"):
     """A file such as a PDF.
 
     Attributes:
@@ -157,10 +219,54 @@ class Document(msgspec.Struct, frozen=True, tag="document"):
 
     source: MediaSource
     filename: str | None = None
+    extra: Mapping[str, Any] = NOTHING
 
 
-Input = Text | Image | Audio | Video | Document
-"""One part of a message."""
+class Reasoning(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="reasoning"):
+    """The model's reasoning, where the server sends it apart from the answer.
+
+    Attributes:
+        text: What the model thought, as far as the server shows it; may be empty.
+        name: The name under which the server sent it, such as ``reasoning_content``: under this one it goes
+            back. None lets the format choose.
+        signature: The server's proof that it is the model's own, to be sent back unchanged, or None.
+        redacted: What the server hides of it, encrypted, to be sent back unchanged, or None.
+        details: The server's own structure of it, such as OpenRouter's ``reasoning_details``, as sent (any
+            JSON); it goes back unchanged. None where there is none.
+        extra: Further members.
+    """
+
+    text: str
+    name: str | None = None
+    signature: str | None = None
+    redacted: str | None = None
+    details: Any = None
+    extra: Mapping[str, Any] = NOTHING
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Other(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True, tag="other"):
+    """A part that this vocabulary has no class for, as the format has it.
+
+    A part of an answer that the driver doesn't know is one, and goes back unchanged; in a message of yours it
+    is the way to send what the other classes can't say: a video by URL, a sound in another encoding.
+
+    Attributes:
+        type: The format's word for it.
+        data: The whole part (any JSON), its type included; it is sent as it is.
+    """
+
+    type: str = msgspec.field(name="kind")  # in JSON, type is the class's own tag
+    data: Any
+
+    def __str__(self) -> str:
+        return f"[{self.type}]"
+
+
+Input = Text | Image | Audio | Video | Document | Reasoning | Other
+"""One part of a message. Reasoning is for the assistant's."""
 
 
 _BLANK = " \t\r\n"
@@ -172,7 +278,7 @@ def _reject_constant(word: str) -> NoReturn:
     raise ValueError(word)
 
 
-class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defaults=True):
     """A tool call that a model asks for.
 
     Attributes:
@@ -181,15 +287,17 @@ class ToolCall(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         name: The tool's name.
         arguments_json: The text of the arguments exactly as the model wrote it. Usually JSON, but models make
             mistakes.
-        type: ``function``, or ``custom`` for a tool that takes free text.
-        extra: Members that aren't part of the format, such as a thought signature; sent back unchanged.
+        type: ``function``, or ``custom`` for a tool that takes free text. Another word is a call that the
+            server made itself; it has no name, and its members are in `extra`.
+        extra: Members that aren't part of the format, such as a thought signature; sent back unchanged. Those
+            inside of ``function`` are in ``extra["function"]``.
     """
 
     id: str
     name: str
     arguments_json: str = ""
     type: str = "function"
-    extra: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = NOTHING
 
     @property
     def arguments(self) -> Any:
@@ -218,7 +326,7 @@ def _inputs(content: str | Input | Sequence[Input] | None) -> list[Input]:
     return [content] if isinstance(content, Input) else list(content)
 
 
-class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
+class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """One turn of a conversation; `system`, `user`, `assistant` and `tool` are the short way to make one.
 
     Nothing is checked when it is made. A driver raises `RequestError` when it is asked to send a message that
@@ -231,7 +339,10 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         tool_call_id: For role tool: the id of the call that it answers.
         tool_calls: For role assistant: the calls that the model asked for.
         refusal: For role assistant: the model's refusal, or None.
-        reasoning: For role assistant: the model's reasoning, or None to send none.
+        reasoning: For role assistant: reasoning as a plain text, or None. `GenerateResponse.to_message` puts
+            it into `content` instead, as `Reasoning`, which also knows its name and signature.
+        is_error: For role tool: whether the tool failed. Formats without a word for this leave it out.
+        extra: Further members of the message, such as ``prefix``.
     """
 
     role: Role
@@ -241,6 +352,8 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     tool_calls: list[ToolCall] = msgspec.field(default_factory=list[ToolCall])
     refusal: str | None = None
     reasoning: str | None = None
+    is_error: bool = False
+    extra: Mapping[str, Any] = NOTHING
 
     @classmethod
     def system(cls, content: str | Input | Sequence[Input], *, name: str | None = None) -> Message:
@@ -266,6 +379,7 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         name: str | None = None,
         refusal: str | None = None,
         reasoning: str | None = None,
+        extra: Mapping[str, Any] = NOTHING,
     ) -> Message:
         """Return a message from the model; `GenerateResponse.to_message` makes one from an answer."""
         return cls(
@@ -275,15 +389,24 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
             tool_calls=list(tool_calls),
             refusal=refusal,
             reasoning=reasoning,
+            extra=extra,
         )
 
     @classmethod
-    def tool(cls, call_id: str, content: str | Input | Sequence[Input]) -> Message:
+    def tool(
+        cls,
+        call_id: str,
+        content: str | Input | Sequence[Input],
+        name: str | None = None,
+        is_error: bool = False,
+    ) -> Message:
         """Return a message with the result of a tool call.
 
         Args:
             call_id: The `ToolCall.id` that it answers.
-            content: The result for the model to read: any text, JSON by custom.
+            content: The result for the model to read: any text, JSON by custom, or parts.
+            name: The tool's name, which some formats want.
+            is_error: Whether the tool failed, for formats that can say so.
 
         Example:
             >>> from botticelli import Message, ToolCall
@@ -293,7 +416,9 @@ class Message(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
             >>> turns[1].text
             '5'
         """
-        return cls(role=Role.TOOL, content=_inputs(content), tool_call_id=call_id)
+        return cls(
+            role=Role.TOOL, content=_inputs(content), tool_call_id=call_id, name=name, is_error=is_error
+        )
 
     @property
     def text(self) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from botticelli.core.message import NOTHING
 
 if TYPE_CHECKING:
     from botticelli.core.response import Usage
@@ -14,7 +17,7 @@ __all__ = ["Model", "ModelProvider", "UsageTotals"]
 _MOST = 2**53
 
 
-class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
+class ModelProvider(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One of the services behind a router that serve a model; None where unknown.
 
     Attributes:
@@ -29,6 +32,7 @@ class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
         first_token_latency: Seconds to the first token, as the router measured.
         throughput: Tokens per second, as the router measured.
         is_model_author: Whether the service is run by those who made the model.
+        extra: Members that the list has beyond these, as sent.
     """
 
     provider: str
@@ -42,9 +46,10 @@ class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
     first_token_latency: float | None = None
     throughput: float | None = None
     is_model_author: bool | None = None
+    extra: Mapping[str, Any] = NOTHING
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model of a server's list; None or empty where unknown.
 
     Attributes:
@@ -54,6 +59,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         input_modalities: The kinds of input that it takes, such as ``("text", "image")``.
         output_modalities: The kinds of output that it produces.
         providers: The services that serve it, where the server is a router.
+        extra: Members that the list has beyond these, as sent.
     """
 
     id: str
@@ -62,6 +68,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
     providers: tuple[ModelProvider, ...] = ()
+    extra: Mapping[str, Any] = NOTHING
 
     def price(self, provider: str | None = None) -> tuple[float, float] | None:
         """Return the price in USD per million tokens (input, output), or None where unknown.

@@ -7,17 +7,18 @@ sends anything.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from botticelli.core.message import Message
+from botticelli.core.message import NOTHING, Message
 
 __all__ = ["GenerateRequest", "NamedTool", "ResponseFormat", "ToolDefinition"]
 
 
-class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """A function that the model may call.
 
     Attributes:
@@ -26,6 +27,7 @@ class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaul
         parameters: A JSON Schema of the arguments object; UNSET for a function without arguments.
         strict: Whether the arguments must match the schema exactly. Servers that offer this usually want
             every property listed in ``required``, and ``"additionalProperties": false``.
+        extra: Further members of the tool, beside the function, such as ``cache_control``.
 
     Example:
         >>> add = ToolDefinition(
@@ -43,6 +45,7 @@ class ToolDefinition(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaul
     description: str | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     strict: bool | None | UnsetType = UNSET
+    extra: Mapping[str, Any] = NOTHING
 
 
 class NamedTool(msgspec.Struct, frozen=True):

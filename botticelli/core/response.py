@@ -6,20 +6,31 @@ The same for every provider. A `GenerateResponse` holds one `Choice` per request
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from botticelli.core.message import Message, Text, ToolCall
+from botticelli.core.message import (
+    NOTHING,
+    Audio,
+    Image,
+    Input,
+    Message,
+    Other,
+    Reasoning,
+    Text,
+    ToolCall,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "AudioOutput",
     "Choice",
+    "Citations",
     "CompletionTokens",
     "Deviation",
     "FinishReason",
@@ -28,7 +39,6 @@ __all__ = [
     "PromptTokens",
     "RateLimit",
     "RateLimits",
-    "Reasoning",
     "Refusal",
     "StreamChunk",
     "ToolCallDelta",
@@ -50,6 +60,10 @@ class FinishReason(StrEnum):
     """The model asks for tool calls."""
     CONTENT_FILTER = "content_filter"
     """The server withheld content."""
+    REFUSAL = "refusal"
+    """The model declined to answer."""
+    PAUSE = "pause"
+    """The server paused a long turn: send the answer back as it is, and the model goes on."""
     OTHER = "other"
     """The server gave a reason that the format doesn't define, or none; the answer may be incomplete."""
 
@@ -75,35 +89,20 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
         return self.text
 
 
-class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
-    """The model's reasoning, where the server sends it apart from the answer."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class AudioOutput(msgspec.Struct, frozen=True, tag="audio"):
-    """A spoken answer.
+class Citations(msgspec.Struct, frozen=True, tag="citations"):
+    """The sources that an answer cites.
 
     Attributes:
-        id: The server's id of it, to refer to in a later turn.
-        data: The sound as base64, in the encoding that was asked for with `GenerateRequest.extra`.
-        transcript: The spoken text.
-        expires_at: When the server deletes it, in Unix seconds; None where unknown.
+        items: The citations, as sent (any JSON).
     """
 
-    id: str
-    data: str
-    transcript: str
-    expires_at: int | None = None
+    items: list[Any]
 
     def __str__(self) -> str:
-        return self.transcript
+        return f"[citations: {len(self.items)}]"
 
 
-Output = Text | ToolCalls | Refusal | Reasoning | AudioOutput
+Output = Text | ToolCalls | Refusal | Reasoning | Image | Audio | Citations | Other
 """One part of an answer. ``str(output)`` is its readable text."""
 
 
@@ -157,17 +156,19 @@ class CompletionTokens(msgspec.Struct, frozen=True, kw_only=True):
     text_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """The number of tokens that a call used, as the server counts them; None where unknown.
 
-    Nothing is computed: a missing `completion_tokens` stays None even where the total would give it.
+    Nothing is computed: a missing `completion_tokens` stays None even where the total would give it. The
+    arithmetic is the same for every provider, whatever its own: the details are part of the two sums.
 
     Attributes:
-        prompt_tokens: Input tokens: all messages, tools and schemas of the request.
+        prompt_tokens: Input tokens: all messages, tools and schemas of the request, cached ones included.
         completion_tokens: Output tokens of all choices, including reasoning.
         total_tokens: The sum, as the server gives it.
         prompt_details: The kinds of input tokens.
         completion_details: The kinds of output tokens.
+        extra: Members of the server's object beyond these, as sent: its cost, its own names for details.
     """
 
     prompt_tokens: int | None = None
@@ -175,6 +176,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     total_tokens: int | None = None
     prompt_details: PromptTokens | None = None
     completion_details: CompletionTokens | None = None
+    extra: Mapping[str, Any] = NOTHING
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,24 +205,34 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     tokens: RateLimit | None = None
 
 
-class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
+class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """One answer of the model.
 
     Attributes:
         index: Its number among the answers, from 0.
-        outputs: Its parts, in the order reasoning, text, refusal, audio, tool calls.
+        outputs: Its blocks, in the server's order. Where a format has members instead of an order, as
+            OpenAI's does, it is: reasoning, text (with what stands between its parts), refusal, images,
+            audio, citations, tool calls.
         finish_reason: Why the model stopped.
         finish_reason_raw: The server's own word (any JSON, as sent), or None if it sent none.
+        stop_sequence: The text of `GenerateRequest.stop` that ended the answer, where the server names it.
         logprobs: The log probabilities of its tokens, as sent (any JSON), or None.
-        annotations: Citations, as sent.
+        extra: Members of the choice beyond these, as sent: token ids, filter results.
+        message_extra: Members of the message itself beyond these, as sent: they belong to the conversation
+            and go back with `to_message`.
+
+    In a stream the newest value of such a member counts; lists are extended, objects updated, and the pieces
+    of a text in a message joined, unless all are the same.
     """
 
     index: int = 0
     outputs: list[Output] = msgspec.field(default_factory=list[Output])
     finish_reason: FinishReason = FinishReason.OTHER
     finish_reason_raw: Any = None
+    stop_sequence: str | None = None
     logprobs: Any = None
-    annotations: list[Any] = msgspec.field(default_factory=list[Any])
+    extra: Mapping[str, Any] = NOTHING
+    message_extra: Mapping[str, Any] = NOTHING
 
     @property
     def text(self) -> str:
@@ -238,6 +250,11 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         return _joined(part.text for part in self.outputs if isinstance(part, Refusal))
 
     @property
+    def annotations(self) -> list[Any]:
+        """Every citation, as sent (any JSON)."""
+        return [item for part in self.outputs if isinstance(part, Citations) for item in part.items]
+
+    @property
     def tool_calls(self) -> list[ToolCall]:
         """Every tool call that the model asks for, whatever the finish reason is."""
         return [call for part in self.outputs if isinstance(part, ToolCalls) for call in part.calls]
@@ -251,7 +268,7 @@ def _joined(texts: Iterable[str]) -> str | None:
 _NO_CHOICE = Choice()
 
 
-class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
+class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """The answer to a request.
 
     Attributes:
@@ -266,7 +283,9 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         service_tier: The service tier that processed the request, or None.
         system_fingerprint: The server's name for its configuration, or None.
         deviations: Every violation of the format that the driver recovered from.
-        raw: The body as received; empty for a stream.
+        raw: The body as received; empty for a stream, whose chunks have it.
+        extra: Members of the answer beyond these, as sent: search results, timings, moderation. In a stream
+            the newest value of each counts; a list is extended, unless it begins as the one before.
     """
 
     choices: list[Choice] = msgspec.field(default_factory=list[Choice])
@@ -281,6 +300,7 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     system_fingerprint: str | None = None
     deviations: list[Deviation] = msgspec.field(default_factory=list[Deviation])
     raw: bytes = b""
+    extra: Mapping[str, Any] = NOTHING
 
     @property
     def _first(self) -> Choice:
@@ -326,25 +346,43 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
         """The log probabilities of the first choice, or None."""
         return self._first.logprobs
 
-    def to_message(self, *, reasoning: bool = False) -> Message:
+    def to_message(self, *, reasoning: bool = True, extra: bool = True) -> Message:
         """Return the first choice as a message, to be sent back in the next request.
 
+        It has what the server needs to go on: reasoning under the name it came by, even if it is empty, with
+        its signatures; members that have no name here; a spoken answer by its id. Calls that the server made
+        itself (of another type than function and custom, without a name) are left out, since nobody answers
+        them.
+
         Args:
-            reasoning: Whether to include the model's reasoning. Off by default, since some servers reject it;
-                a few require it.
+            reasoning: Whether to include the model's reasoning. Some servers of old refuse it.
+            extra: Whether to include members that the format doesn't name: another server may refuse them.
         """
         first = self._first
+        content: list[Input] = []
+        for part in first.outputs:
+            if isinstance(part, Text) and content and isinstance(before := content[-1], Text):
+                content[-1] = Text(before.text + part.text, {**before.extra, **part.extra})
+            elif isinstance(part, Text | Image | Audio | Other) or (
+                isinstance(part, Reasoning) and reasoning
+            ):
+                content.append(part)
+        calls = [call for call in first.tool_calls if call.name or call.type in ("function", "custom")]
         # Without text, calls and refusals go back with null content: some servers reject "" beside them.
-        needs_no_text = first.tool_calls or first.refusal is not None
+        unsaid = all(isinstance(part, Reasoning) or part == Text("") for part in content)
+        if unsaid:
+            content = [part for part in content if isinstance(part, Reasoning)]
+            if not calls and first.refusal is None:
+                content.append(Text(""))
         return Message.assistant(
-            None if needs_no_text and not first.text else first.text,
-            tool_calls=first.tool_calls,
+            content,
+            tool_calls=calls,
             refusal=first.refusal,
-            reasoning=first.reasoning if reasoning else None,
+            extra=first.message_extra if extra else NOTHING,
         )
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True, omit_defaults=True):
     """A piece of a tool call.
 
     Attributes:
@@ -352,16 +390,18 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
         id: The call's id; empty in pieces without it.
         name: The tool's name; empty in pieces without it.
         arguments: The next piece of the arguments' text; may be empty.
+        extra: Members of the piece beyond these, as sent.
     """
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+    extra: Mapping[str, Any] = NOTHING
 
 
-class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
-    """One step of a streamed answer.
+class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, omit_defaults=True):
+    """One step of a streamed answer. Two are equal if they say the same, from whatever bytes.
 
     Attributes:
         text: The next piece of text; may be empty.
@@ -373,6 +413,10 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
         logprobs: The log probabilities of this piece, as sent (any JSON), or None.
         finish_reason: On the final chunk, why the first choice ended; else None.
         usage: On the final chunk, the number of tokens used, or None where unknown; else None.
+        blocks: What else comes with this piece and is whole: images, citations, parts without a class.
+        extra: Members of this piece that the format doesn't name, as sent: those of the delta, of its choice
+            and of the event; where two have the same name, the innermost counts.
+        raw: The data of the event that it comes from, as received; empty where it comes from none.
     """
 
     text: str = ""
@@ -384,15 +428,38 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
     logprobs: Any = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    blocks: tuple[Image | Citations | Other, ...] = ()
+    extra: Mapping[str, Any] = NOTHING
+    raw: bytes = b""
+
+    def _said(self) -> tuple[Any, ...]:
+        return msgspec.structs.astuple(self)[:-1]
+
+    def __eq__(self, other: object) -> bool:
+        return self._said() == other._said() if isinstance(other, StreamChunk) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.choice, self.is_final))
+
+    def __repr__(self) -> str:
+        # The event's bytes say it all again, and much else: a line that shows a chunk must stay readable.
+        fields = zip(msgspec.structs.fields(self), self._said(), strict=False)
+        shown = ", ".join(f"{field.name}={value!r}" for field, value in fields if value != field.default)
+        return f"StreamChunk({shown})"
 
 
-def chunks_of(response: GenerateResponse) -> list[StreamChunk]:
+def chunks_of(response: GenerateResponse, *, n: int | None = None) -> list[StreamChunk]:
     """Turn a complete response, with at least one choice, into stream chunks.
+
+    Args:
+        response: The response.
+        n: How many choices were asked for: a choice that nobody asked for gives no chunk. None for all.
 
     Returns:
         One chunk per choice. The first choice's chunk comes last, since it is the final one.
     """
-    return closing_chunks(map(_chunk_of, response.choices), response)
+    wanted = response.choices[:1] if n == 1 else response.choices
+    return closing_chunks(map(_chunk_of, wanted), response)
 
 
 def closing_chunks(chunks: Iterable[StreamChunk], response: GenerateResponse) -> list[StreamChunk]:
@@ -421,8 +488,12 @@ def _chunk_of(choice: Choice) -> StreamChunk:
         reasoning=choice.reasoning or "",
         refusal=choice.refusal or "",
         tool_calls=tuple(
-            ToolCallDelta(index=position, id=call.id, name=call.name, arguments=call.arguments_json)
+            ToolCallDelta(
+                index=position, id=call.id, name=call.name, arguments=call.arguments_json, extra=call.extra
+            )
             for position, call in enumerate(choice.tool_calls)
         ),
         logprobs=choice.logprobs,
+        blocks=tuple(part for part in choice.outputs if isinstance(part, Image | Citations | Other)),
+        extra={**choice.extra, **choice.message_extra} or NOTHING,
     )

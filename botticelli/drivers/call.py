@@ -168,6 +168,11 @@ class Call:
 
     # Used by the driver.
 
+    @property
+    def n(self) -> int:
+        """How many answers are asked for."""
+        return self._n
+
     def cached(self) -> GenerateResponse | None:
         """Return the response from the cache, or None."""
         config = self._config

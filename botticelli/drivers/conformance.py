@@ -16,9 +16,20 @@ import anyio
 import msgspec
 
 from botticelli.core.errors import BotticelliError, CallTimeoutError, ModelsError, StreamError
-from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall
+from botticelli.core.message import (
+    Audio,
+    Document,
+    Image,
+    MediaSource,
+    Message,
+    Other,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+)
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
-from botticelli.core.response import AudioOutput, Reasoning, Refusal, ToolCalls
+from botticelli.core.response import Citations, Refusal, ToolCalls
 from botticelli.protocol.deadlines import Timeouts
 
 if TYPE_CHECKING:
@@ -263,13 +274,20 @@ def _message(message: _Json) -> Message:
         tool_calls=[_tool_call(call) for call in message.get("tool_calls", ())],
         refusal=message.get("refusal"),
         reasoning=message.get("reasoning_content"),
+        extra={name: value for name, value in message.items() if name not in _MESSAGE_MEMBERS},
     )
+
+
+_MESSAGE_MEMBERS = frozenset(
+    {"role", "content", "name", "tool_call_id", "tool_calls", "refusal", "reasoning_content"}
+)
+_PART_TYPES = frozenset({"text", "image_url", "input_audio", "file"})
 
 
 def _part(part: _Json) -> Input:
     match part:
         case {"type": "text", "text": text}:
-            return Text(text)
+            return Text(text, {name: value for name, value in part.items() if name not in ("type", "text")})
         case {"type": "image_url", "image_url": image}:
             return Image(MediaSource.from_url(image["url"]), image.get("detail"))
         case {"type": "input_audio", "input_audio": audio}:
@@ -278,6 +296,8 @@ def _part(part: _Json) -> Input:
         case {"type": "file", "file": {"file_data": data} as file}:
             media_type, _, encoded = str(data).removeprefix("data:").partition(";base64,")
             return Document(MediaSource.from_base64(encoded, media_type), file.get("filename"))
+        case {"type": str(kind)} if kind not in _PART_TYPES:
+            return Other(kind, part)
         case _:
             raise Inexpressible(f"there is no part for {part.get('type')!r} in {sorted(part)}")
 
@@ -346,8 +366,14 @@ def _block(output: Output) -> _Json:
             return {"type": "refusal", "text": text}
         case ToolCalls(calls):
             return {"type": "tool_calls", "count": len(calls)}
-        case AudioOutput():
+        case Audio():
             return {"type": "audio", "text": output.transcript}
+        case Image():
+            return {"type": "image", "count": 1}
+        case Citations(items):
+            return {"type": "citations", "count": len(items)}
+        case Other():
+            return {"type": "other"}
 
 
 def error_of(error: BotticelliError) -> _Json:

@@ -167,7 +167,7 @@ class ChatStream(_StreamState):
         """Read until a chunk is ready or the stream has ended."""
         self._begin()
         if self._cached is not None:
-            self._queue(chunks_of(self._cached))
+            self._queue(chunks_of(self._cached, n=self._call.n))
             self._release()
             return
         if self._steps is None:
@@ -267,7 +267,7 @@ class AsyncChatStream(_StreamState):
         """Read until a chunk is ready or the stream has ended."""
         await self._begin()
         if self._cached is not None:
-            self._queue(chunks_of(self._cached))
+            self._queue(chunks_of(self._cached, n=self._call.n))
             await self._release()
             return
         if self._steps is None:

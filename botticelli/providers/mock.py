@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from botticelli.core.driver import Capabilities
 from botticelli.core.errors import BotticelliError, ClosedError, ConfigurationError, ModelsError
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import Reasoning, Text, ToolCall
 from botticelli.core.models import UsageTotals
 from botticelli.core.response import (
     Choice,
     FinishReason,
     GenerateResponse,
     RateLimits,
-    Reasoning,
     Refusal,
     StreamChunk,
     ToolCalls,

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.core.message import Message, Role, Text, ToolCall
+from botticelli.core.message import Image, Message, Other, Reasoning, Role, Text, ToolCall
 from botticelli.core.response import (
-    AudioOutput,
     Choice,
+    Citations,
     FinishReason,
     GenerateResponse,
     Output,
-    Reasoning,
     Refusal,
     StreamChunk,
     ToolCallDelta,
@@ -22,7 +21,11 @@ from botticelli.core.response import (
     chunks_of,
     closing_chunks,
 )
+from tests.spoken import spoken_output
 
+PICTURE = Image.of("https://example.org/cat.png")
+ODD = Other("reference", {"type": "reference", "ids": [1]})
+SEARCH = ToolCall("s", "", type="web_search", extra={"web_search": {"q": 1}})
 CALLS = [ToolCall("1", "f", "{}", extra={"signature": "s"}), ToolCall("2", "g", "oops")]
 FULL = Choice(
     index=0,
@@ -84,8 +87,12 @@ def test_responses_do_not_share_their_defaults() -> None:
         (Text("t"), "t"),
         (Refusal("no"), "no"),
         (Reasoning("hm"), "hm"),
-        (AudioOutput("a", "QQ==", "spoken"), "spoken"),
+        (spoken_output("a", "QQ==", "spoken"), "spoken"),
         (ToolCalls(CALLS), "f({})\ng(oops)"),
+        (PICTURE, "[image: https://example.org/cat.png]"),
+        (Image.of("data:" + "A" * 300), "[image: url]"),
+        (ODD, "[reference]"),
+        (Citations([1, 2]), "[citations: 2]"),
     ],
 )
 def test_every_output_prints_what_a_person_would_read(output: Output, text: str) -> None:
@@ -104,7 +111,13 @@ def test_every_output_prints_what_a_person_would_read(output: Output, text: str)
         ([Refusal("no")], Message.assistant(None, refusal="no")),
         ([Refusal("")], Message.assistant(None, refusal="")),
         ([Text("a"), Refusal("no")], Message.assistant("a", refusal="no")),
-        ([Reasoning("hm"), Text("a")], Message.assistant("a")),
+        ([Reasoning("hm"), Text("a")], Message.assistant([Reasoning("hm"), Text("a")])),
+        ([Reasoning("", "reasoning")], Message.assistant([Reasoning("", "reasoning"), Text("")])),
+        ([Text("a", {"x": 1}), Text("b")], Message.assistant([Text("ab", {"x": 1})])),
+        ([PICTURE], Message.assistant([PICTURE])),
+        ([ODD, Citations([1])], Message.assistant([ODD])),
+        ([Text("a"), ToolCalls([SEARCH, CALLS[1]])], Message.assistant("a", tool_calls=CALLS[1:])),
+        ([ToolCalls([SEARCH])], Message.assistant("")),
     ],
 )
 def test_an_answer_becomes_the_assistants_turn(outputs: list[Output], turn: Message) -> None:
@@ -113,11 +126,12 @@ def test_an_answer_becomes_the_assistants_turn(outputs: list[Output], turn: Mess
     assert message == turn
 
 
-def test_thinking_is_sent_back_only_when_asked_for() -> None:
+def test_thinking_and_extras_are_sent_back_unless_they_are_not_wanted() -> None:
     thought = answer(Reasoning("hm"), Text("a"))
-    assert thought.to_message().reasoning is None
-    assert thought.to_message(reasoning=True) == Message.assistant("a", reasoning="hm")
-    assert answer(Text("a")).to_message(reasoning=True).reasoning is None
+    assert thought.to_message(reasoning=False) == Message.assistant("a")
+    signed = GenerateResponse(choices=[Choice(outputs=[Text("a")], message_extra={"sig": "s"})])
+    assert signed.to_message().extra == {"sig": "s"}
+    assert signed.to_message(extra=False) == Message.assistant("a")
 
 
 def test_the_turn_is_of_the_first_choice() -> None:
@@ -197,3 +211,9 @@ def test_the_last_chunks_of_a_stream_are_neither_lost_nor_joined_nor_reordered(p
 def test_the_final_chunk_belongs_to_the_first_choice_whatever_its_index() -> None:
     (final,) = closing_chunks([], numbered(2))
     assert (final.choice, final.is_final) == (2, True)
+
+
+def test_chunks_that_say_the_same_are_equal_from_whatever_bytes() -> None:
+    one, other = StreamChunk("a", raw=b"1"), StreamChunk("a", raw=b"2")
+    assert {one, other} == {one}
+    assert one != "a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ def test_the_text_of_a_message_is_its_text_parts() -> None:
 def test_a_source_knows_what_it_was_made_from(
     source: MediaSource, kind: str, value: str | bytes, media_type: str | None
 ) -> None:
-    assert (source.kind, source.value, source.media_type) == (kind, value, media_type)
+    held = source.data if kind == "bytes" else source.value
+    assert (source.kind, held, source.media_type) == (kind, value, media_type)
 
 
 def test_a_short_source_is_shown_and_a_long_one_counted() -> None:
@@ -161,8 +163,11 @@ def test_a_call_prints_as_a_call() -> None:
 
 
 def test_calls_do_not_share_their_extra() -> None:
-    ToolCall("1", "f").extra["signature"] = "x"
+    nothing: Any = ToolCall("1", "f").extra
+    with pytest.raises(TypeError, match="signature can't be put"):
+        nothing["signature"] = "x"
     assert ToolCall("1", "f").extra == {}
+    assert pickle.loads(pickle.dumps(nothing)) is nothing
 
 
 WITH_DEFAULTS = {"messages", "stream_usage", "model", "extra"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from botticelli.contracts.relaxations import Relaxation, Relaxations
@@ -127,12 +128,15 @@ def test_the_routers_members_are_kept() -> None:
 def test_what_an_offer_says_oddly_is_unknown(odd: Any) -> None:
     names = ("context_length", "pricing", "first_token_latency_ms", "throughput")
     (model,) = read([{"id": "a", "providers": [{"provider": "p", **dict.fromkeys(names, odd)}]}])
-    assert model.providers == (ModelProvider(provider="p"),)
+    (offer,) = model.providers
+    assert msgspec.structs.replace(offer, extra={}) == ModelProvider(provider="p", extra={})
+    assert offer.extra == ({} if odd is None else {"pricing": odd})
 
 
 @pytest.mark.parametrize("name", ["created", "owned_by", "architecture", "providers"])
 def test_what_an_entry_says_oddly_is_unknown(name: str) -> None:
-    assert read([{"id": "a", name: -1}]) == [Model(id="a")]
+    beside = {name: -1} if name == "architecture" else {}
+    assert read([{"id": "a", name: -1}]) == [Model(id="a", extra=beside)]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def said(*messages: Message) -> GenerateRequest:
 
 
 FILE = MediaSource.from_path("a.png")
-UNTYPED = Document(MediaSource(kind="bytes", value=b"%PDF"))
+UNTYPED = Document(MediaSource(kind="bytes", data=b"%PDF"))
 
 TRIPS: list[tuple[str, str, GenerateRequest]] = [
     ("model-missing", "$.model", asked(model=" ")),

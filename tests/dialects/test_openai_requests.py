@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.core.errors import RequestError
-from botticelli.core.message import Audio, Document, Image, MediaSource, Message, Role, Text, ToolCall, Video
+from botticelli.core.message import (
+    Audio,
+    Document,
+    Image,
+    MediaSource,
+    Message,
+    Other,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    Video,
+)
 from botticelli.core.request import GenerateRequest, NamedTool, ResponseFormat, ToolDefinition
 from botticelli.core.response import (
-    AudioOutput,
     Choice,
+    Citations,
     CompletionTokens,
     FinishReason,
     GenerateResponse,
     PromptTokens,
-    Reasoning,
     Refusal,
     ToolCalls,
     Usage,
@@ -28,6 +39,7 @@ from botticelli.core.response import (
 from botticelli.dialects.openai.request import encode_part, encode_request
 from botticelli.dialects.openai.response import encode_response
 from botticelli.dialects.openai.stream import decode_answer
+from tests.spoken import spoken_output
 
 if TYPE_CHECKING:
     from botticelli.core.message import Input
@@ -376,16 +388,16 @@ WHOLE = GenerateResponse(
         Choice(
             index=0,
             outputs=[
-                Reasoning("hm"),
+                Reasoning("hm", "reasoning"),
                 Text("a"),
                 Refusal("no"),
-                AudioOutput("au", "QQ==", "spoken", 9),
+                spoken_output("au", "QQ==", "spoken", 9),
+                Citations([CITATION]),
                 ToolCalls([ToolCall("1", "f", "{}", extra={"s": 1}), ToolCall("2", "g", "x", type="custom")]),
             ],
             finish_reason=FinishReason.TOOL_USE,
             finish_reason_raw="tool_calls",
             logprobs={"content": [], "refusal": None},
-            annotations=[CITATION],
         ),
         Choice(index=1, outputs=[Text("b")], finish_reason=FinishReason.STOP, finish_reason_raw="stop"),
     ],
@@ -414,7 +426,7 @@ def one(*outputs: Output, **members: Any) -> GenerateResponse:
         one(),
         one(Text("a")),
         one(Refusal("no")),
-        one(AudioOutput("au", "QQ==", "spoken")),
+        one(spoken_output("au", "QQ==", "spoken")),
         one(Text("a"), finish_reason=FinishReason.OTHER, finish_reason_raw="weird"),
         one(Text("a"), finish_reason=FinishReason.OTHER, finish_reason_raw=None),
         one(Text("a"), finish_reason=FinishReason.LENGTH, finish_reason_raw="length"),
@@ -438,9 +450,9 @@ def test_an_answer_without_the_servers_word_gets_the_formats(reason: FinishReaso
     assert json.loads(encode_response(response))["choices"][0]["finish_reason"] == word
 
 
-def test_what_the_server_slipped_on_stays_behind() -> None:
+def test_what_the_server_slipped_on_stays_behind_and_what_it_said_does_not() -> None:
     body = json.loads(encode_response(decode_answer(encode_response(WHOLE)[:-1] + b',"odd":1}')))
-    assert "odd" not in body
+    assert body["odd"] == 1
     assert "deviations" not in body
     assert decode_answer(encode_response(WHOLE)).deviations == []
 
@@ -477,7 +489,8 @@ def url(source: MediaSource) -> str:
 
 
 def source(kind: Any, value: Any, media_type: Any = "image/png") -> MediaSource:
-    return MediaSource(kind=kind, value=value, media_type=media_type)
+    held = {"data" if kind == "bytes" else "value": value}
+    return MediaSource(kind=kind, media_type=media_type, **held)
 
 
 def test_text_may_be_in_any_message() -> None:
@@ -564,7 +577,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     (Image(source("ftp", "x")), "word", "$.p.source.kind"),
     (Image(source("url", b"https://x/y")), "type", "$.p.source.value"),
     (Image(source("base64", b"QQ==")), "type", "$.p.source.value"),
-    (Image(source("bytes", "QQ==")), "type", "$.p.source.value"),
+    (Image(source("bytes", "QQ==")), "type", "$.p.source.data"),
     (Image(source("path", None)), "null", "$.p.source.value"),
     (Image(source("bytes", b"", 5)), "type", "$.p.source.media_type"),
     (ODD(PNG, "huge"), "word", "$.p.detail"),
@@ -618,3 +631,130 @@ def test_a_reader_that_fails_gives_one_error_that_says_why(fault: Exception, wor
         encode_part(Image(MediaSource.from_path("a.png")), Role.USER, "$.p", failing)
     assert caught.value.rule == "media-unreadable"
     assert caught.value.__context__ is None
+
+
+# The second turn: an answer goes back as its server needs it.
+
+
+def sent_back(message: dict[str, Any], **beside: Any) -> dict[str, Any]:
+    """The assistant's turn that a whole answer becomes."""
+    choice = {"index": 0, "message": message, "finish_reason": "stop", **beside}
+    answer = decode_answer(json.dumps({"id": "a", "choices": [choice]}).encode())
+    body = json.loads(encode_request(GenerateRequest([answer.to_message()]), model="m", stream=False))
+    turn: dict[str, Any] = body["messages"][0]
+    return turn
+
+
+SENT = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+DETAILS = [{"type": "reasoning.encrypted", "data": "E", "id": "r1"}]
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+SIGNED = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}", "sig": {"s": 1}}}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"reasoning_content": "", "tool_calls": [SENT]},
+        {"reasoning": "hm", "tool_calls": [SENT]},
+        {"thinking": "hm", "content": "Hi"},
+        {"reasoning": "hm", "reasoning_details": DETAILS, "tool_calls": [SENT]},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}], "content": "Hi"},
+        {"content": "Hi", "extra_content": {"google": {"thought_signature": "S"}}},
+        {"content": "Hi", "reasoning_opaque": "o", "thinking_blocks": [{"type": "thinking"}]},
+        {"tool_calls": [SIGNED]},
+        {"content": "Hi", "images": [{"type": "image_url", "image_url": {"url": "data:x", "a": 1}, "b": 2}]},
+        {"content": [{"type": "text", "text": "See "}, {"type": "reference", "ids": [1]}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "a"},
+            ]
+        },
+    ],
+)
+def test_an_answer_goes_back_as_it_came(members: dict[str, Any]) -> None:
+    turn = sent_back({"role": "assistant", "content": None, **members})
+    assert {name: value for name, value in turn.items() if value is not None} == {
+        "role": "assistant",
+        **members,
+    }
+
+
+def test_a_spoken_answer_goes_back_by_its_id_and_never_as_an_empty_text() -> None:
+    audio = {"id": "au", "data": "AA==", "transcript": "Hi", "expires_at": 5}
+    assert sent_back({"role": "assistant", "content": None, "audio": audio}) == {
+        "role": "assistant",
+        "audio": {"id": "au"},
+    }
+    assert sent_back({"content": None, "audio": {**audio, "id": ""}})["content"] == "Hi"
+
+
+def test_a_call_without_arguments_goes_back_with_an_empty_object() -> None:
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
+    assert sent_back({"tool_calls": [call]})["tool_calls"] == [SENT]
+
+
+def test_a_call_of_the_servers_own_does_not_poison_the_conversation() -> None:
+    call = {"id": "t", "type": "web_search", "web_search": {"q": 1}}
+    assert sent_back({"content": "x", "tool_calls": [call]}) == {"role": "assistant", "content": "x"}
+    kept = Message.assistant(
+        "x", tool_calls=[ToolCall("t", "", type="web_search", extra={"web_search": {"q": 1}})]
+    )
+    body = json.loads(encode_request(GenerateRequest([kept]), model="m", stream=False))
+    assert body["messages"][0]["tool_calls"] == [call]
+
+
+def test_extras_of_messages_parts_and_tools_are_sent() -> None:
+    hint = {"cache_control": {"type": "ephemeral"}}
+    video = {"type": "video_url", "video_url": {"url": "https://x/y.mp4"}}
+    user = Message.user([Text("a", hint), Other("video_url", video), Image(PNG, None, hint)])
+    prefix = Message.assistant("b", extra={"prefix": True, "role": "user"})
+    tool = ToolDefinition(name="f", extra=hint)
+    body = json.loads(encode_request(GenerateRequest([user, prefix], tools=[tool]), model="m", stream=False))
+    text, film, image = body["messages"][0]["content"]
+    assert (text, film) == ({"type": "text", "text": "a", **hint}, video)
+    assert image["cache_control"] == hint["cache_control"]
+    assert body["messages"][1] == {"role": "assistant", "content": "b", "prefix": True}
+    assert body["tools"] == [{"type": "function", "function": {"name": "f"}, **hint}]
+
+
+def test_reasoning_is_the_assistants_and_its_name_a_text() -> None:
+    for message, path in (
+        (Message.user([Reasoning("hm")]), "$.messages[0].content[0]"),
+        (Message.assistant([Reasoning("hm", 5)]), "$.messages[0].content[0].name"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] -- what is refused
+    ):
+        with pytest.raises(RequestError) as caught:
+            encode_request(GenerateRequest([message]), model="m", stream=False)
+        assert caught.value.path == path
+
+
+def test_reasoning_without_a_name_goes_under_the_usual_one() -> None:
+    body = json.loads(
+        encode_request(
+            GenerateRequest([Message.assistant([Reasoning("hm"), Text("a")])]), model="m", stream=False
+        )
+    )
+    assert body["messages"][0] == {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+
+
+def test_what_is_no_part_is_refused() -> None:
+    odd: Any = "just text"
+    with pytest.raises(RequestError) as caught:
+        encode_request(GenerateRequest([Message.user([odd])]), model="m", stream=False)
+    assert caught.value.rule == "part-unsupported"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "a", "images": [{"type": "image_url", "image_url": {"url": "u"}}]},
+        {"content": [{"type": "text", "text": "a"}, {"type": "reference"}, {"type": "text", "text": "b"}]},
+        {"content": [{"thinking": ""}, {"type": "text", "text": "b"}]},
+        {"content": "a", "reasoning": "hm", "thinking": "hm"},
+        {"content": "a", "reasoning": "hm", "thinking": ""},
+    ],
+)
+def test_a_body_made_of_an_answer_decodes_to_it(message: dict[str, Any]) -> None:
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    answer = decode_answer(json.dumps({"id": "a", "model": "m", "choices": [choice]}).encode())
+    assert decode_answer(encode_response(answer)).choices == answer.choices

@@ -10,15 +10,14 @@ import pytest
 
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError, ModelsError, StreamError
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import Audio, Image, Other, Reasoning, Text, ToolCall
 from botticelli.core.response import (
-    AudioOutput,
     Choice,
+    Citations,
     CompletionTokens,
     FinishReason,
     GenerateResponse,
     PromptTokens,
-    Reasoning,
     Refusal,
     ToolCalls,
     Usage,
@@ -30,6 +29,7 @@ from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
 
 # Whole answers: what conforms has no deviations, what doesn't has the published ones, errors are errors.
+from tests.spoken import spoken_output
 
 LISTED = Relaxations.load("openai")
 ANSWER = LISTED.body({"base": "response"})
@@ -378,10 +378,11 @@ def test_every_part_of_a_message_is_kept() -> None:
     )
     assert found == []
     assert response.outputs == [
-        Reasoning("hm"),
+        Reasoning("hm", "reasoning"),
         Text("Hi"),
         Refusal("no"),
-        AudioOutput("s", "ZA==", "t", 1),
+        spoken_output("s", "ZA==", "t", 1),
+        Citations([CITATION]),
         ToolCalls([ToolCall("c", "f", "{}", extra={"sig": "x"})]),
     ]
     assert response.choices[0].annotations == [CITATION]
@@ -606,13 +607,13 @@ def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
     [
         (None, None),
         ("x", None),
-        ({"id": "a", "data": "ZA==", "transcript": "t", "expires_at": 5}, AudioOutput("a", "ZA==", "t", 5)),
-        ({}, AudioOutput("", "", "")),
-        ({"id": 7, "expires_at": True}, AudioOutput("7", "", "")),
-        ({"expires_at": "5"}, AudioOutput("", "", "")),
+        ({"id": "a", "data": "ZA==", "transcript": "t", "expires_at": 5}, spoken_output("a", "ZA==", "t", 5)),
+        ({}, spoken_output("", "", "")),
+        ({"id": 7, "expires_at": True}, spoken_output("7", "", "")),
+        ({"expires_at": "5"}, spoken_output("", "", "")),
     ],
 )
-def test_spoken_output_is_what_is_there_of_it(raw: Any, spoken: AudioOutput | None) -> None:
+def test_spoken_output_is_what_is_there_of_it(raw: Any, spoken: Audio | None) -> None:
     assert convert.to_audio(raw) == spoken
 
 
@@ -625,22 +626,31 @@ def built(**members: Any) -> Choice:
         "path": "$",
         **members,
     }
+    text, reasoning = given.pop("text", ""), given.pop("reasoning", "")
+    given["content"] = [Text(text)] if text else []
+    given["reasoning"] = [Reasoning(reasoning)] if reasoning else []
     return convert.build_choice(given.pop("index", 0), **given)
 
 
 def test_the_parts_of_an_answer_have_a_fixed_order() -> None:
-    spoken = AudioOutput("a", "", "")
+    spoken = spoken_output("a", "", "")
     choice = built(
         calls=[ToolCall("", "f")], spoken=spoken, refusal="no", text="Hi", reasoning="hm", index=3,
         finish="stop", logprobs={"content": []}, annotations=[1],
     )  # fmt: skip
     assert choice == Choice(
         index=3,
-        outputs=[Reasoning("hm"), Text("Hi"), Refusal("no"), spoken, ToolCalls([ToolCall("call_3_0", "f")])],
+        outputs=[
+            Reasoning("hm"),
+            Text("Hi"),
+            Refusal("no"),
+            spoken,
+            Citations([1]),
+            ToolCalls([ToolCall("call_3_0", "f")]),
+        ],
         finish_reason=FinishReason.STOP,
         finish_reason_raw="stop",
         logprobs={"content": []},
-        annotations=[1],
     )
 
 
@@ -705,7 +715,8 @@ def test_a_count_that_is_not_there_is_unknown_and_never_worked_out() -> None:
     ],
 )
 def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str, thinking: str) -> None:
-    assert convert.split_content_parts(listed) == (text, thinking)
+    blocks, thought = convert.split_content(listed)
+    assert ("".join(block.text for block in blocks if isinstance(block, Text)), thought) == (text, thinking)
 
 
 @pytest.mark.parametrize(
@@ -715,9 +726,9 @@ def test_parts_of_every_shape_are_text_or_thinking(listed: list[Any], text: str,
         ({"reasoning": "hm"}, False, True),
         ({"text": "Hi"}, True, False),
         ({"refusal": "no"}, True, False),
-        ({"spoken": AudioOutput("a", "AA==", "")}, True, False),
-        ({"spoken": AudioOutput("a", "", "Hi")}, True, False),
-        ({"spoken": AudioOutput("a", "", "", 7)}, False, True),
+        ({"spoken": spoken_output("a", "AA==", "")}, True, False),
+        ({"spoken": spoken_output("a", "", "Hi")}, True, False),
+        ({"spoken": spoken_output("a", "", "", 7)}, False, True),
         ({"calls": [ToolCall("a", "f")]}, False, False),
     ],
 )
@@ -729,3 +740,38 @@ def test_a_call_that_was_announced_is_there_or_replaced_by_words_or_lost(
     path = "$.choices[1].message.tool_calls"
     assert [(note.code, note.path) for note in notes.deviations()] == [("tool-calls-missing", path)] * noted
     assert (notes.unreadable.path if notes.unreadable else None) == (path if refused else None)
+
+
+def test_a_structured_answer_as_a_list_is_its_json() -> None:
+    response, _ = read(choice(content=[{"title": "T"}]))
+    assert response.text == '[{"title":"T"}]'
+
+
+def test_what_ended_an_answer_is_told_where_the_server_names_it() -> None:
+    for name in ("matched_stop", "stop_reason", "stop_sequence"):
+        response, _ = read({**choice(), name: "END"})
+        assert response.choices[0].stop_sequence == "END"
+    response, _ = read({**choice(), "stop_reason": "end_turn", "matched_stop": 7})
+    assert response.choices[0].stop_sequence is None
+
+
+def test_a_picture_that_is_none_is_kept_as_it_came() -> None:
+    odd = [{"type": "image_url"}, {"type": "image_url", "image_url": {"url": 5}}, "x"]
+    response, _ = read(choice(images=odd))
+    assert [part.data for part in response.outputs if isinstance(part, Other)] == odd
+    short = {"type": "image_url", "image_url": "https://x/y"}
+    response, _ = read(
+        choice(images=[short, {"type": "image_url", "image_url": {"url": "u", "detail": "low"}}])
+    )
+    assert response.outputs[1:] == [Image.of("https://x/y"), Image.of("u", "low")]
+
+
+def test_members_that_hold_what_nobody_can_read_are_kept() -> None:
+    message = {
+        "reasoning_content": {"a": 1},
+        "images": "x",
+        "content": [{"type": "text", "text": "a", "b": 1}],
+    }
+    response, _ = read(choice(**message))
+    kept = {"reasoning_content": {"a": 1}, "images": "x", "content": [{"b": 1}]}
+    assert response.choices[0].message_extra == kept

@@ -10,12 +10,11 @@ import pytest
 
 from botticelli.contracts.relaxations import Relaxation, Relaxations
 from botticelli.core.errors import MalformedResponseError, ModelsError, StreamError
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import Reasoning, Text, ToolCall
 from botticelli.core.response import (
-    AudioOutput,
+    Citations,
     Deviation,
     FinishReason,
-    Reasoning,
     Refusal,
     StreamChunk,
     ToolCallDelta,
@@ -25,11 +24,13 @@ from botticelli.core.response import (
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.accumulate import ChoiceAccumulator, ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success
+from botticelli.dialects.openai.repair import mend
 from botticelli.dialects.openai.stream import EventReader, OpenAIStreamReader, is_done, is_json, json_lines
 from botticelli.dialects.openai.wire import FastChoice, FastDelta
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY
 from botticelli.protocol.sse import Event
+from tests.spoken import spoken_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ class Reader:
         return texts(self.reader.read_invalid(Event(data, name)))
 
     def inspect(self, data: bytes, name: str = "") -> list[str | None]:
-        chunk = msgspec.json.decode(data, type=wire.FastChunk)
+        chunk = mend(msgspec.json.decode(data), wire.FastChunk, DeviationLog())
         return texts(self.reader.inspect(Event(data, name), chunk))
 
 
@@ -241,7 +242,7 @@ def test_an_error_that_decoded_gives_no_chunk(data: bytes, name: str) -> None:
     ("data", "name"), [(event(error={"message": "No."}), ""), (event(message="No."), "error")]
 )
 def test_a_chunk_comes_before_the_error_in_it(data: bytes, name: str) -> None:
-    chunk = msgspec.json.decode(data, type=wire.FastChunk)
+    chunk = mend(msgspec.json.decode(data), wire.FastChunk, DeviationLog())
     found = Reader().reader.inspect(Event(data, name), chunk)
     assert next(found) is chunk
     with pytest.raises(StreamError, match=r"No\."):
@@ -424,9 +425,7 @@ def test_a_delta_gives_a_chunk_with_what_is_new_in_it(delta: FastDelta, chunk: S
         FastDelta(),
         FastDelta(content="", refusal="", reasoning="", tool_calls=[], function_call={}),
         FastDelta(audio=None, annotations=None),
-        FastDelta(audio="spoken"),
         FastDelta(audio={"id": "a"}),
-        FastDelta(annotations=[CITED]),
     ],
 )
 def test_a_delta_with_nothing_to_show_gives_no_chunk(delta: FastDelta) -> None:
@@ -445,10 +444,10 @@ def test_the_parts_come_out_in_their_fixed_order() -> None:
     take(FastDelta(content="i"))
     take(FastDelta(reasoning="m"))
     assert heard.choice.build(last=True).outputs == [
-        Reasoning("hm"),
+        Reasoning("hm", "reasoning"),
         Text("Hi"),
         Refusal("No."),
-        AudioOutput(id="s", data="AA==", transcript="Hi", expires_at=7),
+        spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7),
         ToolCalls([ToolCall(id="a", name="f", arguments_json="{}")]),
     ]
 
@@ -461,7 +460,11 @@ def test_tidying_loses_nothing() -> None:
         heard.choice.compact()
         heard.choice.take(FastDelta(reasoning=letter))
     heard.choice.compact()
-    assert heard.choice.build(last=True).outputs == [Reasoning("abc"), Text("abc"), Refusal("abc")]
+    assert heard.choice.build(last=True).outputs == [
+        Reasoning("abc", "reasoning"),
+        Text("abc"),
+        Refusal("abc"),
+    ]
 
 
 def test_a_look_under_way_takes_and_notes_nothing() -> None:
@@ -522,6 +525,7 @@ def test_a_slip_of_a_call_is_noted_at_its_choice() -> None:
 )
 def test_the_first_published_finish_reason_counts(words: list[Any], raw: Any, codes: list[str]) -> None:
     heard = Heard()
+    heard.choice.write("Hi")
     for word in words:
         heard.choice.set_finish(word)
     assert heard.choice.build(last=True).finish_reason_raw == raw
@@ -595,14 +599,16 @@ def test_a_snapshot_alone_is_the_whole_choice() -> None:
         1,
         reasoning="Hm",
         refusal="No.",
-        tool_calls=(ToolCallDelta(index=0, id="a", name="f", arguments="{}"),),
+        tool_calls=(ToolCallDelta(index=0, id="a", name="f", arguments="{}", extra={"extra": 1}),),
+        blocks=(Citations([CITED]),),
     )
     built = heard.choice.build(last=True)
     assert built.outputs == [
-        Reasoning("Hm"),
+        Reasoning("Hm", "reasoning"),
         Text("Hi"),
         Refusal("No."),
-        AudioOutput(id="s", data="AA==", transcript="Hi", expires_at=7),
+        spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7),
+        Citations([CITED]),
         ToolCalls([ToolCall(id="a", name="f", arguments_json="{}", extra={"extra": 1})]),
     ]
     assert built.annotations == [CITED]
@@ -622,7 +628,7 @@ def test_whatever_deltas_told_wins_over_the_snapshot() -> None:
     assert chunk is None
     built = heard.choice.build(last=True)
     assert [str(part) for part in built.outputs[:3]] == ["2", "1", "3"]
-    assert built.outputs[3] == AudioOutput(id="t", data="", transcript="")
+    assert built.outputs[3] == spoken_output(identity="t", data="", transcript="")
     assert [call.id for call in built.tool_calls] == ["b"]
     assert built.annotations == [{"type": "other"}]
 
@@ -712,7 +718,9 @@ def test_spoken_output_is_put_together() -> None:
         {"expires_at": 7, "id": "s"},
     ):
         heard.choice.take(FastDelta(audio=audio))
-    assert heard.choice.build().outputs == [AudioOutput(id="s", data="AA==", transcript="Hi", expires_at=7)]
+    assert heard.choice.build().outputs == [
+        spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7)
+    ]
 
 
 def test_citations_of_several_deltas_are_all_kept() -> None:
@@ -727,7 +735,7 @@ def test_spoken_output_is_not_lost_over_a_null() -> None:
     heard = Heard()
     for audio in ({"id": "s", "data": "AA", "transcript": "Hi"}, {"data": None, "transcript": None}):
         heard.choice.take(FastDelta(audio=audio))
-    assert heard.choice.build().outputs == [AudioOutput(id="s", data="AA", transcript="Hi")]
+    assert heard.choice.build().outputs == [spoken_output(identity="s", data="AA", transcript="Hi")]
 
 
 # Chunks become the answer that a whole answer would have been; the published slips are named.
@@ -825,7 +833,8 @@ def test_usage_is_read_wherever_it_stands(members: Any, inside: Any, usage: Any,
 
 def test_of_several_usages_the_last_counts() -> None:
     stream = assembled(
-        {**one({}), "usage": {**COUNTS, "total_tokens": 9}}, {**one({}, finish="stop"), "usage": COUNTS}
+        {**one({"content": "a"}), "usage": {**COUNTS, "total_tokens": 9}},
+        {**one({}, finish="stop"), "usage": COUNTS},
     )
     assert (stream.response.usage, codes(stream)) == (READ, ["usage-repeated"])
 

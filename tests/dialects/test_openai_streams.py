@@ -14,21 +14,21 @@ from botticelli.core.errors import (
     StreamError,
     StreamTruncatedError,
 )
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import Image, Other, Reasoning, Text, ToolCall
 from botticelli.core.response import (
-    AudioOutput,
     Deviation,
     FinishReason,
     GenerateResponse,
-    Reasoning,
     Refusal,
     StreamChunk,
     ToolCallDelta,
     Usage,
 )
+from botticelli.dialects.openai.accumulate import ResponseAccumulator, is_frame
 from botticelli.dialects.openai.errors import error_in_success
 from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.protocol.limits import Limits
+from tests.spoken import spoken_output
 
 HEAD: dict[str, Any] = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
@@ -114,7 +114,7 @@ def test_a_finish_reason_and_the_end_mark_make_the_answer() -> None:
         (HI + DONE, FinishReason.OTHER, {"finish-reason-never": 1}),
         (HI + says("Ho", 1) + DONE, FinishReason.OTHER, {"finish-reason-never": 2}),
         (HI + says("Ho", 1) + STOP + DONE, FinishReason.STOP, {"finish-reason-never": 1}),
-        (says(None) + STOP + DONE, FinishReason.STOP, {}),
+        (says(None) + STOP + DONE, FinishReason.STOP, {"answer-empty": 1}),
     ],
 )
 def test_an_ending_that_makes_an_answer(body: bytes, finish: FinishReason, codes: dict[str, int]) -> None:
@@ -431,7 +431,7 @@ def test_a_tail_that_is_no_event_is_no_part_of_the_answer(tail: bytes) -> None:
 
 def test_what_the_last_event_brings_of_other_answers_is_late() -> None:
     tail = event(chunk(choice(0, content="!"), choice(2, "stop", content="?")))[:-2]
-    heard = Heard(HI + STOP + tail)
+    heard = Heard(HI + STOP + tail, n=2)
     assert heard.final is not None
     assert (heard.final.text, heard.final.choice) == ("!", 0)
     assert heard.late == [StreamChunk("?", 2)]
@@ -472,7 +472,7 @@ def test_a_whole_answer_brings_every_choice_and_part() -> None:
         {"index": 1, "message": MESSAGE, "logprobs": None, "finish_reason": "length"},
         {"index": 0, "message": first, "logprobs": {"content": [], "refusal": None}, "finish_reason": "stop"},
     ]
-    heard = Heard(json.dumps(WHOLE | {"choices": choices}).encode())
+    heard = Heard(json.dumps(WHOLE | {"choices": choices}).encode(), n=2)
     assert heard.final == StreamChunk(
         "Hi",
         is_final=True,
@@ -735,11 +735,12 @@ def test_every_sort_of_part_is_assembled() -> None:
     ]
     heard = Heard(b"".join(event(chunk(choice(**delta))) for delta in deltas) + stops("tool_calls") + DONE)
     answer = heard.answer
-    assert answer.outputs[:4] == [
-        Reasoning("Hm"),
+    assert answer.outputs[:5] == [
+        Reasoning("H", "reasoning_content"),
+        Reasoning("m", "reasoning"),
         Text("Hi"),
         Refusal("No."),
-        AudioOutput(id="s", data="AA==", transcript="Hi"),
+        spoken_output(identity="s", data="AA==", transcript="Hi"),
     ]
     assert answer.tool_calls == [ToolCall(id="c", name="f", arguments_json="{}")]
     assert answer.choices[0].annotations == [{"type": "url_citation"}]
@@ -748,6 +749,7 @@ def test_every_sort_of_part_is_assembled() -> None:
         ("m", "", "", 0),
         ("", "Hi", "", 0),
         ("", "", "No.", 0),
+        ("", "", "", 0),
         ("", "", "", 1),
         ("", "", "", 1),
     ]
@@ -977,3 +979,166 @@ def test_a_snapshot_that_cannot_be_read_is_malformed_at_the_end() -> None:
     assert heard.error.path == "$.choices[0].message.tool_calls"
     assert heard.error.partial is not None
     assert heard.error.partial.text == "Hi"
+
+
+# What nobody asked for, and what contradicts itself.
+
+
+def test_a_choice_that_nobody_asked_for_gives_no_chunk_and_is_in_the_answer() -> None:
+    heard = Heard(says("Ho", 1), HI, says("!", 1), STOP + DONE)
+    assert [c.text for c in heard.chunks] == ["Hi"]
+    assert heard.late == []
+    assert [c.text for c in heard.answer.choices] == ["Hi", "Ho!"]
+
+
+def test_the_only_choice_is_delivered_whatever_its_number_is() -> None:
+    heard = Heard(says("Ho", 1), says("!", 1), event(chunk(choice(1, "stop"))) + DONE)
+    assert heard.chunks == []
+    assert heard.final is not None
+    assert "".join(c.text for c in [*heard.late, heard.final]) == heard.answer.text == "Ho!"
+
+
+def test_ids_that_differ_within_a_stream_are_noted_and_the_first_counts() -> None:
+    other = json.loads(HI[6:]) | {"id": "b", "created": 2, "model": "n"}
+    heard = Heard(HI, event(other), HI, STOP + DONE)
+    assert (heard.answer.id, heard.answer.created, heard.answer.model) == ("a", 1, "m")
+    assert [(found.code, found.path) for found in heard.answer.deviations] == [
+        ("ids-differ", "$.id"),
+        ("ids-differ", "$.model"),
+        ("ids-differ", "$.created"),
+    ]
+
+
+def test_tier_and_fingerprint_may_come_late_or_after_null() -> None:
+    late = event({**chunk(usage=USAGE), "service_tier": "flex", "system_fingerprint": "fp"})
+    heard = Heard(event({**json.loads(HI[6:]), "system_fingerprint": None}), STOP, late, HI, DONE)
+    assert (heard.answer.service_tier, heard.answer.system_fingerprint) == ("flex", "fp")
+
+
+@pytest.mark.parametrize("name", ["cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens"])
+def test_cached_tokens_are_read_in_every_spelling(name: str) -> None:
+    heard = Heard(HI, STOP, event(chunk(usage={**USAGE, name: 3, "cost": 0.5})), DONE)
+    usage = heard.answer.usage
+    assert usage is not None
+    assert usage.prompt_details is not None
+    assert (usage.prompt_details.cached_tokens, usage.extra) == (3, {name: 3, "cost": 0.5})
+
+
+def test_what_an_earlier_usage_said_alone_is_kept() -> None:
+    first, last = chunk(usage={**USAGE, "cost": 1}), chunk(usage=USAGE)
+    heard = Heard(HI, STOP, event(first), event(last), DONE)
+    assert heard.answer.usage is not None
+    assert heard.answer.usage.extra == {"cost": 1}
+
+
+def test_thinking_in_details_alone_is_read_and_goes_back() -> None:
+    def details(**item: Any) -> bytes:
+        return event(chunk(choice(reasoning_details=[{"type": "reasoning.text", "index": 0, **item}])))
+
+    heard = Heard(details(text="tho"), details(text="ught"), details(signature="s"), HI, STOP + DONE)
+    whole = [{"type": "reasoning.text", "index": 0, "text": "thought", "signature": "s"}]
+    assert heard.answer.outputs == [Reasoning("thought", "reasoning_details", details=whole), Text("Hi")]
+    assert [c.reasoning for c in heard.chunks] == ["tho", "ught", ""]
+
+
+def test_reasoning_that_is_empty_is_kept() -> None:
+    heard = Heard(event(chunk(choice(reasoning_content=""))), HI, STOP + DONE)
+    assert heard.answer.outputs == [Reasoning("", "reasoning_content"), Text("Hi")]
+
+
+def test_parts_without_a_class_stand_where_they_came() -> None:
+    parts = [
+        {"type": "text", "text": "See "},
+        {"type": "reference", "ids": [1]},
+        {"type": "text", "text": "it"},
+    ]
+    heard = Heard(event(chunk(choice(content=parts))), says("."), STOP + DONE)
+    assert heard.answer.outputs == [Text("See "), Other("reference", parts[1]), Text("it.")]
+    assert heard.chunks[0].blocks == (Other("reference", parts[1]),)
+
+
+def test_a_picture_is_an_output_and_on_its_chunk() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    heard = Heard(event(chunk(choice(images=[picture]))), STOP + DONE)
+    assert heard.answer.outputs == [Image.of("data:image/png;base64,AAAA")]
+    assert heard.chunks[0].blocks == tuple(heard.answer.outputs)
+    assert heard.answer.deviations == []
+
+
+def test_a_tools_name_may_come_in_pieces() -> None:
+    def named(name: str) -> bytes:
+        return event(chunk(choice(tool_calls=[{"index": 0, "id": "c", "function": {"name": name}}])))
+
+    cut = Heard(named("get_"), named("weather"), stops("tool_calls") + DONE)
+    repeated = Heard(named("get_weather"), named("get_weather"), stops("tool_calls") + DONE)
+    grown = Heard(named("get_"), named("get_weather"), stops("tool_calls") + DONE)
+    assert [one.answer.tool_calls[0].name for one in (cut, repeated, grown)] == ["get_weather"] * 3
+
+
+def test_the_bytes_of_each_event_are_on_its_chunk() -> None:
+    heard = Heard(HI, STOP + DONE)
+    assert heard.chunks[0].raw == HI[6:-2]
+
+
+# Events that are alike but for their text need no decoder, and say the same.
+
+
+def find_nothing(_self: ResponseAccumulator, _chunk: object, _data: bytes) -> None:
+    """Leave every event to the decoder."""
+
+
+def framed(text: str, **beside: Any) -> bytes:
+    return event({**chunk(choice(content=text)), "provider": "X", **beside})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        framed('q"uote'),
+        framed("back\\slash"),
+        framed("line\nend"),
+        framed(""),
+        framed("", provider="Y"),
+        framed("é\u2028"),
+        framed("other", id="b"),
+        event(chunk(choice(1, content="one"))),
+        event(chunk(choice(content="no index"))).replace(b'"index": 0, ', b""),
+        framed("two").replace(b'"content": "two"', b'"content": "one", "content": "two"'),
+        event(chunk(choice(content="listed"), usage=USAGE)),
+        STOP,
+    ],
+)
+@pytest.mark.parametrize("first", [[], [{"citations": ["u"]}]])
+def test_an_event_that_is_alike_says_the_same_undecoded(odd: bytes, first: list[Any]) -> None:
+    beside: dict[str, Any] = first[0] if first else {}
+    alike = [framed(f"w{number}", **beside) for number in range(40)]
+    pieces = [*alike[:3], odd, *alike[3:], odd, odd, STOP, DONE]
+    fast = Heard(*pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResponseAccumulator, "find_frame", find_nothing)
+        slow = Heard(*pieces)
+    assert fast.chunks == slow.chunks
+    assert [c.raw for c in fast.chunks] == [c.raw for c in slow.chunks]
+    assert fast.answer == slow.answer
+
+
+def test_bytes_that_are_no_text_do_not_pass_for_one() -> None:
+    broken = framed("XY").replace(b"XY", b"\xff")
+    heard = Heard(*(framed(f"w{number}") for number in range(5)), broken, STOP + DONE)
+    assert "utf8-invalid" in heard.codes
+
+
+def test_a_content_elsewhere_is_not_taken_for_the_text() -> None:
+    def beside(text: str) -> bytes:
+        return event({"note": {"content": text}, **chunk(choice(content=text))})
+
+    heard = Heard(*(beside("same") for _ in range(40)), beside("other"), STOP + DONE)
+    assert heard.answer.extra == {"note": {"content": "other"}}
+    assert heard.answer.text == "same" * 40 + "other"
+    assert not is_frame(b"{", b"}", b"{}")
+
+
+def test_details_that_are_no_list_are_kept_as_the_newest() -> None:
+    first, last = (event(chunk(choice(reasoning_details={"text": text}))) for text in "ab")
+    heard = Heard(first, last, HI, STOP + DONE)
+    assert heard.answer.outputs[0] == Reasoning("ab", "reasoning_details", details={"text": "b"})

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from botticelli import (
-    AudioOutput,
     Choice,
     ConfigurationError,
     FinishReason,
@@ -23,6 +22,7 @@ from botticelli import (
 )
 from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.cache import cache_key, store
+from tests.spoken import spoken_output
 
 from .conftest import (
     DONE,
@@ -387,7 +387,7 @@ def test_a_spoken_stream_is_kept_with_its_sound(
     events = [event(choices=[choice]), event(finish="stop"), DONE]
     driver = rim.driver(serve(STREAM_HEAD + b"".join(map(framed, events)) + END), cache=cache)
     answers = [rim.stream(driver, ask).response for _ in range(2)]
-    assert [found and found.outputs for found in answers] == [[AudioOutput("a", "QQ==", "hey", 5)]] * 2
+    assert [found and found.outputs for found in answers] == [[spoken_output("a", "QQ==", "hey", 5)]] * 2
 
 
 def test_what_a_whole_answer_cant_express_is_not_kept(cache: dict[str, bytes]) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.core.errors import ModelsError
-from botticelli.core.response import AudioOutput, Choice, GenerateResponse
+from botticelli.core.message import Audio
+from botticelli.core.response import Choice, GenerateResponse
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.kit.strategies import instances
@@ -113,7 +114,7 @@ def said_by(message: dict[str, Any]) -> ErrorBody:
 
 
 def read_from(choice: Choice) -> ErrorBody:
-    spoken = [output for output in choice.outputs if isinstance(output, AudioOutput)]
+    spoken = [output for output in choice.outputs if isinstance(output, Audio)]
     return ErrorBody(
         choice.text,
         choice.reasoning or "",

@@ -28,8 +28,10 @@ def whole(driver: b.HuggingFaceDriver, request: b.GenerateRequest) -> None:
                 assert_type(text, str)
             case b.ToolCalls(calls=calls):
                 assert_type(calls[0].arguments, Any)
-            case b.AudioOutput():
+            case b.Audio():
                 assert_type(output.transcript, str)
+            case b.Image() | b.Citations() | b.Other():
+                assert_type(str(output), str)
 
 
 def streamed(driver: b.HuggingFaceDriver, request: b.GenerateRequest) -> None:

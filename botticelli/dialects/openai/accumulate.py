@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from botticelli.core.response import Choice, GenerateResponse, StreamChunk, ToolCallDelta
+from botticelli.core.message import NOTHING, Image, Other, Reasoning, Text
+from botticelli.core.response import Choice, Citations, GenerateResponse, StreamChunk, ToolCallDelta
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.errors import FAILED
-from botticelli.dialects.openai.repair import mend
-from botticelli.dialects.openai.response import repair_response
+from botticelli.dialects.openai.response import read_usage, repair_response
 from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
+from botticelli.dialects.openai.unknown import Extras
 from botticelli.protocol.deviations import DeviationLog
-from botticelli.protocol.lenient_json import as_id, as_text, is_array, is_object
+from botticelli.protocol.lenient_json import as_text, is_array, is_object
 from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 from botticelli.protocol.textbuffer import TextBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botticelli.core.response import Usage
     from botticelli.dialects.openai.repair import AdaptiveDecoder
     from botticelli.protocol.limits import Limits
 
-__all__ = ["ChoiceAccumulator", "ResponseAccumulator"]
+__all__ = ["ChoiceAccumulator", "ResponseAccumulator", "is_frame"]
 
 _FAST = msgspec.json.Decoder(wire.FastChunk)
-_FIRST = msgspec.json.Decoder(wire.FirstChunk)
 _NO_DELTA = wire.FastDelta()
+_NOTHING_BESIDE = wire.UnknownOfChoice({}, {}, [])
 
 
-class _UsageOnly(msgspec.Struct):
-    usage: wire.Usage | msgspec.UnsetType = msgspec.UNSET
+_NEVER = b"\xff"
+"""What no event begins with, for it isn't UTF-8."""
+_MARK = "\u2402"
+_RARELY = 16
+"""Events between two looks for the frame, times the looks so far."""
+
+
+class Frame(NamedTuple):
+    """Hold what most events of a stream have in common: all but their text.
+
+    Attributes:
+        head: The bytes before the text.
+        tail: The bytes after it.
+        state: The choice that it belongs to.
+        unknown: The members that no struct names, the same in each.
+        extra: The same for the chunk.
+    """
+
+    head: bytes
+    tail: bytes
+    state: ChoiceAccumulator
+    unknown: wire.Unknown | None
+    extra: Mapping[str, Any]
 
 
 class ResponseAccumulator:
     """Accumulate the chunks of one stream.
 
     Attributes:
-        decode: Reads the next event: with the answer's id and model as long as they aren't known.
+        decode: Reads the next event; refuses one with a member that no struct names.
         choices: The answers by index, in the order of their first chunks.
         has_grown: Whether something other than text and tool calls was added, which counts as
             `Limits.max_nodes`; the caller counts, and sets it back.
+        frame: What most events are but for their text, once that is known: such an event needs no decoder.
+        head: How these events begin.
 
     Args:
         log: Where to note what only a stream can do wrong.
         structural: Where to note what the strict contract would reject too.
-        n: How many answers were asked for.
+        n: How many answers were asked for. If one was, others give no chunks.
         limits: How much the answer may hold.
     """
 
@@ -57,54 +83,138 @@ class ResponseAccumulator:
         n: int = 1,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.decode: Any = _FIRST.decode
+        self.decode: Any = _FAST.decode
         self.choices: dict[int, ChoiceAccumulator] = {}
         self.has_grown = False
         self._log = log
         self._structural = structural
         self._limits = limits
         self._most_choices = max(n, limits.max_choices)
+        self._many = n > 1
         self._head = GenerateResponse()
-        self._introduced = False
+        self._extra: Extras | None = None
+        # what the last chunk said, which the next one says again
+        self._id: str | None = None
+        self._model: str | None = None
+        self._created: int | None = None
+        self._tier: str | None = None
+        self._fingerprint: str | None = None
         self._usage: Any = None
         self._usage_in_choice: Any = None
+        self._usage_extra: Extras | None = None
         self._usages = 0
+        self.frame: Frame | None = None
+        self.head = _NEVER
+        self._looks = 0
+        self._unframed = 0
+
+    def take_framed(self, data: bytes, chunks: list[StreamChunk]) -> bool:
+        """Take an event that begins as the frame does.
+
+        Args:
+            data: Its bytes.
+            chunks: Where to put what it brings.
+
+        Returns:
+            Whether it is one of these. If not, nothing was taken.
+        """
+        frame = self.frame
+        if frame is None or not data.endswith(frame.tail):
+            return False
+        try:
+            text = data[len(frame.head) : -len(frame.tail)].decode()
+        except UnicodeDecodeError:
+            return False
+        # what is printable needs no escapes, but for these two; whatever ends a text early is among them
+        if not text or '"' in text or "\\" in text or not text.isprintable():
+            return False
+        state = frame.state
+        state.write(text)
+        out = state.held if state.held is not None else chunks
+        out.append(StreamChunk(text, state.index, extra=frame.extra, raw=data))
+        if state.finish is not None:
+            state.note_after_finish()
+        return True
+
+    def find_frame(self, chunk: wire.FastChunk, data: bytes) -> None:
+        """Look, now and then, whether an event that was taken shows what most have in common."""
+        self._unframed += 1
+        if self._unframed < self._looks * _RARELY:
+            return
+        self._unframed = 0
+        self._looks += 1
+        found = self._framed(chunk, data)
+        self.frame, self.head = found, found.head if found else _NEVER
+
+    def _framed(self, chunk: wire.FastChunk, data: bytes) -> Frame | None:
+        choices = chunk.choices or []
+        if len(choices) != 1 or choices[0].delta is None or not choices[0].delta.content:
+            return None
+        (choice,), head = choices, self._head
+        # A chunk that was read by what was learnt has a class of its own, and more in it.
+        delta, bare = _bare(choices[0].delta, wire.FastDelta), _bare(choice, wire.FastChoice)
+        text = choices[0].delta.content
+        bare.delta = None
+        if (
+            choice.index is None
+            or bare != wire.FastChoice(index=choice.index)
+            or delta != wire.FastDelta(text, role=delta.role)
+            or chunk.usage is not None
+            or chunk.error is not None
+            or chunk.id not in (None, head.id)
+            or chunk.model not in (None, head.model)
+            or chunk.created not in (None, head.created)
+            or not _is_constant(chunk.unknown)
+        ):
+            return None
+        unknown = chunk.unknown
+        extra = {**unknown.chunk, **unknown.choices[0].choice, **unknown.choices[0].delta} if unknown else {}
+        written = text.encode()
+        for key in (b'"content":"', b'"content": "'):
+            start = data.find(key + written + b'"')
+            if start >= 0:
+                before, after = data[: start + len(key)], data[start + len(key) + len(written) :]
+                if is_frame(before, after, data):
+                    return Frame(before, after, self.choices[choice.index], unknown, extra or NOTHING)
+        return None
 
     def take(  # noqa: C901 -- the loop of every stream: each branch here is a call saved
-        self, chunk: wire.FastChunk, chunks: list[StreamChunk]
+        self, chunk: wire.FastChunk, chunks: list[StreamChunk], raw: bytes = b""
     ) -> bool:
         """Take a chunk; the path of nearly every event.
 
         Args:
             chunk: What came.
             chunks: Where to put what it brings.
+            raw: The bytes that it was.
 
         Returns:
             Whether a choice in it has failed, or can't be read.
         """
         broken = False
-        if not self._introduced:
+        if (
+            chunk.id != self._id
+            or chunk.created != self._created
+            or chunk.model != self._model
+            or chunk.system_fingerprint != self._fingerprint
+            or chunk.service_tier != self._tier
+        ):
             self._introduce(chunk)
         if chunk.usage is not None:
-            # The last one counts, so that only that one is read, at the end.
-            self._usage = chunk.usage
-            self._usages += 1
+            self._take_usage(chunk.usage)
+        if chunk.unknown is not None:
+            return self._take_odd(chunk, chunk.unknown, chunks, raw)
         for position, choice in enumerate(chunk.choices or ()):
             index = choice.index
             if index is None:
-                # choices-index-missing: the place in the list is all there is to go by
-                index = position
-                self._structural.add("choice-index-missing", f"$.choices[{index}].index", "$.choices[].index")
+                index = self._place(position)
             state = self.choices.get(index)
             if state is None:
-                if len(self.choices) >= self._most_choices:
-                    excess = too_much("max_choices", self._most_choices, "choices")
-                    self._log.refuse_because("$.choices", excess)
+                begun = self._begin(index, position)
+                if begun is None:
                     return True
-                if index < 0:
-                    self._structural.add("number-range", f"$.choices[{position}].index", "$.choices[].index")
-                state = ChoiceAccumulator(index, self._log, self._structural, self._limits)
-                self.choices[index] = state
+                state = begun
+            out = state.held if state.held is not None else chunks
             delta = choice.delta
             if delta is not None:
                 if (
@@ -118,66 +228,144 @@ class ResponseAccumulator:
                     and delta.thinking is None
                     and delta.audio is None
                     and delta.annotations is None
+                    and delta.reasoning_details is None
+                    and delta.images is None
                 ):
                     text = delta.content
                     if text:
                         state.write(text)
-                        chunks.append(StreamChunk(text, index))
+                        out.append(StreamChunk(text, index, raw=raw))
                         if state.finish is not None:
                             state.note_after_finish()
                 else:
-                    self._rich(state, delta, choice.logprobs, chunks)
+                    self._rich(state, delta, choice.logprobs, out, raw)
                     broken = broken or self._structural.unreadable is not None
             elif choice.logprobs is not None:
-                self._rich(state, _NO_DELTA, choice.logprobs, chunks)
+                self._rich(state, _NO_DELTA, choice.logprobs, out, raw)
             if choice.finish_reason is not None:
                 state.set_finish(choice.finish_reason)
                 broken = broken or choice.finish_reason in FAILED
             if choice.message is not None or choice.text is not None or choice.usage is not None:
-                self._beside(state, choice, chunks)
+                self._beside(state, choice, out, raw)
         return broken
 
+    def _take_odd(
+        self, chunk: wire.FastChunk, unknown: wire.Unknown, chunks: list[StreamChunk], raw: bytes
+    ) -> bool:
+        """Take a chunk with members that no struct names; the same as `take`, and those."""
+        broken = False
+        if self.frame is not None and unknown != self.frame.unknown:
+            self._unframe()  # the newest value counts
+        if unknown.chunk:
+            self._extra = self._extra or Extras(repeats=True)
+            self._extra.take(unknown.chunk)
+        before = len(chunks)
+        for position, choice in enumerate(chunk.choices or ()):
+            index = self._place(position) if choice.index is None else choice.index
+            state = self.choices.get(index) or self._begin(index, position)
+            if state is None:
+                return True
+            out = state.held if state.held is not None else chunks
+            beside = unknown.choices[position] if position < len(unknown.choices) else _NOTHING_BESIDE
+            state.keep(beside.choice, beside.delta)
+            extra = {**unknown.chunk, **beside.choice, **beside.delta}
+            self._rich(state, choice.delta or _NO_DELTA, choice.logprobs, out, raw, extra, beside.blocks)
+            broken = broken or self._structural.unreadable is not None
+            if choice.finish_reason is not None:
+                state.set_finish(choice.finish_reason)
+                broken = broken or choice.finish_reason in FAILED
+            self._beside(state, choice, out, raw)
+        if unknown.chunk and len(chunks) == before:
+            chunks.append(StreamChunk(extra=unknown.chunk, raw=raw))
+        return broken
+
+    def _place(self, position: int) -> int:
+        # choices-index-missing: the place in the list is all there is to go by
+        self._structural.add("choice-index-missing", f"$.choices[{position}].index", "$.choices[].index")
+        return position
+
+    def _begin(self, index: int, position: int) -> ChoiceAccumulator | None:
+        """Begin a choice, whose chunks are held back if nobody asked for it; None if there are too many."""
+        if len(self.choices) >= self._most_choices:
+            self._log.refuse_because("$.choices", too_much("max_choices", self._most_choices, "choices"))
+            return None
+        if index < 0:
+            self._structural.add("number-range", f"$.choices[{position}].index", "$.choices[].index")
+        state = self.choices[index] = ChoiceAccumulator(index, self._log, self._structural, self._limits)
+        if index and not self._many:
+            state.held = []
+        return state
+
+    def held(self) -> list[StreamChunk]:
+        """Return, at the end, the chunks of the first choice, if they were held back.
+
+        A choice that isn't number 0 may turn out to be the only one, which only the end shows.
+        """
+        if self._many or not self.choices:
+            return []
+        return self.choices[min(self.choices)].held or []
+
     def _rich(
-        self, state: ChoiceAccumulator, delta: wire.FastDelta, logprobs: Any, chunks: list[StreamChunk]
+        self,
+        state: ChoiceAccumulator,
+        delta: wire.FastDelta,
+        logprobs: Any,
+        chunks: list[StreamChunk],
+        raw: bytes,
+        extra: Mapping[str, Any] = NOTHING,
+        blocks: list[Any] | None = None,
     ) -> None:
-        if logprobs is not None or delta.annotations is not None or delta.audio is not None:
+        if logprobs is not None or delta.annotations is not None or delta.audio is not None or extra:
             self.has_grown = True
-        rich = state.take(delta, logprobs)
+        rich = state.take(delta, logprobs, raw=raw, extra=extra, blocks=blocks)
         if rich is not None:
             chunks.append(rich)
-            if state.finish is not None:
+            if state.finish is not None and state.says_something(rich):
                 state.note_after_finish()
 
-    def _beside(self, state: ChoiceAccumulator, choice: wire.FastChoice, chunks: list[StreamChunk]) -> None:
+    def _beside(
+        self, state: ChoiceAccumulator, choice: wire.FastChoice, chunks: list[StreamChunk], raw: bytes
+    ) -> None:
         if choice.usage is not None:
             self._log.add("usage-in-choice", f"$.choices[{state.index}].usage", "$.choices[].usage")
             self._usage_in_choice = choice.usage
         # chunk-message-beside-delta, chunk-message-only: some servers stream whole messages
-        legacy = state.take_beside(choice)
+        legacy = state.take_beside(choice, raw)
         if legacy is not None:
             chunks.append(legacy)
 
+    def _take_usage(self, usage: Any) -> None:
+        """Take a usage: of the counts the last one counts, so that only that one is read, at the end."""
+        if self._usage is not None and is_object(self._usage):
+            self._usage_extra = self._usage_extra or Extras()
+            self._usage_extra.take(self._usage)
+        self._usage = usage
+        self._usages += 1
+
     def _introduce(self, chunk: wire.FastChunk) -> None:
-        """Take the answer's id and model from the first chunks that have them."""
-        if not isinstance(chunk, wire.FirstChunk):
-            return
+        """Take what a chunk says of the answer as a whole, and note where it contradicts another."""
+        self._unframe()
+        self._id, self._model, self._created = chunk.id, chunk.model, chunk.created
+        self._tier, self._fingerprint = chunk.service_tier, chunk.system_fingerprint
         head = self._head
-        head.id = head.id or as_id(chunk.id)
-        if isinstance(chunk.model, str) and not head.model:
-            head.model = chunk.model
-        if isinstance(chunk.created, int | float) and not head.created:
-            head.created = int(chunk.created)
-        if isinstance(chunk.service_tier, str):
-            head.service_tier = chunk.service_tier
-        if isinstance(chunk.system_fingerprint, str):
-            head.system_fingerprint = chunk.system_fingerprint
-        if head.id and head.model:
-            self.decode = _FAST.decode
-            self._introduced = True
+        for member in ("id", "model", "created"):
+            value = getattr(chunk, member)
+            before = getattr(head, member)
+            if value is not None and not before:  # Azure's first chunk has empty ones
+                setattr(head, member, value)
+            elif value and value != before:
+                self._log.add("ids-differ", f"$.{member}", f"$.{member}")
+        # tier-late, fingerprint-null-first: they may come with any chunk, and the newest counts
+        head.service_tier = head.service_tier if self._tier is None else self._tier
+        known = head.system_fingerprint
+        head.system_fingerprint = known if self._fingerprint is None else self._fingerprint
+
+    def _unframe(self) -> None:
+        self.frame, self.head = None, _NEVER
 
     def adapt(self, adaptive: AdaptiveDecoder) -> None:
-        """Read the next events by what is known of their server, once the answer's id and model are."""
-        if self._introduced and adaptive.known:
+        """Read the next events by what is known of their server."""
+        if adaptive.known:
             self.decode = adaptive.decode
 
     def compact(self) -> None:
@@ -210,21 +398,54 @@ class ResponseAccumulator:
             usage=self._read_usage(self._structural if last else DeviationLog()),
             service_tier=head.service_tier,
             system_fingerprint=head.system_fingerprint,
+            extra=self._extra.value() if self._extra else NOTHING,
         )
 
     def _read_usage(self, log: DeviationLog) -> Usage | None:
         raw = self._usage if self._usage is not None else self._usage_in_choice
         if raw is None:
             return None
-        try:
-            counted: wire.Usage | None = msgspec.convert(raw, wire.Usage)
-        except msgspec.ValidationError:
-            # A usage that can't be read is unknown; losing it is better than losing the answer.
-            counted = mend({"usage": raw}, _UsageOnly, log).usage or None
-        return convert.to_usage(counted) if counted else None
+        usage = read_usage(raw, log)
+        if usage is not None and self._usage_extra is not None:
+            # what only an earlier one said: of the members that have no word, nothing is lost
+            earlier = read_usage(self._usage_extra.value(), DeviationLog())
+            if earlier is not None and earlier.extra:
+                return msgspec.structs.replace(usage, extra={**earlier.extra, **usage.extra})
+        return usage
 
 
 _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
+
+
+def _bare(struct: Any, shape: Any) -> Any:
+    """Return a struct without what was learnt, whatever class it has."""
+    return shape(**{name: getattr(struct, name) for name in shape.__struct_fields__})
+
+
+def _is_constant(unknown: wire.Unknown | None) -> bool:
+    """Return whether it is all the same if these members come once or many times with the same value."""
+    if unknown is None:
+        return True
+    (choice,) = unknown.choices
+    return (
+        not choice.blocks
+        and not any(is_array(value) for value in choice.choice.values())
+        and not any(isinstance(value, str | list) for value in choice.delta.values())
+    )
+
+
+def is_frame(head: bytes, tail: bytes, data: bytes) -> bool:
+    """Return whether what stands between these bytes is the text of the first choice, and nothing else.
+
+    An event with a mark in place of its text must be the same but for that. Then the head ends inside of the
+    text and the tail begins with its end, whatever else stands there without a quote or a backslash.
+    """
+    try:
+        value, marked = msgspec.json.decode(data), msgspec.json.decode(head + _MARK.encode() + tail)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    value["choices"][0]["delta"]["content"] = _MARK
+    return bool(value == marked)
 
 
 class _Spoken:
@@ -264,17 +485,23 @@ class ChoiceAccumulator:
 
     __slots__ = (
         "_annotations",
+        "_blocks",
         "_calls",
+        "_details",
+        "_extra",
+        "_images",
         "_limits",
         "_log",
         "_logprobs",
         "_message",
+        "_message_extra",
         "_reasoning",
         "_refusal",
         "_spoken",
         "_structural",
         "_text",
         "finish",
+        "held",
         "index",
         "write",
     )
@@ -285,29 +512,68 @@ class ChoiceAccumulator:
         self.index = index
         self.finish: Any = None
         self._limits = limits
+        self.held: list[StreamChunk] | None = None
         self._text = TextBuffer()
         self.write = self._text.append
+        self._blocks: list[TextBuffer | Image | Other] = [self._text]
         self._log = log
         self._structural = structural
-        self._reasoning: TextBuffer | None = None
+        self._reasoning: list[tuple[str, TextBuffer]] = []
+        self._details: Any = None
         self._refusal: TextBuffer | None = None
         self._calls: ToolCallAccumulator | None = None
         self._logprobs: Any = None
         self._annotations: list[Any] = []
+        self._images: list[Image | Other] = []
         self._message: Any = None
         self._spoken: _Spoken | None = None
+        self._extra: Extras | None = None
+        self._message_extra: Extras | None = None
 
-    def take(self, delta: wire.FastDelta, logprobs: Any = None) -> StreamChunk | None:
-        """Take a delta that has more than text; return its chunk, or None if nothing in it is new."""
-        text = delta.content or ""
-        if text:
-            self.write(text)
-        thought = convert.join_reasoning(
-            delta.reasoning_content, delta.reasoning, delta.reasoning_text, delta.thinking
+    def keep(self, beside: Mapping[str, Any], inside: Mapping[str, Any]) -> None:
+        """Keep the members of the choice, and of its delta, that no struct names."""
+        if beside:
+            self._extra = self._extra or Extras()
+            self._extra.take(beside)
+        if inside:
+            self._message_extra = self._message_extra or Extras(pieces=True)
+            self._message_extra.take(inside)
+
+    @staticmethod
+    def says_something(chunk: StreamChunk) -> bool:
+        """Return whether there is more in a chunk than members that no struct names."""
+        return bool(
+            chunk.text
+            or chunk.reasoning
+            or chunk.refusal
+            or chunk.tool_calls
+            or chunk.logprobs
+            or chunk.blocks
         )
-        if thought:
-            self._reasoning = self._reasoning or TextBuffer()
-            self._reasoning.append(thought)
+
+    def take(
+        self,
+        delta: wire.FastDelta,
+        logprobs: Any = None,
+        *,
+        raw: bytes = b"",
+        extra: Mapping[str, Any] = NOTHING,
+        blocks: list[Any] | None = None,
+    ) -> StreamChunk | None:
+        """Take a delta that has more than text; return its chunk, or None if nothing in it is new.
+
+        Args:
+            delta: What came.
+            logprobs: The log probabilities beside it.
+            raw: The bytes of the event.
+            extra: Members that no struct names, for the chunk.
+            blocks: Its content in blocks, if it isn't only text.
+        """
+        text = delta.content or ""
+        placed = self._place(blocks) if blocks else []
+        if text and not blocks:
+            self.write(text)
+        thought = self._think(delta)
         if delta.refusal:
             self._refusal = self._refusal or TextBuffer()
             self._refusal.append(delta.refusal)
@@ -315,14 +581,20 @@ class ChoiceAccumulator:
         if is_object(delta.audio):
             self._spoken = self._spoken or _Spoken()
             self._spoken.take(delta.audio)
-        if is_array(delta.annotations):
+        if delta.images:
+            images = convert.to_blocks(delta.images)
+            self._images += images
+            placed += images
+        cited: tuple[Citations, ...] = ()
+        if delta.annotations:
             self._annotations += delta.annotations
             if len(self._annotations) > (most := self._limits.max_parts):
                 excess = too_much("max_parts", most, "parts in one choice")
                 self._log.refuse_because(f"$.choices[{self.index}].delta.annotations", excess)
+            cited = (Citations(delta.annotations),)
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
-        if not (text or thought or delta.refusal or pieces or logprobs):
+        if not (text or thought or delta.refusal or pieces or logprobs or placed or cited or extra):
             return None
         return StreamChunk(
             text,
@@ -331,7 +603,40 @@ class ChoiceAccumulator:
             refusal=delta.refusal or "",
             tool_calls=pieces,
             logprobs=logprobs,
+            blocks=(*placed, *cited),
+            extra=extra,
+            raw=raw,
         )
+
+    def _place(self, blocks: list[Any]) -> list[Image | Other]:
+        """Put blocks where they stand: between what was written before and what follows."""
+        for block in blocks:
+            if isinstance(block, Text):
+                self.write(block.text)
+            else:
+                self._text = TextBuffer()
+                self.write = self._text.append
+                self._blocks += [block, self._text]
+        return [block for block in blocks if not isinstance(block, Text)]
+
+    def _think(self, delta: wire.FastDelta) -> str:
+        """Take the reasoning of a delta, and return what there is to read of it."""
+        details = delta.reasoning_details
+        if details is not None:
+            self._details = _merged_details(self._details, details)
+        said: dict[str, str] = {}  # the name by the text: the same text under two names counts once
+        for name in convert.REASONING:
+            text = getattr(delta, name)
+            if text is not None:
+                said.setdefault(text, name)
+        if details and not any(said) and not any(name != _DETAILS for name, held in self._reasoning if held):
+            said = {convert.details_text(details): _DETAILS}
+        for text, name in said.items():
+            if not self._reasoning or (text and self._reasoning[-1][0] != name):
+                self._reasoning.append((name, TextBuffer()))
+            if text:
+                self._reasoning[-1][1].append(text)
+        return "".join(said)
 
     def _take_calls(self, delta: wire.FastDelta) -> tuple[ToolCallDelta, ...]:
         pieces: tuple[ToolCallDelta, ...] = ()
@@ -346,7 +651,7 @@ class ChoiceAccumulator:
                 pieces += calls.take_legacy(delta.function_call)
         return pieces
 
-    def take_beside(self, choice: wire.FastChoice) -> StreamChunk | None:
+    def take_beside(self, choice: wire.FastChoice, raw: bytes = b"") -> StreamChunk | None:
         """Take what stands beside the delta: a snapshot of the message, or the text of old completions."""
         if choice.message:
             self._note("message-in-stream", "message")
@@ -354,7 +659,7 @@ class ChoiceAccumulator:
         if not choice.text or (choice.delta is not None and choice.delta.content):
             return None
         self.write(choice.text)
-        return StreamChunk(choice.text, self.index)
+        return StreamChunk(choice.text, self.index, raw=raw)
 
     def set_finish(self, word: Any) -> None:
         """Take a finish reason; the first of the published ones counts."""
@@ -398,20 +703,37 @@ class ChoiceAccumulator:
         calls = [
             {"index": position, **convert.encode_call(call)} for position, call in enumerate(whole.tool_calls)
         ]
+        reasoning: dict[str, Any] = {}
+        if not any(held for _, held in self._reasoning):
+            for block in whole.outputs:
+                if isinstance(block, Reasoning):
+                    name = block.name if block.name in convert.REASONING else "reasoning_content"
+                    reasoning[name] = block.text
+                    reasoning["reasoning_details"] = block.details
+        known = self._message_extra.value() if self._message_extra else NOTHING
+        fresh = {name: value for name, value in whole.message_extra.items() if name not in known}
+        self.keep({}, fresh)
+        inner = message if is_object(message) else {}
+        empty = not any(isinstance(block, TextBuffer) and block for block in self._blocks)
+        placed = [block for block in whole.outputs if isinstance(block, Text | Image | Other)]
+        images = inner.get("images")
         return self.take(
             wire.FastDelta(
-                content=None if self._text else whole.text,
-                reasoning=None if self._reasoning else whole.reasoning,
+                content=whole.text if empty else None,
                 refusal=None if self._refusal else whole.refusal,
                 tool_calls=None if self._calls else calls,
-                audio=self._message.get("audio") if is_object(self._message) and not self._spoken else None,
+                audio=inner.get("audio") if is_object(inner.get("audio")) and not self._spoken else None,
                 annotations=None if self._annotations else whole.annotations,
-            )
+                images=images if is_array(images) and not self._images else None,
+                **reasoning,
+            ),
+            extra=fresh or NOTHING,
+            blocks=placed if empty and is_array(inner.get("content")) else None,
         )
 
     def compact(self) -> None:
         """Let go of memory that small pieces waste; to be called now and then."""
-        for buffer in (self._text, self._reasoning, self._refusal):
+        for buffer in (self._text, self._refusal, *(held for _, held in self._reasoning[-1:])):
             if buffer is not None:
                 buffer.compact()
 
@@ -421,19 +743,57 @@ class ChoiceAccumulator:
         Args:
             last: Whether this is the end: then the buffers are emptied, and deviations are logged.
         """
+        content: list[Text | Image | Other] = []
+        for block in self._blocks:
+            if not isinstance(block, TextBuffer):
+                content.append(block)
+            elif text := (block.take() if last else block.value()):
+                content.append(Text(text))
+        told = any(held for _, held in self._reasoning)
+        reasoning = [Reasoning(held.value(), name) for name, held in self._reasoning if held or not told]
         return convert.build_choice(
             self.index,
-            text=self._text.take() if last else self._text.value(),
-            reasoning=self._reasoning.value() if self._reasoning else "",
+            content=content,
+            reasoning=convert.add_details(reasoning, _copied(self._details)),
             refusal=self._refusal.value() if self._refusal else "",
+            images=list(self._images),
             spoken=convert.to_audio(self._spoken.value()) if self._spoken else None,
             calls=self._calls.calls() if self._calls else [],
             finish=self.finish,
             logprobs=_copied(self._logprobs),
             annotations=list(self._annotations),
+            extra=self._extra.value() if self._extra else NOTHING,
+            message_extra=self._message_extra.value() if self._message_extra else NOTHING,
             log=self._log if last else DeviationLog(),
             path=f"$.choices[{self.index}]",
         )
+
+
+_DETAILS = "reasoning_details"
+_GROWING = ("text", "summary", "data")
+"""The members of an item of `reasoning_details` that come in pieces."""
+
+
+def _merged_details(known: Any, new: Any) -> Any:
+    """Return the items of both; a piece of the item before, by its index and type, continues that one."""
+    if not is_array(new):
+        return new
+    items: list[Any] = known if is_array(known) else []
+    for piece in new:
+        before = items[-1] if items else None
+        if (
+            is_object(piece)
+            and is_object(before)
+            and piece.get("index") is not None
+            and (piece.get("index"), piece.get("type")) == (before.get("index"), before.get("type"))
+        ):
+            for name, value in piece.items():
+                told = before.get(name)
+                grows = name in _GROWING and isinstance(told, str) and isinstance(value, str)
+                before[name] = told + value if grows and isinstance(told, str) else value
+        else:
+            items.append(dict(piece) if is_object(piece) else piece)
+    return items
 
 
 def _copied(logprobs: Any) -> Any:

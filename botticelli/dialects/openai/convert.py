@@ -7,32 +7,49 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from botticelli.core.message import Text, ToolCall
+from botticelli.core.message import (
+    NOTHING,
+    Audio,
+    Image,
+    MediaSource,
+    Other,
+    Reasoning,
+    Text,
+    ToolCall,
+)
 from botticelli.core.response import (
-    AudioOutput,
     Choice,
+    Citations,
     CompletionTokens,
     FinishReason,
     Output,
     PromptTokens,
-    Reasoning,
     Refusal,
     ToolCalls,
     Usage,
 )
-from botticelli.protocol.lenient_json import as_id, as_text, as_whole_number, is_array, is_object
+from botticelli.protocol.lenient_json import as_id, as_text, as_whole_number, dump, is_array, is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from botticelli.dialects.openai import wire
     from botticelli.protocol.deviations import DeviationLog
 
 __all__ = [
+    "REASONING",
+    "add_details",
     "build_choice",
+    "details_text",
     "encode_call",
+    "encode_image",
     "join_reasoning",
     "make_ids_distinct",
-    "split_content_parts",
+    "read_reasoning",
+    "says_anything",
+    "split_content",
     "to_audio",
+    "to_blocks",
     "to_finish_reason",
     "to_tool_call",
     "to_usage",
@@ -54,14 +71,16 @@ _FINISH = {
     "model_length": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_USE,
-    # Gemini's, Zhipu's and Anthropic's words for what a filter or the model itself withheld
+    # Gemini's, Zhipu's and others' words for what a filter withheld
     **dict.fromkeys(
         (
             *("safety", "recitation", "prohibited_content", "blocklist", "spii", "model_armor"),
-            *("image_safety", "image_prohibited_content", "image_recitation", "sensitive", "refusal"),
+            *("image_safety", "image_prohibited_content", "image_recitation", "sensitive"),
         ),
         FinishReason.CONTENT_FILTER,
     ),
+    "refusal": FinishReason.REFUSAL,
+    "pause_turn": FinishReason.PAUSE,
 }
 
 _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom"})
@@ -86,13 +105,17 @@ def to_tool_call(raw: dict[str, Any]) -> ToolCall:
         kind = "custom" if kind == "custom" else "function"
     else:
         inner = {}
-    written = inner.get("input") if kind == "custom" else inner.get("arguments")
+    argument = "input" if kind == "custom" else "arguments"
+    written = inner.get(argument)
+    extra = {name: value for name, value in raw.items() if name not in _CALL_MEMBERS}
+    if inside := {name: value for name, value in inner.items() if name not in ("name", argument)}:
+        extra["custom" if kind == "custom" else "function"] = inside
     return ToolCall(
         id=as_id(raw.get("id")),
         name=as_text(inner.get("name")),
         arguments_json=as_text(written),
         type=kind,
-        extra={name: value for name, value in raw.items() if name not in _CALL_MEMBERS},
+        extra=extra or NOTHING,
     )
 
 
@@ -121,19 +144,80 @@ def make_ids_distinct(
     return result
 
 
-def split_content_parts(parts: list[Any]) -> tuple[str, str]:
-    """Return the text and the reasoning of a content that came as a list of parts."""
-    # some servers send content as a list (reasoning-content-parts, forward-new-part-of-the-answer)
-    text: list[str] = []
+REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+"""The names under which servers send reasoning as a text."""
+
+_PARTS = ("type", "text", "thinking", "refusal")
+"""What a part of a content has at least one of."""
+
+
+def split_content(parts: list[Any]) -> tuple[list[Text | Image | Other], str]:
+    """Return the blocks and the reasoning of a content that came as a list of parts.
+
+    A list of objects none of which is a part is a structured answer: its text is the JSON of the list.
+    """
+    if parts and all(is_object(part) and not any(name in part for name in _PARTS) for part in parts):
+        # content-list-of-objects: the same as a content that is an object
+        return [Text(dump(parts))], ""
+    blocks: list[Text | Image | Other] = []
     thinking: list[str] = []
     for part in parts:
         if not is_object(part):
-            text.append(as_text(part))
+            _write(blocks, as_text(part))
         elif inner := part.get("thinking"):
-            thinking.append(split_content_parts(inner)[0] if is_array(inner) else as_text(inner))
-        else:
-            text.append(as_text(part.get("text", part.get("refusal"))))
-    return "".join(text), "".join(thinking)
+            thinking.append(_texts(inner) if is_array(inner) else as_text(inner))
+        elif "text" in part or "refusal" in part:
+            _write(blocks, as_text(part.get("text", part.get("refusal"))))
+        elif "thinking" not in part:
+            blocks += to_blocks([part])
+    return blocks, "".join(thinking)
+
+
+def _texts(parts: list[Any]) -> str:
+    return "".join(as_text(part.get("text")) if is_object(part) else as_text(part) for part in parts)
+
+
+def _write(blocks: list[Text | Image | Other], text: str) -> None:
+    if blocks and isinstance(before := blocks[-1], Text):
+        blocks[-1] = Text(before.text + text)
+    elif text:
+        blocks.append(Text(text))
+
+
+def to_blocks(parts: list[Any]) -> list[Image | Other]:
+    """Return images as such, and whatever else stands in a list of parts as it is."""
+    return [_image(part) or Other(_kind(part), part) for part in parts]
+
+
+def _kind(part: Any) -> str:
+    word = part.get("type") if is_object(part) else None
+    return word if isinstance(word, str) else ""
+
+
+def _image(part: Any) -> Image | None:
+    if not is_object(part) or part.get("type") != "image_url":
+        return None
+    held = part.get("image_url")
+    inner: dict[str, Any] = {"url": held} if isinstance(held, str) else held if is_object(held) else {}
+    url, detail = inner.get("url"), inner.get("detail")
+    if not isinstance(url, str):
+        return None
+    extra = {name: value for name, value in part.items() if name not in ("type", "image_url")}
+    known = detail in ("auto", "low", "high")
+    beside = {
+        name: value for name, value in inner.items() if name != "url" and not (known and name == "detail")
+    }
+    if beside:
+        extra["image_url"] = beside
+    return Image(MediaSource.from_url(url), detail if known else None, extra or NOTHING)
+
+
+def encode_image(image: Image, url: str) -> dict[str, Any]:
+    """Encode an image; `url` is where, or what, it is."""
+    inner = {**_inside(image.extra, "image_url"), "url": url}
+    if image.detail is not None:
+        inner["detail"] = image.detail
+    return {**image.extra, "type": "image_url", "image_url": inner}
 
 
 def join_reasoning(*spellings: Any) -> str:
@@ -142,74 +226,147 @@ def join_reasoning(*spellings: Any) -> str:
     return "".join(dict.fromkeys(text for text in spellings if isinstance(text, str)))
 
 
-def to_audio(spoken: Any) -> AudioOutput | None:
+def details_text(details: Any) -> str:
+    """Return what can be read of `reasoning_details`: the texts and summaries of its items."""
+    items = details if is_array(details) else [details]
+    texts = [item.get("text", item.get("summary")) for item in items if is_object(item)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def read_reasoning(message: Mapping[str, Any], thinking: str = "") -> list[Reasoning]:
+    """Return the reasoning of a message, under each name that it has; the same text counts once.
+
+    Args:
+        message: The message.
+        thinking: What stood in the parts of its content.
+    """
+    found = {name: text for name in REASONING if isinstance(text := message.get(name), str)}
+    blocks: list[Reasoning] = []
+    for name, text in found.items():
+        if text not in [block.text for block in blocks] and (text or not any(found.values())):
+            blocks.append(Reasoning(text, name))
+    # reasoning-content-parts: some servers send the reasoning under both names; it counts once
+    if thinking and thinking not in [block.text for block in blocks]:
+        blocks.append(Reasoning(thinking, "content"))
+    return add_details(blocks, message.get("reasoning_details"))
+
+
+def add_details(blocks: list[Reasoning], details: Any) -> list[Reasoning]:
+    """Return the reasoning with the server's own structure of it; its text counts where there is no other."""
+    if details is None or details == []:
+        return blocks
+    if not any(block.text for block in blocks):
+        return [Reasoning(details_text(details), "reasoning_details", details=details)]
+    return [msgspec.structs.replace(blocks[0], details=details), *blocks[1:]]
+
+
+def to_audio(spoken: Any) -> Audio | None:
     """Return the spoken output, or None where there is none."""
     if not is_object(spoken):
         return None
-    return AudioOutput(
+    extra = {name: value for name, value in spoken.items() if name not in _AUDIO}
+    return Audio(
+        MediaSource(kind="base64", value=as_text(spoken.get("data"))),
         id=as_text(spoken.get("id")),
-        data=as_text(spoken.get("data")),
         transcript=as_text(spoken.get("transcript")),
         expires_at=as_whole_number(spoken.get("expires_at")),
+        extra=extra or NOTHING,
     )
+
+
+_AUDIO = ("id", "data", "transcript", "expires_at")
 
 
 def build_choice(
     index: int,
     *,
-    text: str,
-    reasoning: str = "",
+    content: Iterable[Output],
+    reasoning: Iterable[Reasoning] = (),
     refusal: str = "",
-    spoken: AudioOutput | None = None,
+    images: Iterable[Output] = (),
+    spoken: Audio | None = None,
     calls: list[ToolCall],
     finish: Any,
     logprobs: Any = None,
     annotations: Any = None,
+    extra: Mapping[str, Any] = NOTHING,
+    message_extra: Mapping[str, Any] = NOTHING,
     log: DeviationLog,
     path: str,
 ) -> Choice:
     """Build a choice, its outputs in their fixed order."""
-    outputs: list[Output] = []
-    if reasoning:
-        outputs.append(Reasoning(reasoning))
-    if text:
-        outputs.append(Text(text))
+    outputs: list[Output] = [*reasoning, *content]
     if refusal:
         outputs.append(Refusal(refusal))
+    outputs += images
     if spoken is not None:
         outputs.append(spoken)
+    if is_array(annotations) and annotations:
+        outputs.append(Citations(annotations))
     if calls:
         outputs.append(ToolCalls(make_ids_distinct(calls, index, log, path)))
-    elif finish == "tool_calls":
+    meaning = to_finish_reason(finish)
+    # what says something to a reader: thoughts alone don't, nor do the sources of nothing
+    said = any(not isinstance(part, Reasoning | Citations) for part in outputs)
+    if spoken is not None and not (spoken.transcript or spoken.source.value):
+        said = any(not isinstance(part, Reasoning | Citations | Audio) for part in outputs)
+    if finish == "tool_calls" and not calls:
         place = f"{path}.message.tool_calls"
         # the text may be the answer in spite of the finish reason (tool-calls-announced-text-there)
-        if text or refusal or (spoken and (spoken.data or spoken.transcript)):
+        if said:
             log.add("tool-calls-missing", place, "$.choices[].message.tool_calls")
         else:
             # A caller that runs the tools and asks again would loop: tool-calls-announced-none-there.
             log.refuse_because(place, "the finish reason is tool_calls, but there is neither call nor answer")
+    elif meaning == FinishReason.STOP and not any(
+        not isinstance(part, Reasoning) or part.text for part in outputs
+    ):
+        log.add("answer-empty", f"{path}.message", "$.choices[].message")
     return Choice(
         index=index,
         outputs=outputs,
-        finish_reason=to_finish_reason(finish),
+        finish_reason=meaning,
         finish_reason_raw=finish if finish != "" else None,
+        stop_sequence=_stop_sequence(meaning, extra),
         logprobs=logprobs,
-        annotations=annotations if is_array(annotations) else [],
+        extra=extra or NOTHING,
+        message_extra=message_extra or NOTHING,
     )
+
+
+def says_anything(choice: Choice) -> bool:
+    """Return whether there is anything in a choice but the mark of reasoning that isn't shown."""
+    return any(not isinstance(part, Reasoning) or part.text for part in choice.outputs)
+
+
+def _stop_sequence(meaning: FinishReason, extra: Mapping[str, Any]) -> str | None:
+    """Return the text that ended the answer, by vLLM's, SGLang's and Anthropic's names."""
+    if meaning == FinishReason.STOP:
+        for name in ("stop_sequence", "matched_stop", "stop_reason"):
+            word = extra.get(name)
+            if isinstance(word, str) and word.lower() not in _FINISH:
+                return word
+    return None
 
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def to_usage(counted: wire.Usage) -> Usage:
-    """Return the token counts."""
+_CACHED = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
+"""What Together and Moonshot, Mistral, and DeepSeek call a prompt's cached tokens, in the usage itself."""
+
+
+def to_usage(counted: wire.Usage, extra: Mapping[str, Any] = NOTHING) -> Usage:
+    """Return the token counts.
+
+    Args:
+        counted: The members that the format names.
+        extra: The others, those of the details under their names.
+    """
     prompt, completion = counted.prompt_tokens_details, counted.completion_tokens_details
-    return Usage(
-        prompt_tokens=_count(counted.prompt_tokens),
-        completion_tokens=_count(counted.completion_tokens),
-        total_tokens=_count(counted.total_tokens),
-        prompt_details=PromptTokens(
+    details = (
+        PromptTokens(
             cached_tokens=_count(prompt.cached_tokens),
             audio_tokens=_count(prompt.audio_tokens),
             cache_write_tokens=_count(prompt.cache_write_tokens),
@@ -217,7 +374,18 @@ def to_usage(counted: wire.Usage) -> Usage:
             image_tokens=_count(prompt.image_tokens),
         )
         if prompt is not UNSET
-        else None,
+        else None
+    )
+    if details is None or details.cached_tokens is None:
+        found = (as_whole_number(extra.get(name)) for name in _CACHED)
+        cached = next((number for number in found if number is not None and number >= 0), None)
+        if cached is not None:
+            details = msgspec.structs.replace(details or PromptTokens(), cached_tokens=cached)
+    return Usage(
+        prompt_tokens=_count(counted.prompt_tokens),
+        completion_tokens=_count(counted.completion_tokens),
+        total_tokens=_count(counted.total_tokens),
+        prompt_details=details,
         completion_details=CompletionTokens(
             reasoning_tokens=_count(completion.reasoning_tokens),
             audio_tokens=_count(completion.audio_tokens),
@@ -227,14 +395,23 @@ def to_usage(counted: wire.Usage) -> Usage:
         )
         if completion is not UNSET
         else None,
+        extra=extra or NOTHING,
     )
+
+
+def _inside(extra: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the members that are kept for an inner object."""
+    inner = extra.get(name)
+    return inner if is_object(inner) else {}
 
 
 def encode_call(call: ToolCall) -> dict[str, Any]:
     """Encode a tool call: the inverse of `to_tool_call` for calls that keep the format."""
-    inner = (
-        {"custom": {"name": call.name, "input": call.arguments_json}}
-        if call.type == "custom"
-        else {"function": {"name": call.name, "arguments": call.arguments_json}}
-    )
+    if call.type == "custom":
+        inner = {"custom": {**_inside(call.extra, "custom"), "name": call.name, "input": call.arguments_json}}
+    elif call.type == "function":
+        written = {"name": call.name, "arguments": call.arguments_json}
+        inner = {"function": {**_inside(call.extra, "function"), **written}}
+    else:
+        inner = {}  # a call of the server's own, which goes back as it came
     return {**call.extra, "id": call.id, "type": call.type, **inner}

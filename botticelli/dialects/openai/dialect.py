@@ -9,11 +9,10 @@ import msgspec
 from botticelli.core.driver import Capabilities
 from botticelli.core.request import GenerateRequest
 from botticelli.dialects.dialect import ModelPage
-from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.errors import error_from_response, error_in_success
 from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.request import encode_request
-from botticelli.dialects.openai.response import encode_response
+from botticelli.dialects.openai.response import encode_response, read_usage
 from botticelli.dialects.openai.rules import refuse
 from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.protocol.http import HttpRequest
@@ -32,7 +31,7 @@ _EVENTS = {"accept": "text/event-stream", "content-type": "application/json"}
 
 
 class _Billed(msgspec.Struct):
-    usage: wire.Usage | None = None
+    usage: Any = None
 
 
 class OpenAIDialect(msgspec.Struct, frozen=True):
@@ -104,7 +103,7 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             counted = msgspec.json.decode(body, type=_Billed).usage
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        return convert.to_usage(counted) if counted is not None else None
+        return read_usage(counted) if counted is not None else None
 
     def models(self, cursor: str | None = None) -> HttpRequest:  # noqa: ARG002 -- the list has one page
         """Return the request for the model list."""

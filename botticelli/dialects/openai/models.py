@@ -7,9 +7,10 @@ shapes are those of `contracts/wire/model-list`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError
+from botticelli.core.message import NOTHING
 from botticelli.core.models import Model, ModelProvider
 from botticelli.dialects.openai import wire
 from botticelli.dialects.openai.errors import error_in_success, is_error
@@ -21,6 +22,8 @@ from botticelli.protocol.lenient_json import as_whole_number, is_array, is_objec
 from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botticelli.dialects.openai.errors import MakeStreamError
     from botticelli.protocol.deviations import DeviationLog
     from botticelli.protocol.limits import Limits
@@ -128,7 +131,35 @@ def _model(entry: Any) -> Model | None:
             for offer in (providers if is_array(providers) else ())
             if is_object(offer) and isinstance(offer.get("provider"), str)
         ),
+        extra=_beside(entry, _READ),
     )
+
+
+_MODALITIES = frozenset({"input_modalities", "output_modalities"})
+_PRICES = frozenset({"input", "output"})
+_READ: Final[dict[str, frozenset[str] | None]] = {
+    **dict.fromkeys(("id", "name", "object", "created", "owned_by", "providers")),
+    "architecture": _MODALITIES,
+}
+"""The members of an entry that are read; of an object, which of its own."""
+_READ_OF_PROVIDER: Final[dict[str, frozenset[str] | None]] = {
+    **dict.fromkeys(("provider", "status", "context_length", "is_free", "supports_tools")),
+    **dict.fromkeys(
+        ("supports_structured_output", "first_token_latency_ms", "throughput", "is_model_author")
+    ),
+    "pricing": _PRICES,
+}
+
+
+def _beside(members: dict[str, Any], read: Mapping[str, frozenset[str] | None]) -> Mapping[str, Any]:
+    """Return the members that aren't read."""
+    found: dict[str, Any] = {}
+    for name, value in members.items():
+        inner = read.get(name)
+        whole = name in read if inner is None else is_object(value) and value.keys() <= inner
+        if not whole and not (value is None and name in read):
+            found[name] = value
+    return found or NOTHING
 
 
 def _provider(offer: dict[str, Any]) -> ModelProvider:
@@ -147,6 +178,7 @@ def _provider(offer: dict[str, Any]) -> ModelProvider:
         first_token_latency=None if latency is None else latency / 1000,
         throughput=_number(offer.get("throughput")),
         is_model_author=_flag(offer.get("is_model_author")),
+        extra=_beside(offer, _READ_OF_PROVIDER),
     )
 
 

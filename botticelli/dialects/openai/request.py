@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from botticelli.core.message import Audio, Document, Image, MediaSource, Role, Text
+from botticelli.core.message import Audio, Document, Image, MediaSource, Other, Reasoning, Role, Text
 from botticelli.core.request import NamedTool
 from botticelli.dialects.openai import convert
+from botticelli.dialects.openai.response import encode_reasoning, encode_thinking
 from botticelli.dialects.openai.rules import check, check_json, check_text, refuse, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botticelli.core.message import Input, Message
+    from botticelli.core.message import Input, Message, ToolCall
     from botticelli.core.request import GenerateRequest, ResponseFormat, ToolDefinition
 
     Read = Callable[[str], bytes] | None
@@ -117,27 +118,69 @@ def _plain(value: Any) -> Any:
 
 def _message(message: Message, path: str, read: Callable[[str], bytes] | None) -> dict[str, Any]:
     body: dict[str, Any] = {"role": str(message.role)}
-    content = message.content
-    if len(content) == 1 and isinstance(content[0], Text):
-        body["content"] = content[0].text
-    elif content:
-        body["content"] = [
-            encode_part(part, message.role, f"{path}.content[{position}]", read)
-            for position, part in enumerate(content)
-        ]
-    elif not message.tool_calls:
+    members, parts = _assistants(message, path, read) if message.role == Role.ASSISTANT else ({}, [])
+    if message.role != Role.ASSISTANT:
+        parts = [(part, f"{path}.content[{position}]") for position, part in enumerate(message.content)]
+    if len(parts) == 1 and isinstance(only := parts[0][0], Text) and not only.extra:
+        body["content"] = only.text
+    elif parts:
+        body["content"] = [encode_part(part, message.role, where, read) for part, where in parts]
+    elif not message.tool_calls and "audio" not in members:
         body["content"] = None
     if message.name is not None:
         body["name"] = message.name
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
-        body["tool_calls"] = [convert.encode_call(call) for call in message.tool_calls]
+        body["tool_calls"] = [_call(call) for call in message.tool_calls]
     if message.refusal is not None:
         body["refusal"] = message.refusal
     if message.reasoning is not None:
         body["reasoning_content"] = message.reasoning
-    return body
+    body |= members
+    return body | {
+        name: value for name, value in message.extra.items() if name not in body and name not in _OURS
+    }
+
+
+_OURS = ("role", "content", "tool_calls", "tool_call_id")
+"""Members of a message that its extras don't set."""
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    if call.type == "function" and not call.arguments_json.strip():
+        # tool-no-arguments: servers that parse the arguments of the history refuse an empty text
+        call = msgspec.structs.replace(call, arguments_json="{}")
+    return convert.encode_call(call)
+
+
+_Parts = list[tuple["Input", str]]
+
+
+def _assistants(message: Message, path: str, read: Read) -> tuple[dict[str, Any], _Parts]:
+    """Return the members that hold what an assistant said beside its text, and the parts of its content."""
+    parts: _Parts = []
+    reasoning: list[Reasoning] = []
+    images: list[dict[str, Any]] = []
+    members: dict[str, Any] = {}
+    for position, part in enumerate(message.content):
+        where = f"{path}.content[{position}]"
+        if isinstance(part, Reasoning):
+            reasoning.append(part)
+            if part.name == "content":
+                parts.append((Other("thinking", encode_thinking(part)), where))
+        elif isinstance(part, Image):
+            _check_source(part.source, f"{where}.source")
+            images.append(_image(part, where, read))
+        elif isinstance(part, Audio) and part.id:
+            members["audio"] = {"id": part.id}
+        elif isinstance(part, Audio) and part.transcript:
+            parts.append((Text(part.transcript), where))  # what can't be named is told
+        else:
+            parts.append((part, where))
+    if images:
+        members["images"] = images
+    return encode_reasoning(reasoning) | members, parts
 
 
 def _tools(request: GenerateRequest) -> dict[str, Any]:
@@ -158,7 +201,7 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
         value = getattr(tool, member)
         if value is not UNSET:
             function[member] = value
-    return {"type": "function", "function": function}
+    return {**tool.extra, "type": "function", "function": function}
 
 
 def _format(form: ResponseFormat) -> dict[str, Any]:
@@ -190,12 +233,8 @@ _AUDIO_FORMATS = {
     "audio/wave": "wav",
     "audio/x-wav": "wav",
 }
-_HOLDS: dict[str, tuple[type[str | bytes | bytearray], ...]] = {
-    "url": (str,),
-    "base64": (str,),
-    "bytes": (bytes, bytearray),
-    "path": (str,),
-}
+_BYTES: tuple[type, ...] = (bytes, bytearray)
+_KINDS = ("url", "base64", "bytes", "path")
 
 
 def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any]:
@@ -211,7 +250,10 @@ def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any
         RequestError: If the format, or the message, can't carry it.
     """
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
+        return {**part.extra, "type": "text", "text": part.text}
+    if isinstance(part, Other):
+        whole: dict[str, Any] = part.data
+        return whole
     kind = type(part).__name__
     if not isinstance(part, Image | Audio | Document):
         refuse("part-unsupported", path, f"the OpenAI format has no part for {kind}")
@@ -220,33 +262,34 @@ def encode_part(part: Input, role: Role, path: str, read: Read) -> dict[str, Any
     source = part.source
     _check_source(source, f"{path}.source")
     if isinstance(part, Image):
-        return {"type": "image_url", "image_url": _image(part, path, read)}
+        return _image(part, path, read)
     if source.kind == "url":
         refuse("part-unsupported", f"{path}.source", f"the format carries the bytes of {kind} parts, no URL")
     if isinstance(part, Audio):
-        return {"type": "input_audio", "input_audio": _audio(part, path, read)}
-    return {"type": "file", "file": _file(part, path, read)}
+        return {**part.extra, "type": "input_audio", "input_audio": _audio(part, path, read)}
+    return {**part.extra, "type": "file", "file": _file(part, path, read)}
 
 
 def _check_source(source: object, path: str) -> None:
     if not isinstance(source, MediaSource):
         wrong_type(path, source, "a MediaSource")
     check_text(source.kind, f"{path}.kind")
-    if source.kind not in _HOLDS:
+    if source.kind not in _KINDS:
         refuse("word", f"{path}.kind", f"a source is of kind url, base64, bytes or path, not {source.kind!r}")
-    if not isinstance(source.value, _HOLDS[source.kind]):
-        wrong_type(f"{path}.value", source.value, "bytes" if source.kind == "bytes" else "a text")
+    if source.kind == "bytes":
+        if not isinstance(source.data, _BYTES):
+            wrong_type(f"{path}.data", source.data, "bytes")
+    else:
+        check_text(source.value, f"{path}.value")
     if source.media_type is not None:
         check_text(source.media_type, f"{path}.media_type")
 
 
 def _image(part: Image, path: str, read: Read) -> dict[str, Any]:
-    image: dict[str, Any] = {"url": _url(part.source, path, read)}
-    if part.detail is not None:
-        if part.detail not in ("auto", "low", "high"):  # pyright: ignore[reportUnnecessaryContains] -- msgspec doesn't check
-            refuse("word", f"{path}.detail", f"detail is auto, low or high, not {part.detail!r}")
-        image["detail"] = part.detail
-    return image
+    url = _url(part.source, path, read)
+    if part.detail not in (None, "auto", "low", "high"):  # pyright: ignore[reportUnnecessaryContains] -- msgspec doesn't check
+        refuse("word", f"{path}.detail", f"detail is auto, low or high, not {part.detail!r}")
+    return convert.encode_image(part, url)
 
 
 def _audio(part: Audio, path: str, read: Read) -> dict[str, Any]:
@@ -280,8 +323,8 @@ def _url(source: MediaSource, path: str, read: Read) -> str:
 def _data(source: MediaSource, path: str, read: Read) -> tuple[str | None, str]:
     """Return the media type, if known, and the base64 text."""
     value = source.value
-    if not isinstance(value, str):
-        return source.media_type, base64.b64encode(value).decode("ascii")
+    if source.kind == "bytes":
+        return source.media_type, base64.b64encode(source.data).decode("ascii")
     if source.kind == "base64":
         return source.media_type, value
     if read is None:

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from botticelli.core.errors import EmptyResponseError, MalformedResponseError
-from botticelli.core.response import AudioOutput, Choice, GenerateResponse
+from botticelli.core.message import NOTHING, Audio, Image, Other, Reasoning, Text
+from botticelli.core.response import Choice, GenerateResponse
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.errors import error_in_success, is_error
 from botticelli.dialects.openai.limits import excess_in_response, excess_in_text, excess_in_value
 from botticelli.dialects.openai.repair import mend
+from botticelli.dialects.openai.unknown import (
+    answer_unknown,
+    choice_unknown,
+    message_unknown,
+)
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY
@@ -22,25 +28,29 @@ from botticelli.protocol.lenient_json import is_array, is_object
 from botticelli.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botticelli.core.message import ToolCall
-    from botticelli.core.response import Usage
+    from botticelli.core.response import Output, Usage
     from botticelli.dialects.openai.errors import MakeStreamError
     from botticelli.protocol.limits import Limits
 
-__all__ = ["decode_response", "encode_response", "has_foreign_charset", "repair_response"]
+__all__ = [
+    "decode_response",
+    "encode_reasoning",
+    "encode_response",
+    "encode_thinking",
+    "has_foreign_charset",
+    "read_usage",
+    "repair_response",
+]
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 
 
-class _Plain(msgspec.Struct):
-    """Hold the choices with the members that the strict structs drop."""
-
-    choices: list[dict[str, Any]]
-
-
 _RESPONSE = msgspec.json.Decoder(wire.Response)
-_PLAIN = msgspec.json.Decoder(_Plain)
+_PLAIN = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode_response(
@@ -111,17 +121,86 @@ def has_foreign_charset(content_type: str) -> bool:
 
 
 def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
-    """Decode a body that keeps the format; None if it doesn't."""
+    """Decode a body that keeps the format, whatever else it has; None if it doesn't keep it."""
+    plain: dict[str, Any] | None = None
     try:
-        answer = _RESPONSE.decode(body)
+        try:
+            answer = _RESPONSE.decode(body)
+        except msgspec.ValidationError:
+            plain = _PLAIN.decode(body)
+            answer = msgspec.convert(_known(plain), wire.Response)
         if not body.isascii():
             body.decode()  # msgspec passes over what the structs don't keep
-        plain = _PLAIN.decode(body).choices if any(map(is_rich, answer.choices)) else None
+        if plain is None and (answer.metadata or answer.moderation or any(map(is_rich, answer.choices))):
+            plain = _PLAIN.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not answer.choices or any(choice.error for choice in answer.choices):
         return None
     return build_response(answer, plain, log)
+
+
+def _known(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with only those members that its struct names."""
+    known = _only(answer, wire.Response)
+    if is_array(choices := known.get("choices")):
+        known["choices"] = [_known_choice(choice) if is_object(choice) else choice for choice in choices]
+    if is_object(usage := known.get("usage")):
+        known["usage"] = _split_usage(usage)[0]
+    return known
+
+
+def _known_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    known = _only(choice, wire.Choice)
+    if is_object(message := known.get("message")):
+        known["message"] = _only(message, wire.ResponseMessage)
+    return known
+
+
+def _only(members: dict[str, Any], shape: type[msgspec.Struct]) -> dict[str, Any]:
+    names = shape.__struct_fields__
+    return {name: value for name, value in members.items() if name in names}
+
+
+_DETAILS = {
+    "prompt_tokens_details": wire.PromptTokensDetails,
+    "completion_tokens_details": wire.CompletionTokensDetails,
+}
+
+
+def _split_usage(usage: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the members that the structs name, and the others, those of the details under their names."""
+    known = _only(usage, wire.Usage)
+    extra = {name: value for name, value in usage.items() if name not in known}
+    for name, shape in _DETAILS.items():
+        if is_object(details := known.get(name)):
+            known[name] = _only(details, shape)
+            beside = {key: value for key, value in details.items() if key not in known[name]}
+            if beside:
+                extra[name] = beside
+    return known, extra
+
+
+class _UsageOnly(msgspec.Struct):
+    usage: wire.Usage | msgspec.UnsetType = msgspec.UNSET
+
+
+def read_usage(raw: Any, log: DeviationLog | None = None) -> Usage | None:
+    """Return a usage as far as it can be read.
+
+    Args:
+        raw: What stands in its place, any JSON.
+        log: Where to note what was wrong. Without it, one that isn't right is unknown.
+    """
+    known, extra = _split_usage(raw) if is_object(raw) else (raw, NOTHING)
+    try:
+        counted: wire.Usage | None = msgspec.convert(known, wire.Usage)
+    except msgspec.ValidationError:
+        if log is None:
+            return None
+        # A usage that can't be read is unknown; losing it is better than losing the answer.
+        counted = mend({"usage": known}, _UsageOnly, log).usage or None
+    return convert.to_usage(counted, extra) if counted else None
 
 
 class _Odd:
@@ -209,54 +288,61 @@ def _mended(value: dict[str, Any], log: DeviationLog) -> GenerateResponse | None
         return None
 
 
-_NOTHING: dict[str, Any] = {}
-
-
 def is_rich(choice: wire.Choice) -> bool:
     """Return whether a choice has members that are passed on as received, which the structs don't keep."""
     message = choice.message
     return bool(
-        choice.logprobs or message.tool_calls or message.annotations or message.audio or message.function_call
+        choice.logprobs
+        or message.tool_calls
+        or message.annotations
+        or message.audio
+        or message.function_call
+        or any(getattr(message, name) is not msgspec.UNSET for name in convert.REASONING)
     )
 
 
 def build_response(
-    answer: wire.Response, plain: list[dict[str, Any]] | None, log: DeviationLog
+    answer: wire.Response, plain: Mapping[str, Any] | None, log: DeviationLog
 ) -> GenerateResponse:
     """Build the answer from a wire struct.
 
     Args:
         answer: The struct; if it was mended, its members may be None or UNSET whatever their annotations say.
-        plain: Its choices as plain values, one for one; None if none of them is rich.
+        plain: The same as plain values; its choices are objects, one for one. None if the struct has it all.
         log: Where to note what no struct shows.
     """
-    held = answer.choices or []
+    held: list[wire.Choice] = answer.choices or []
+    listed: Any = plain.get("choices") if plain else None
     choices = [
-        _choice(choice, plain[place] if plain else _NOTHING, place, log) for place, choice in enumerate(held)
+        _choice(choice, listed[place] if listed else NOTHING, place, log) for place, choice in enumerate(held)
     ]
     tier, fingerprint = answer.service_tier, answer.system_fingerprint
+    usage: Any = plain.get("usage") if plain else None
     return GenerateResponse(
         choices=sorted(choices, key=lambda choice: choice.index),
         id=answer.id or "",
         model=answer.model or "",
         created=answer.created,
-        usage=convert.to_usage(answer.usage) if answer.usage else None,
+        usage=convert.to_usage(answer.usage, _split_usage(usage)[1] if is_object(usage) else NOTHING)
+        if answer.usage
+        else None,
         service_tier=tier if isinstance(tier, str) else None,
         system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+        extra=(answer_unknown(plain) if plain else NOTHING) or NOTHING,
     )
 
 
 def repair_response(value: dict[str, Any], log: DeviationLog) -> GenerateResponse:
     """Build the answer from an object that breaks the format."""
     choices: Any = value.get("choices")
-    plain: list[dict[str, Any]] = []
+    plain = value
     if is_array(choices):
         choices = [
             _with_message(choice, place, log) if is_object(choice) else choice
             for place, choice in enumerate(choices)
         ]
-        plain = [choice for choice in choices if is_object(choice)]
         value = {**value, "choices": choices}
+        plain = {**value, "choices": [choice for choice in choices if is_object(choice)]}
     return build_response(mend(value, wire.Response, log), plain, log)
 
 
@@ -264,40 +350,46 @@ def _with_message(choice: dict[str, Any], place: int, log: DeviationLog) -> dict
     """Return the choice with the message that it has under another name."""
     if choice.get("message"):
         return choice
-    found = choice.get("delta") or choice.get("text")
+    taken = "delta" if choice.get("delta") else "text"
+    found = choice.get(taken)
     if isinstance(found, str):
         found = {"role": "assistant", "content": found, "refusal": None}
     if not is_object(found):
         return choice
     log.add("message-missing", f"$.choices[{place}].message", "$.choices[].message")
-    return {**choice, "message": found}
+    rest = {name: value for name, value in choice.items() if name != taken}
+    return {**rest, "message": found}
 
 
-def _choice(choice: wire.Choice, plain: dict[str, Any], place: int, log: DeviationLog) -> Choice:
+def _choice(choice: wire.Choice, plain: Mapping[str, Any], place: int, log: DeviationLog) -> Choice:
     index = cast("int | None", choice.index)
     held = cast("wire.ResponseMessage | None", choice.message)
     inner: Any = plain.get("message")
-    message: dict[str, Any] = inner if is_object(inner) else _NOTHING
+    message: Mapping[str, Any] = inner if is_object(inner) else NOTHING
+    content: list[Text | Image | Other] = [Text(held.content)] if held and held.content else []
+    thinking = ""
+    if is_array(parts := message.get("content")):
+        content, thinking = convert.split_content(parts)
+    images: Any = message.get("images")
     return convert.build_choice(
         place if index is None else index,
-        text=(held.content or "") if held else "",
-        reasoning=convert.join_reasoning(
-            held.reasoning_content, held.reasoning, held.reasoning_text, held.thinking
-        )
-        if held
-        else "",
+        content=content,
+        reasoning=convert.read_reasoning(message, thinking),
         refusal=(held.refusal or "") if held else "",
+        images=convert.to_blocks(images) if is_array(images) else (),
         spoken=convert.to_audio(message.get("audio")),
         calls=_calls(message),
         finish=choice.finish_reason,
         logprobs=plain.get("logprobs"),
         annotations=message.get("annotations"),
+        extra=choice_unknown(plain, "delta", "text", "usage") if plain else NOTHING,
+        message_extra=message_unknown(message) if message else NOTHING,
         log=log,
         path=f"$.choices[{place}]",
     )
 
 
-def _calls(message: dict[str, Any]) -> list[ToolCall]:
+def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
     listed = message.get("tool_calls")
     calls = [convert.to_tool_call(call) for call in listed if is_object(call)] if is_array(listed) else []
     legacy = message.get("function_call")
@@ -309,7 +401,7 @@ def _calls(message: dict[str, Any]) -> list[ToolCall]:
     return calls
 
 
-_FINISH_WORDS = {"tool_use": "tool_calls", "other": None}
+_FINISH_WORDS = {"tool_use": "tool_calls", "pause": "pause_turn", "other": None}
 
 
 def encode_response(response: GenerateResponse) -> bytes:
@@ -325,37 +417,75 @@ def encode_response(response: GenerateResponse) -> bytes:
     body["choices"] = [_encode_choice(choice) for choice in response.choices]
     if response.usage is not None:
         body["usage"] = _encode_usage(response.usage)
-    return msgspec.json.encode(body)
+    return msgspec.json.encode({**response.extra, **body})
 
 
 def _encode_choice(choice: Choice) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": choice.text or None,
+        "content": _encode_content(choice.outputs),
         "refusal": choice.refusal,
     }
-    if choice.reasoning is not None:
-        message["reasoning_content"] = choice.reasoning
+    thoughts = [output for output in choice.outputs if isinstance(output, Reasoning)]
+    message |= encode_reasoning(thoughts)
     if choice.tool_calls:
         message["tool_calls"] = [convert.encode_call(call) for call in choice.tool_calls]
     if choice.annotations:
         message["annotations"] = choice.annotations
+    images = [output for output in choice.outputs if isinstance(output, Image)]
+    if images:
+        message["images"] = [convert.encode_image(image, image.source.value) for image in images]
     for output in choice.outputs:
-        if isinstance(output, AudioOutput):
+        if isinstance(output, Audio):
             message["audio"] = _encode_audio(output)
     word = choice.finish_reason_raw
     if word is None:
         word = _FINISH_WORDS.get(choice.finish_reason, str(choice.finish_reason))
     return {
+        **choice.extra,
         "index": choice.index,
-        "message": message,
+        "message": {**choice.message_extra, **message},
         "logprobs": choice.logprobs,
         "finish_reason": word,
     }
 
 
-def _encode_audio(spoken: AudioOutput) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": spoken.id, "data": spoken.data, "transcript": spoken.transcript}
+def _encode_content(outputs: list[Output]) -> Any:
+    """Return the text, or the list of parts where something stands between, or beside, its pieces."""
+    parts = [part for part in outputs if isinstance(part, Text | Other)]
+    thinking = [part for part in outputs if isinstance(part, Reasoning) and part.name == "content"]
+    if not thinking and all(isinstance(part, Text) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, Text)) or None
+    return [
+        *map(encode_thinking, thinking),
+        *({"type": "text", "text": part.text} if isinstance(part, Text) else part.data for part in parts),
+    ]
+
+
+def encode_thinking(block: Reasoning) -> dict[str, Any]:
+    """Return reasoning as the part of a content that it was."""
+    return {"type": "thinking", "thinking": [{"type": "text", "text": block.text}]}
+
+
+def encode_reasoning(blocks: list[Reasoning]) -> dict[str, Any]:
+    """Return the members of a message that hold its reasoning, under the names that it came by."""
+    members: dict[str, Any] = {}
+    for block in blocks:
+        if block.details is not None:
+            members["reasoning_details"] = block.details
+        if block.name not in ("content", "reasoning_details"):
+            name = block.name or "reasoning_content"
+            members[name] = members.get(name, "") + block.text
+    return members
+
+
+def _encode_audio(spoken: Audio) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        **spoken.extra,
+        "id": spoken.id,
+        "data": spoken.source.value,
+        "transcript": spoken.transcript,
+    }
     if spoken.expires_at is not None:
         body["expires_at"] = spoken.expires_at
     return body
@@ -363,6 +493,7 @@ def _encode_audio(spoken: AudioOutput) -> dict[str, Any]:
 
 def _encode_usage(usage: Usage) -> dict[str, Any]:
     body: dict[str, Any] = {
+        **usage.extra,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
@@ -373,5 +504,9 @@ def _encode_usage(usage: Usage) -> dict[str, Any]:
     ):
         if details is not None:
             known = msgspec.to_builtins(details)
-            body[member] = {name: count for name, count in known.items() if count is not None}
+            beside = usage.extra.get(member)
+            body[member] = {
+                **(beside if is_object(beside) else {}),
+                **{name: count for name, count in known.items() if count is not None},
+            }
     return body

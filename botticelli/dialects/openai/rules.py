@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from msgspec import UNSET
 
 from botticelli.core.errors import RequestError
-from botticelli.core.message import Message, Role, Text, ToolCall
+from botticelli.core.message import Message, Other, Reasoning, Role, Text, ToolCall
 from botticelli.core.request import NamedTool, ResponseFormat, ToolDefinition
 from botticelli.protocol.lenient_json import is_array, is_object
 
@@ -230,7 +230,8 @@ def _check_message(message: object, path: str) -> None:
         wrong_type(path, message, "a Message")
     if message.role not in tuple(Role):
         refuse("word", f"{path}.role", f"there is no role {message.role!r}")
-    _check_content(message.content, f"{path}.content")
+    _check_content(message.content, message.role, f"{path}.content")
+    _check_extra(message.extra, f"{path}.extra")
     for name in ("name", "tool_call_id", "refusal", "reasoning"):
         if getattr(message, name) is not None:
             check_text(getattr(message, name), f"{path}.{name}")
@@ -253,12 +254,23 @@ def _check_message(message: object, path: str) -> None:
         _check_call(call, f"{path}.tool_calls[{position}]")
 
 
-def _check_content(content: object, path: str) -> None:
+def _check_content(content: object, role: Role, path: str) -> None:
     if not is_array(content):
         wrong_type(path, content, "a list of parts (the short forms take a text)")
     for position, part in enumerate(content):
-        if isinstance(part, Text):
-            check_text(part.text, f"{path}[{position}].text")
+        place = f"{path}[{position}]"
+        if isinstance(part, Text | Reasoning):
+            check_text(part.text, f"{place}.text")
+        if isinstance(part, Reasoning):
+            if role != Role.ASSISTANT:
+                refuse("content-unwanted", place, f"reasoning is not for the {role}")
+            if part.name is not None:
+                check_text(part.name, f"{place}.name")
+            check_json(part.details, f"{place}.details")
+        elif isinstance(part, Other):
+            check_json(part.data, f"{place}.data")
+        elif hasattr(part, "extra"):
+            _check_extra(part.extra, f"{place}.extra")
 
 
 def _check_call(call: object, path: str) -> None:
@@ -268,9 +280,10 @@ def _check_call(call: object, path: str) -> None:
         check_text(getattr(call, name), f"{path}.{name}")
     if not call.id:
         refuse("tool-call-id", f"{path}.id", "a call that is sent back needs its id")
-    if not call.name:
+    if not call.name and call.type in ("function", "custom"):
         refuse("name", f"{path}.name", "a call that is sent back needs its tool's name")
-    if call.type not in ("function", "custom"):
+    if call.type not in ("function", "custom") and (call.name or not call.type):
+        # server-tool-call: one without a name is the server's own, and goes back as it came
         refuse("word", f"{path}.type", f"a call is of type function or custom, not {call.type!r}")
     _check_extra(call.extra, f"{path}.extra")
 
@@ -296,6 +309,7 @@ def _check_tool(tool: object, path: str) -> None:
         wrong_type(path, tool, "a ToolDefinition")
     check_name(tool.name, f"{path}.name")
     _check_described(tool.description, tool.strict, path)
+    _check_extra(tool.extra, f"{path}.extra")
     _check_schema(tool.parameters, f"{path}.parameters")
 
 
@@ -348,4 +362,5 @@ def _check_metadata(metadata: object) -> None:
 def _check_extra(extra: object, path: str) -> None:
     if not is_object(extra):
         wrong_type(path, extra, "a dict")
-    check_json(extra, path)
+    if extra:
+        check_json(extra, path)

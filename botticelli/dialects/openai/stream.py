@@ -29,12 +29,13 @@ from botticelli.core.errors import (
     StreamTruncatedError,
 )
 from botticelli.core.response import Deviation, chunks_of, closing_chunks
-from botticelli.dialects.openai import wire
+from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success, is_error
 from botticelli.dialects.openai.limits import excess_in_text
 from botticelli.dialects.openai.repair import AdaptiveDecoder, mend
 from botticelli.dialects.openai.response import decode_response, has_foreign_charset
+from botticelli.dialects.openai.unknown import chunk_unknown, without_words
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY
@@ -182,20 +183,30 @@ class OpenAIStreamReader:
         most = self._limits.max_nodes
         try:
             for event in rest:
-                if len(event.data) > most and self._is_excessive(event.data):
+                data = event.data
+                if (
+                    data.startswith(assembly.head)
+                    and event.event == ""
+                    and not self._audit
+                    and assembly.take_framed(data, chunks)
+                ):
+                    continue
+                if len(data) > most and self._is_excessive(data):
                     return chunks
                 try:
-                    chunk = assembly.decode(event.data)
+                    chunk = assembly.decode(data)
                 except UNREADABLE:
                     chunk = None
                 if chunk is None:
-                    self._unusual(self._reader.read_invalid(event), chunks)
+                    self._unusual(self._reader.read_invalid(event), chunks, event.data)
                     assembly.adapt(self._reader.adaptive)
                 elif chunk.choices and chunk.error is None and event.event != "error" and not self._audit:
-                    if assembly.take(chunk, chunks):
+                    if assembly.take(chunk, chunks, data):
                         self._unusual(self._reader.recheck(event), chunks)
+                    elif assembly.frame is None and not self._reader.adaptive.mends:
+                        assembly.find_frame(chunk, data)
                 else:
-                    self._unusual(self._reader.inspect(event, chunk), chunks)
+                    self._unusual(self._reader.inspect(event, chunk), chunks, event.data)
                 if self.ended:
                     self._note_beyond(len(list(rest)))
                     return chunks
@@ -256,7 +267,7 @@ class OpenAIStreamReader:
     def partial(self) -> GenerateResponse | None:
         """Return what has been delivered, for an error to carry; None if nothing was."""
         response = self.response
-        return response if any(choice.outputs for choice in response.choices) else None
+        return response if any(map(convert.says_anything, response.choices)) else None
 
     # The first bytes: a stream, or something else in its place.
 
@@ -296,14 +307,16 @@ class OpenAIStreamReader:
 
     # The events.
 
-    def _unusual(self, found: Iterable[wire.FastChunk | None], chunks: list[StreamChunk]) -> None:
+    def _unusual(
+        self, found: Iterable[wire.FastChunk | None], chunks: list[StreamChunk], raw: bytes = b""
+    ) -> None:
         """Take what an event that isn't plain gave."""
         try:
             for chunk in found:
                 if chunk is None:
                     self._end()
                     return
-                self._assembly.take(chunk, chunks)  # whether it failed, `found` sees itself
+                self._assembly.take(chunk, chunks, raw)  # whether it failed, `found` sees itself
         except ModelsError as error:
             self._fail(error)
 
@@ -367,7 +380,7 @@ class OpenAIStreamReader:
             self._take_lines(lines)
         done = self.ended or self._take_tail()
         self._check_end(done=done, unframed=unframed)
-        self._last += self._assembly.settle()
+        self._last = [*self._assembly.held(), *self._last, *self._assembly.settle()]
         self._answer = self._assembly.build(last=True)
         self._answer.deviations = self.log.deviations()
         fault = self.log.unreadable
@@ -390,14 +403,14 @@ class OpenAIStreamReader:
         self.log.add("json-in-sse")
         response.deviations = [*response.deviations, *self.log.deviations()]
         self._answer = response
-        self._last = chunks_of(response)
+        self._last = chunks_of(response, n=self._n)
 
     def _take_lines(self, lines: list[bytes]) -> None:
         """Read JSON lines that came in place of events."""
         self.log.add("events-unframed")
         for line in lines:
             self.events += 1
-            self._unusual(self._reader.read_invalid(Event(line)), self._last)
+            self._unusual(self._reader.read_invalid(Event(line)), self._last, line)
             if self.ended:
                 return
 
@@ -414,7 +427,7 @@ class OpenAIStreamReader:
         if event is not None and data.startswith(b"{") and (is_json(data) or json_lines(data) is not None):
             self.log.add("event-unfinished")
             self.events += 1
-            self._unusual(self._reader.read_invalid(event), self._last)
+            self._unusual(self._reader.read_invalid(event), self._last, data)
         return self.ended
 
     def _check_end(self, *, done: bool, unframed: bool) -> None:
@@ -550,6 +563,9 @@ class EventReader:
         if failed:
             raise self._make_error(event.data)
         self._check(event.data)
+        self._note_choices(chunk, value)
+
+    def _note_choices(self, chunk: wire.FastChunk, value: dict[str, Any]) -> None:
         if chunk.choices is None:
             code = "choices-null" if "choices" in value else "choices-missing"
             self._structural.add(code, "$.choices", "$.choices")
@@ -611,11 +627,14 @@ class EventReader:
         if rest:
             yield None
 
-    def _chunk(self, value: dict[str, Any], data: bytes) -> Iterator[wire.FirstChunk]:
+    def _chunk(self, value: dict[str, Any], data: bytes) -> Iterator[wire.FastChunk]:
         if self._audit:
             self._hold_to_contract(value, data)
-        yield mend(value, wire.FirstChunk, self._structural)
+        chunk = mend(without_words(value), wire.FastChunk, self._structural)
+        chunk.unknown = chunk_unknown(value)
+        yield chunk
         self._check(data)
+        self._note_choices(chunk, value)
 
     def _check(self, data: bytes) -> None:
         """Raise for what couldn't be read of an event, once the rest of it has been taken."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from botticelli.core.message import ToolCall
+from botticelli.core.message import NOTHING, ToolCall
 from botticelli.core.response import ToolCallDelta
 from botticelli.dialects.openai import convert
 from botticelli.protocol.lenient_json import as_whole_number, is_digits, is_object
@@ -109,7 +109,7 @@ class ToolCallAccumulator:
                 name=call.name,
                 arguments_json=call.written(),
                 type=call.type,
-                extra=dict(call.extra),
+                extra=dict(call.extra) or NOTHING,
             )
             for call in self._calls
         ]
@@ -158,11 +158,13 @@ class ToolCallAccumulator:
         if piece.id and not call.id:
             call.id = piece.id
             self._by_id.setdefault(piece.id, call)
-        call.name = piece.name or call.name
+        call.name = (piece.name or call.name) if call.length else _joined_name(call.name, piece.name)
         if piece.type != "function" or raw.get("type"):
             call.type = piece.type
-        if piece.extra:
-            call.extra.update(piece.extra)
+        for name, value in piece.extra.items():
+            before = call.extra.get(name)
+            inside = name in ("function", "custom") and is_object(before) and is_object(value)
+            call.extra[name] = {**before, **value} if inside and is_object(before) else value
         function = raw.get("function")
         if is_object(function):
             written = function.get("arguments")
@@ -177,7 +179,9 @@ class ToolCallAccumulator:
         if arguments:
             call.arguments.append(arguments)
             call.length += len(arguments)
-        return ToolCallDelta(index=call.position, id=call.id, name=call.name, arguments=arguments)
+        return ToolCallDelta(
+            index=call.position, id=call.id, name=call.name, arguments=arguments, extra=piece.extra
+        )
 
     def _new_arguments(self, call: _Call, piece: str, position: int) -> str:
         """Return what a piece adds to the arguments: nothing if it repeats them whole."""
@@ -224,6 +228,14 @@ def _is_another(call: _Call, piece: ToolCall, touched: set[int], *, indexed: boo
     # tool-index-missing: a new name begins a new call; tool-name-late: with an index, only once the call has
     # arguments, for until then the name may be what was missing
     return piece.name != call.name and (bool(call.length) or not indexed)
+
+
+def _joined_name(known: str, piece: str) -> str:
+    """Return a name with its next piece, unless that repeats what is there, with or without more."""
+    if not piece or known.startswith(piece):
+        return known
+    # tool-name-in-pieces: no server is meant to cut a name, but some cut everything
+    return piece if piece.startswith(known) else known + piece
 
 
 def _is_json(text: str) -> bool:

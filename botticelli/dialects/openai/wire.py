@@ -1,8 +1,9 @@
 """Define the published format as msgspec structs, and nothing else: `contracts/openai` field for field.
 
 `Response`, `Chunk` and `ModelList` are strict: they decode what the contract allows and refuse the rest,
-which `repair` then mends. `FastChunk` is the exception: the few members a stream needs, read leniently,
-because it decodes every event of every stream. UNSET is a member that isn't there; None is null.
+which `repair` then mends. `FastChunk` is the exception: the members a stream needs, read leniently,
+because it decodes every event of every stream. Members that no struct names are refused too, for `unknown`
+to keep. UNSET is a member that isn't there; None is null.
 
 Source: `CreateChatCompletionResponse`, `CreateChatCompletionStreamResponse` and `ListModelsResponse` of the
 published specification 2.3.0 (https://github.com/openai/openai-openapi), with our contracts' errata. A test
@@ -11,7 +12,7 @@ holds every strict struct to the contract, member for member.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -109,7 +110,7 @@ class ResponseAudio(msgspec.Struct):
     transcript: str
 
 
-class ResponseMessage(msgspec.Struct):
+class ResponseMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Hold the answer of one choice; the reasoning members are outside the published format."""
 
     role: Literal["assistant"]
@@ -125,7 +126,7 @@ class ResponseMessage(msgspec.Struct):
     thinking: Any = UNSET
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, forbid_unknown_fields=True):
     """Hold one of the n answers; `error` is outside the published format."""
 
     index: Count
@@ -135,7 +136,7 @@ class Choice(msgspec.Struct):
     error: Any = None
 
 
-class PromptTokensDetails(msgspec.Struct):
+class PromptTokensDetails(msgspec.Struct, forbid_unknown_fields=True):
     """Hold what the prompt's tokens were."""
 
     audio_tokens: Count | UnsetType = UNSET
@@ -145,7 +146,7 @@ class PromptTokensDetails(msgspec.Struct):
     cache_write_tokens: Count | UnsetType = UNSET
 
 
-class CompletionTokensDetails(msgspec.Struct):
+class CompletionTokensDetails(msgspec.Struct, forbid_unknown_fields=True):
     """Hold what the answer's tokens were."""
 
     accepted_prediction_tokens: Count | UnsetType = UNSET
@@ -155,7 +156,7 @@ class CompletionTokensDetails(msgspec.Struct):
     rejected_prediction_tokens: Count | UnsetType = UNSET
 
 
-class Usage(msgspec.Struct):
+class Usage(msgspec.Struct, forbid_unknown_fields=True):
     """Hold how many tokens it took."""
 
     prompt_tokens: Count
@@ -196,7 +197,7 @@ class Moderation(msgspec.Struct):
     output: ModerationResults | ModerationError
 
 
-class Response(msgspec.Struct):
+class Response(msgspec.Struct, forbid_unknown_fields=True):
     """Hold `openai/response`."""
 
     id: str
@@ -270,7 +271,42 @@ class Chunk(msgspec.Struct):
     error: None = None
 
 
-class FastDelta(msgspec.Struct, gc=False):
+class UnknownOfChoice(NamedTuple):
+    """Hold what no struct names of a choice of a chunk.
+
+    Attributes:
+        choice: The members beside the delta.
+        delta: The members in it.
+        blocks: Its content in blocks, if it isn't only text.
+    """
+
+    choice: dict[str, Any]
+    delta: dict[str, Any]
+    blocks: list[Any]
+
+
+class Unknown(NamedTuple):
+    """Hold what no struct names of a chunk.
+
+    Attributes:
+        chunk: The members beside the choices.
+        choices: Those of each choice.
+    """
+
+    chunk: dict[str, Any]
+    choices: list[UnknownOfChoice]
+
+
+HIDDEN: Final = "<unknown>"
+"""The name of `FastChunk.unknown`; under it a server can send null, and nothing else."""
+
+if TYPE_CHECKING:
+    Hidden = Unknown | None
+else:
+    Hidden = None  # what a decoder may put there; the rest is put there afterwards
+
+
+class FastDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """Hold what a stream needs of a delta. Tool calls stay plain dicts: they come in too many shapes."""
 
     content: str | None = None
@@ -281,11 +317,14 @@ class FastDelta(msgspec.Struct, gc=False):
     function_call: dict[str, Any] | None = None
     reasoning_text: str | None = None
     thinking: str | None = None
-    audio: Any = None
+    audio: dict[str, Any] | None = None
     annotations: list[Any] | None = None
+    reasoning_details: Any = None
+    images: list[Any] | None = None
+    role: Literal["assistant"] | None = None
 
 
-class FastChoice(msgspec.Struct, gc=False):
+class FastChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """Hold what a stream needs of a choice; `error` is outside the published format, and refused."""
 
     delta: FastDelta | None = None
@@ -298,22 +337,24 @@ class FastChoice(msgspec.Struct, gc=False):
     error: None = None
 
 
-class FastChunk(msgspec.Struct, gc=False):
-    """Hold what a stream needs of a chunk, once its id and model are known."""
+class FastChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """Hold a chunk. A member that no struct names is refused, so that it can't be missed.
+
+    Attributes:
+        unknown: Such members, put there by who read the chunk another way, and by no decoder.
+    """
 
     choices: list[FastChoice] | None = None
     usage: Any = None
     error: Any = None
-
-
-class FirstChunk(FastChunk):
-    """Hold what a stream needs of a chunk while its id or model isn't known."""
-
-    id: Any = None
-    model: Any = None
-    created: Any = None
-    service_tier: Any = None
-    system_fingerprint: Any = None
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    object: Literal["chat.completion.chunk"] | None = None
+    obfuscation: Any = None
+    unknown: Hidden = msgspec.field(default=None, name=HIDDEN)
 
 
 class Model(msgspec.Struct):
