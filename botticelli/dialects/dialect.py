@@ -39,6 +39,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         model: The requested model; a 404 that names it is about the model, not about the path.
         n: The requested number of choices.
+        usage: Whether the usage of a stream was asked for.
         audit: Whether to check every event against the strict contract.
         limits: How much the answer may hold.
         cut_short: Whether the connection was lost before the end of the body's framing.
@@ -50,6 +51,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str | None = None
     n: int = 1
+    usage: bool = False
     audit: bool = False
     limits: Limits = DEFAULT_LIMITS
     cut_short: bool = False

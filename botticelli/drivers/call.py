@@ -66,6 +66,7 @@ class Call:
         "_reader",
         "_request",
         "_response",
+        "_wants_usage",
         "abandoned",
         "deadlines",
         "model",
@@ -84,6 +85,7 @@ class Call:
         streaming: bool = False,
         key: str | None = None,
         n: int = 1,
+        usage: bool = False,
     ) -> None:
         """Prepare a call.
 
@@ -95,10 +97,12 @@ class Call:
             streaming: Whether the response is streamed.
             key: The cache key; None to bypass the cache.
             n: The requested number of choices.
+            usage: Whether the usage of a stream is asked for.
         """
         self._config = config
         self._cache_key = key
         self._n = n
+        self._wants_usage = usage
         self._request: GenerateRequest | None = None
         self.request, self.url, self.model = request, url, model
         self.path = url.path
@@ -140,6 +144,7 @@ class Call:
             streaming=stream,
             key=config.cache_key(request),
             n=request.n or 1,
+            usage=stream and request.stream_usage,
         )
 
     @property
@@ -157,7 +162,7 @@ class Call:
             return
         made = type(self).chat(self._config, self._request, stream=self.deadlines.streaming)
         self.request, self.url, self.path, self.model = made.request, made.url, made.path, made.model
-        self._cache_key, self._n = made._cache_key, made._n
+        self._cache_key, self._n, self._wants_usage = made._cache_key, made._n, made._wants_usage
         self._request = None
 
     @classmethod
@@ -246,6 +251,7 @@ class Call:
         return CallContext(
             model=self.model or None,
             n=self._n,
+            usage=self._wants_usage,
             audit=config.audit,
             limits=config.limits,
             error_rules=config.provider.error_rules,

@@ -32,17 +32,9 @@ if TYPE_CHECKING:
 ours = settings(deadline=None)  # a deadline would judge the machine
 TOLERATED = Relaxations.load("openai")
 LEVELS = {relaxation.code: relaxation.level for relaxation in TOLERATED.listed}
-NOT_NOTED_YET = {"content-type-wrong", "ids-differ", "usage-missing", "answer-empty"}
-"""Codes that our driver is still to note. A code must leave this set when it does: the tests say so then."""
-TO_COME = pytest.mark.xfail(reason="the driver doesn't note this code yet")
 SHOWN = [one for one in TOLERATED.listed if one.inside.get("contract") != "error"]
 OF_ANSWERS = [pytest.param(relaxation, id=relaxation.code) for relaxation in SHOWN]
 """The ways that show in an answer."""
-NOTED = [
-    pytest.param(relaxation, id=relaxation.code, marks=[TO_COME] if relaxation.code in NOT_NOTED_YET else [])
-    for relaxation in SHOWN
-]
-"""The same, with those marked that are still to come."""
 OF_ERRORS = [
     pytest.param(relaxation, id=relaxation.code)
     for relaxation in TOLERATED.listed
@@ -89,8 +81,8 @@ def noted_in(example: Example, *, audit: bool = True) -> list[str]:
             return _list_deviations(TOLERATED.instance(example))
         body = written(TOLERATED.instance(example)) if contract else TOLERATED.body(example)
         if example.get("asked", "stream" if "events" in example else "whole") == "whole":
-            return decode_answer(body, **asked).deviations
-        stream = OpenAIStreamReader(**asked)
+            return decode_answer(body, **asked, cut_short=example.get("cut_short", False)).deviations
+        stream = OpenAIStreamReader(**asked, usage=example.get("usage", False))
         stream.feed(body)
         stream.finish()
         return stream.response.deviations
@@ -101,12 +93,12 @@ def noted_in(example: Example, *, audit: bool = True) -> list[str]:
         return [error.kind]
 
 
-@pytest.mark.parametrize("relaxation", NOTED)
+@pytest.mark.parametrize("relaxation", OF_ANSWERS)
 def test_each_tolerated_way_is_noted_by_its_code_and_no_other(relaxation: Relaxation) -> None:
     assert set(noted_in(relaxation.inside)) == {relaxation.code}
 
 
-@pytest.mark.parametrize("relaxation", NOTED)
+@pytest.mark.parametrize("relaxation", OF_ANSWERS)
 def test_it_is_noted_without_an_audit_unless_it_is_marked(relaxation: Relaxation) -> None:
     assert noted_in(relaxation.inside, audit=False) == ([] if relaxation.audit else [relaxation.code])
 

@@ -119,7 +119,7 @@ def read_from(choice: Choice) -> ErrorBody:
         choice.text,
         choice.reasoning or "",
         choice.refusal or "",
-        "".join(output.data for output in spoken),
+        "".join(output.source.value for output in spoken),
         "".join(output.transcript for output in spoken),
         [call.arguments_json for call in choice.tool_calls],
     )

@@ -174,6 +174,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
         ("gzip", gzip.compress(b"{}"), bytes(100)),
         ("gzip", gzip.compress(b"{}"), gzip.compress(b"")),
     ],
+    ids=["deflate-garbage", "gzip-zeros", "gzip-empty-members"],  # gzip's bytes hold the time
 )
 def test_what_decodes_to_nothing_counts_too(coding: str, begin: bytes, more: bytes) -> None:
     body = Body({"content-encoding": coding}, 1000)
@@ -183,6 +184,6 @@ def test_what_decodes_to_nothing_counts_too(coding: str, begin: bytes, more: byt
         body.feed(more)
         pieces += 1
         assert pieces < 100
-    assert body.kept() == b"{}"
+    assert body.kept(1000) == b"{}"
     with pytest.raises(MalformedResponseError, match="longer than 1000 bytes"):
         body.whole()

@@ -373,6 +373,11 @@ class ResponseAccumulator:
         for state in self.choices.values():
             state.compact()
 
+    @property
+    def has_usage(self) -> bool:
+        """Return whether the server sent a usage, wherever it stood."""
+        return self._usages > 0 or self._usage_in_choice is not None
+
     def unfinished(self) -> list[int]:
         """Return the indexes of the choices that have no finish reason yet."""
         return [index for index, state in self.choices.items() if state.finish is None]

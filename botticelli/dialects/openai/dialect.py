@@ -90,6 +90,7 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             make_error=_bind(context),
             n=context.n,
             audit=context.audit,
+            usage=context.usage,
             limits=context.limits,
         )
 

@@ -41,6 +41,7 @@ __all__ = [
     "encode_response",
     "encode_thinking",
     "has_foreign_charset",
+    "is_mislabelled",
     "read_usage",
     "repair_response",
 ]
@@ -68,7 +69,7 @@ def decode_response(
     Args:
         body: The bytes, decompressed.
         status: The status it came with, for errors.
-        content_type: The header, for errors and for a wrong charset; never decides how to read.
+        content_type: The header, for errors and for a wrong label; never decides how to read.
         make_error: What makes an error of an error in the body; the driver's knows its provider's table.
         n: How many answers were asked for.
         audit: Whether to look for what a reader needn't notice too, which takes time.
@@ -93,6 +94,8 @@ def decode_response(
         raise MalformedResponseError(found[1], path=found[0], status=status, body=body[:MAX_BODY])
     if has_foreign_charset(content_type):
         log.add("charset-wrong")
+    if is_mislabelled(content_type, "application/json", "text/event-stream"):
+        log.add("content-type-wrong")
     if len(response.choices) < n:
         log.add("choices-fewer", "$.choices", "$.choices")
     if audit:
@@ -118,6 +121,14 @@ def has_foreign_charset(content_type: str) -> bool:
     """Return whether a content type names another charset than UTF-8, which JSON and event streams have."""
     _, found, rest = content_type.lower().partition("charset=")
     return bool(found) and rest.split(";")[0].strip(" \"'") not in ("utf-8", "utf8", "us-ascii", "")
+
+
+def is_mislabelled(content_type: str, *media_types: str) -> bool:
+    """Return whether a content type names a media type other than these (JSON may be ``*/*+json`` too)."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not media_type or media_type in media_types:
+        return False
+    return not ("application/json" in media_types and media_type.endswith("+json"))
 
 
 def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:

@@ -34,7 +34,7 @@ from botticelli.dialects.openai.accumulate import ResponseAccumulator
 from botticelli.dialects.openai.errors import error_in_success, is_error
 from botticelli.dialects.openai.limits import excess_in_text
 from botticelli.dialects.openai.repair import AdaptiveDecoder, mend
-from botticelli.dialects.openai.response import decode_response, has_foreign_charset
+from botticelli.dialects.openai.response import decode_response, has_foreign_charset, is_mislabelled
 from botticelli.dialects.openai.unknown import chunk_unknown, without_words
 from botticelli.protocol import lenient_json
 from botticelli.protocol.deviations import DeviationLog
@@ -83,7 +83,13 @@ def decode_answer(
     if body.removeprefix(_BOM).lstrip(_SPACE).startswith(_EVENTS):
         # sse-answer-to-whole-request
         reader = OpenAIStreamReader(
-            status=status, content_type=content_type, make_error=make_error, n=n, audit=audit, limits=limits
+            status=status,
+            content_type=content_type,
+            media_types=("text/event-stream", "application/json"),
+            make_error=make_error,
+            n=n,
+            audit=audit,
+            limits=limits,
         )
         reader.log.add("sse-in-json")
         reader.feed(body)
@@ -120,8 +126,10 @@ class OpenAIStreamReader:
         audit: Also hold every event to the strict contract.
         status: The answer's status, for errors.
         content_type: The answer's content type, for errors; the bytes decide how they are read.
+        media_types: The media types that are right for it.
         make_error: What makes an error of an error event; the driver's knows its provider's table.
         n: How many answers were asked for.
+        usage: Whether the usage was asked for.
         limits: How much the answer may hold; a whole answer in place of a stream is one event.
     """
 
@@ -131,8 +139,10 @@ class OpenAIStreamReader:
         audit: bool = False,
         status: int = 200,
         content_type: str = "",
+        media_types: tuple[str, ...] = ("text/event-stream",),
         make_error: MakeStreamError = error_in_success,
         n: int = 1,
+        usage: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.events = 0
@@ -142,8 +152,10 @@ class OpenAIStreamReader:
         self._audit = audit
         self._status = status
         self._content_type = content_type
+        self._media_types = media_types
         self._make_error = make_error
         self._n = n
+        self._usage = usage
         self._limits = limits
         self._nodes = 0
         self._sse = SSEDecoder(max_event_bytes=limits.max_event_bytes)
@@ -463,10 +475,18 @@ class OpenAIStreamReader:
             self.log.add("finish-reason-never", "$.choices[].finish_reason", count=len(unfinished))
         if not done and not unframed:
             self.log.add("done-missing")
-        if len(choices) < self._n:
+        self._note_as_a_whole()
+
+    def _note_as_a_whole(self) -> None:
+        """Note what only the whole stream shows, or its label."""
+        if len(self._assembly.choices) < self._n:
             self.log.add("choices-fewer", "$.choices", "$.choices")
+        if self._usage and not self._assembly.has_usage:
+            self.log.add("usage-missing", "$.usage", "$.usage")
         if has_foreign_charset(self._content_type):
             self.log.add("charset-wrong")
+        if is_mislabelled(self._content_type, *self._media_types):
+            self.log.add("content-type-wrong")
 
     def _foreign(self) -> bytes:
         """Return the lines that are none of an event stream's: a proxy's page, another format."""
