@@ -137,7 +137,8 @@ class DriverConfig:
         self.model = check_model(model)
         key, variables = find_key(provider, api_key)
         self.base_url = find_base_url(base_url, provider, variables)
-        if key and not api_key:
+        # who sets the base URL in the environment sets it for the key that is there
+        if key and not api_key and base_url is not None:
             check_exposure(self.base_url, provider)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)

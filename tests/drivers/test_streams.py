@@ -182,14 +182,14 @@ def test_a_stream_in_an_unknown_coding(rim: Rim, serve: Serve, ask: GenerateRequ
 
 
 def test_audit_is_passed_on(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    odd = event("Hi", created="yesterday")
+    odd = event("Hi", object="chunk")
     play = STREAM_HEAD + framed(odd) + framed(event(finish="stop")) + framed(DONE) + END
     codes: list[list[str]] = []
     for audit in (False, True):
         response = rim.stream(rim.driver(serve(play), audit=audit), ask).response
         assert response is not None
         codes.append([deviation.code for deviation in response.deviations])
-    assert codes == [[], ["created-not-integer"]]
+    assert codes == [[], ["object-unknown"]]
 
 
 # Errors.

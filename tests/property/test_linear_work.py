@@ -105,8 +105,12 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 """Bodies of so many pieces."""
 
 
+UNLIMITED = Limits(max_choices=1 << 30, max_tool_calls=1 << 30)
+"""The limits would end a stream of many choices or calls before it shows how much work it takes."""
+
+
 def in_stream(pieces: bytes) -> None:
-    stream = OpenAIStreamReader()
+    stream = OpenAIStreamReader(limits=UNLIMITED)
     body = pieces + END
     for start in range(0, len(body), 4096):
         stream.feed(body[start : start + 4096])
@@ -173,7 +177,7 @@ def test_choices_are_not_looked_at_again_and_again(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(ChoiceAccumulator, "compact", compact)
     count = 8000
-    stream = OpenAIStreamReader()
+    stream = OpenAIStreamReader(limits=UNLIMITED)
     for index in range(count):
         stream.feed(event(TEXT, index=index))
     assert count // 2 < looked < 2 * count

@@ -68,9 +68,16 @@ def as_sent(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+PART = {"type", "text", "thinking", "refusal"}
+"""What a part has at least one of."""
+
+
 def part_texts(content: Any) -> Iterator[tuple[str, str]]:
     """The content's texts, each after whether it is thought or said."""
     parts: list[Any] = content if is_array(content) else [content]
+    if is_array(content) and content and all(is_object(part) and not PART & part.keys() for part in content):
+        yield "said", as_sent(content)  # not one of them is a part, so it is a structured answer
+        return
     for part in parts:
         if is_object(part) and part.get("thinking"):
             yield "thought", part["thinking"]
@@ -95,13 +102,15 @@ def calls_of(message: dict[str, Any]) -> list[Call]:
     return found
 
 
-def said_by(message: dict[str, Any]) -> ErrorBody:
+def said_by(message: dict[str, Any], *, streamed: bool = False) -> ErrorBody:
     pieces = list(part_texts(message.get("content")))
     in_parts = "".join(piece for way, piece in pieces if way == "thought")
     spoken = message.get("audio")
     spoken = spoken if is_object(spoken) else {}
     thoughts = [message.get(name) for name in THOUGHTS]
-    if in_parts and in_parts != thoughts[0]:
+    if not streamed:
+        thoughts.append(in_parts)  # the parts come last, unless one of the others repeats them
+    elif in_parts != thoughts[0]:
         thoughts[0] = text(thoughts[0]) + in_parts
     return ErrorBody(
         "".join(piece for way, piece in pieces if way == "said"),
@@ -176,7 +185,7 @@ def test_every_choice_of_a_tolerable_answer_says_what_it_said(answer: Any) -> No
 
 def streamed(chunks: list[Any], *, audit: bool) -> tuple[GenerateResponse, list[Any], set[str]]:
     """The answer that some chunks make, the chunks that were delivered, and the codes that were noted."""
-    stream = OpenAIStreamReader(audit=audit)
+    stream = OpenAIStreamReader(audit=audit, n=2)  # so that the chunks of every choice are delivered
     delivered: list[Any] = []
     for chunk in chunks:
         delivered += stream.feed(b"data: " + written(chunk) + b"\n\n")
@@ -197,7 +206,7 @@ def test_every_choice_of_a_tolerable_stream_says_what_its_chunks_said(chunks: li
     sent: dict[int, list[ErrorBody]] = defaultdict(list)
     for chunk in chunks:
         for place, choice in enumerate(chunk.get("choices") or ()):
-            sent[index_of(choice, place)].append(said_by(choice.get("delta") or {}))
+            sent[index_of(choice, place)].append(said_by(choice.get("delta") or {}, streamed=True))
     answer, delivered, codes = streamed(chunks, audit=audit)
     silent = ErrorBody("", "", "", "", "", [""])
     read = {choice.index: read_from(choice) for choice in answer.choices}
