@@ -75,23 +75,27 @@ class _Driver:
         raise TypeError(f"a {type(self).__name__} is not pickled or copied: it has a key and connections")
 
     def _model_list(self) -> Generator[Call, ModelPage, list[Model]]:
-        """Yield the call for each page, take the page, and return all models."""
+        """Yield the call for each page, take the page, and return all models.
+
+        A page without a new model is the last one: the server doesn't know the cursor, and sends the same
+        page again.
+        """
         models: list[Model] = []
-        cursors: set[str] = set()
+        names: set[str] = set()
         cursor: str | None = None
-        while True:
+        for _ in range(MAX_PAGES):
             page = yield Call.listing(self._config, cursor)
-            models += page.models
+            new = page.models if cursor is None else [one for one in page.models if one.id not in names]
+            models += new
+            names |= {one.id for one in new}
             cursor = page.cursor
-            if cursor is None:
+            if cursor is None or not new:
                 return models
-            if cursor in cursors or len(cursors) + 1 >= MAX_PAGES:
-                raise MalformedResponseError(
-                    f"the model list has no end: after {len(models)} models the server repeats a page",
-                    path="$",
-                    hint="ask for a model by its name; the list isn't needed for that",
-                )
-            cursors.add(cursor)
+        raise MalformedResponseError(
+            f"the model list has no end: there is more after {MAX_PAGES} pages with {len(models)} models",
+            path="$",
+            hint="ask for a model by its name; the list isn't needed for that",
+        )
 
 
 class ChatDriver(_Driver):

@@ -103,3 +103,20 @@ def test_a_model_list() -> None:
     )
     page = DIALECT.model_page(ResponseHead(), b'{"object":"list","data":[{"id":"a"}]}', CallContext())
     assert ([model.id for model in page.models], page.cursor) == (["a"], None)
+
+
+@pytest.mark.parametrize(
+    ("beside", "cursor"),
+    [
+        ('"has_more":true,"last_id":"z"', "z"),
+        ('"has_more":false,"last_id":"z"', None),
+        ('"has_more":true,"last_id":null', None),
+        ('"has_more":true,"last_id":""', None),
+        ('"has_more":"yes","last_id":"z"', None),
+        ('"last_id":"z"', None),
+    ],
+)
+def test_a_page_of_a_model_list(beside: str, cursor: str | None) -> None:
+    body = f'{{"object":"list","data":[{{"id":"a"}}],{beside}}}'.encode()
+    assert DIALECT.model_page(ResponseHead(), body, CallContext()).cursor == cursor
+    assert DIALECT.models("z").query == {"after": "z", "after_id": "z"}

@@ -26,6 +26,7 @@ from botticelli import (
 )
 from botticelli.dialects.dialect import CallContext, ModelPage
 from botticelli.dialects.openai.dialect import OpenAIDialect
+from botticelli.drivers import driver as driver_module
 from botticelli.protocol.http import HttpRequest, ResponseHead
 
 from .conftest import TOKEN, Rim, Server, answer, http, stream
@@ -254,8 +255,24 @@ def test_a_model_list_is_read_page_by_page(rim: Rim, serve: Serve) -> None:
     assert [seen.path for seen in server.requests] == ["/v1/models", "/v1/models?after=b"]
 
 
-def test_a_model_list_without_an_end_is_malformed(rim: Rim, serve: Serve) -> None:
-    server = serve(http('[["a"], "a"]'), http('[["a"], "a"]'), http('[["a"], "a"]'))
-    with pytest.raises(MalformedResponseError, match="no end"):
-        rim.models(paged(rim, server))
+def test_a_page_that_the_server_repeats_is_the_last(rim: Rim, serve: Serve) -> None:
+    server = serve(http('[["a", "a"], "a"]'))
+    assert [model.id for model in rim.models(paged(rim, server))] == ["a", "a"]
     assert len(server.requests) == 2
+
+
+def test_a_model_list_without_an_end_is_malformed(
+    rim: Rim, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "MAX_PAGES", 3)
+    server = serve(*(http(f'[["{name}"], "{name}"]') for name in "abcd"))
+    with pytest.raises(MalformedResponseError, match=r"no end.*3 models"):
+        rim.models(paged(rim, server))
+    assert len(server.requests) == 3
+
+
+def test_openais_list_is_followed_where_a_server_says_that_there_is_more(rim: Rim, serve: Serve) -> None:
+    first = '{"object":"list","data":[{"id":"a"}],"has_more":true,"last_id":"a"}'
+    server = serve(http(first), http('{"object":"list","data":[{"id":"b"}],"has_more":false,"last_id":"b"}'))
+    assert [model.id for model in rim.models(rim.driver(server))] == ["a", "b"]
+    assert [seen.path for seen in server.requests] == ["/v1/models", "/v1/models?after=a&after_id=a"]

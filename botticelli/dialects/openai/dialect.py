@@ -34,6 +34,11 @@ class _Billed(msgspec.Struct):
     usage: Any = None
 
 
+class _Page(msgspec.Struct):
+    has_more: bool = False
+    last_id: str | None = None
+
+
 class OpenAIDialect(msgspec.Struct, frozen=True):
     """Implement the OpenAI chat format: ``POST /chat/completions`` and ``GET /models``.
 
@@ -106,15 +111,28 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
             return None
         return read_usage(counted) if counted is not None else None
 
-    def models(self, cursor: str | None = None) -> HttpRequest:  # noqa: ARG002 -- the list has one page
-        """Return the request for the model list."""
-        return HttpRequest(method="GET", path="/models", headers={"accept": "application/json"})
+    def models(self, cursor: str | None = None) -> HttpRequest:
+        """Return the request for the model list, or for the page of it after a cursor."""
+        # the name in OpenAI's other lists, and the one in Anthropic's, whose list gateways hand on
+        query = {} if cursor is None else {"after": cursor, "after_id": cursor}
+        return HttpRequest(method="GET", path="/models", query=query, headers={"accept": "application/json"})
 
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode the model list; see `Dialect.model_page`."""
-        return ModelPage(
-            decode_models(body, status=head.status, make_error=_bind(context), limits=context.limits)
-        )
+        models = decode_models(body, status=head.status, make_error=_bind(context), limits=context.limits)
+        return ModelPage(models, _next_page(body))
+
+
+def _next_page(body: bytes) -> str | None:
+    """Return the cursor of the next page; None if this is the only one, as in the published format.
+
+    Some gateways page the model list as OpenAI pages its other lists (experiential#1055, kilocode#10563).
+    """
+    try:
+        page = msgspec.json.decode(body, type=_Page)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return page.last_id or None if page.has_more else None
 
 
 def _bind(context: CallContext) -> MakeStreamError:
