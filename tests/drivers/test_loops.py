@@ -9,6 +9,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -158,7 +159,7 @@ def test_forked_workers_get_their_own_answers(rim: Rim, own: bool) -> None:
         def questions(worker: int) -> list[str]:
             return [ask_in(rim, driver, f"{worker}-{number}") for number in range(8)]
 
-        workers = [in_a_child(lambda worker=worker: questions(worker)) for worker in range(3)]
+        workers = [in_a_child(partial(questions, worker)) for worker in range(3)]
         mine = [rim.generate(driver, asking(f"p-{number}")).text for number in range(8)]
         theirs = [worker() for worker in workers]
         assert mine == [f"p-{number}!" for number in range(8)]

@@ -94,6 +94,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed(calls=[call(expect=[{"models": []}])]), "models of another operation"),
     (changed(calls=[call(operation="models")]), "a response of operation models"),
     (changed(calls=[call(expect=[{"response": {"min_chunks": 1}}])]), "min_chunks is of a stream"),
+    (changed(calls=[call(expect=[{"response": {"chunks_text": ""}}])]), "chunks_text is of a stream"),
     (changed(calls=[call(expect=[{"response": {"text": "a", "choices": []}}])]), "/calls/0/expect/0"),
     (
         changed(calls=[call(expect=[{"error": {"kind": ["api"], "min_chunks": 1}}])]),

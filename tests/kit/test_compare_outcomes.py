@@ -89,6 +89,7 @@ RESPONSES: list[tuple[dict[str, Any], str | None]] = [
     ({"deviations": []}, "/deviations"),
     ({"min_chunks": 2}, None),
     ({"min_chunks": 3}, "/chunks"),
+    ({"chunks_text": "Hello"}, "/chunks"),
     ({}, None),
 ]
 

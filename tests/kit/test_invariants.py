@@ -18,8 +18,10 @@ def error(partial: dict[str, Any] | None, *chunks: str) -> dict[str, Any]:
     return {"error": {"kind": "server", "partial": partial}, "partial_chunks": list(chunks)}
 
 
-def paths(got: dict[str, Any], operation: str = "generate", *, usage_sent: bool = True) -> list[str]:
-    return [difference.path for difference in check_response(operation, got, usage_sent=usage_sent)]
+def paths(
+    got: dict[str, Any], operation: str = "generate", *, usage_sent: bool = True, n: int = 1
+) -> list[str]:
+    return [difference.path for difference in check_response(operation, got, usage_sent=usage_sent, n=n)]
 
 
 def call(name: str | None) -> dict[str, Any]:
@@ -78,10 +80,20 @@ def test_no_usage_where_none_was_sent(usage: dict[str, Any] | None, *, right: bo
 def test_what_was_delivered_is_the_text(texts: list[str | None], chunks: list[str], *, right: bool) -> None:
     answer = response(*({"text": text} for text in texts))
     whole = {"response": {**answer, "chunks": chunks, "final_chunks": 1}}
-    assert paths(whole, "stream") == ([] if right else ["/response/chunks"])
-    assert paths(error(answer, *chunks), "stream") == ([] if right else ["/partial_chunks"])
+    assert paths(whole, "stream", n=2) == ([] if right else ["/response/chunks"])
+    assert paths(error(answer, *chunks), "stream", n=2) == ([] if right else ["/partial_chunks"])
     # Outside a stream nothing is delivered.
     assert paths({"response": answer}) == paths(error(answer)) == []
+
+
+@pytest.mark.parametrize(
+    ("chunks", "right"), [(["ba"], True), (["c", "ba"], True), (["c"], False), (["b"], False)]
+)
+def test_choices_that_nobody_asked_for_may_be_left_out_of_the_chunks(
+    chunks: list[str], *, right: bool
+) -> None:
+    answer = response({"text": "ba"}, {"text": "c"}, chunks=chunks, final_chunks=1)
+    assert paths({"response": answer}, "stream") == ([] if right else ["/response/chunks"])
 
 
 def test_chunks_say_nothing_of_an_error_that_carries_no_answer() -> None:

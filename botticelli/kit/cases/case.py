@@ -512,8 +512,9 @@ def _contradictions(call: Call) -> Iterator[str]:
             yield "expects a response of operation models"
         if kind == "cancelled" and not cancels:
             yield "expects a cancellation without cancel_after"
-        if "min_chunks" in expected[kind] and operation != "stream":
-            yield "min_chunks is of a stream"
+        for member in ("min_chunks", "chunks_text"):
+            if member in expected[kind] and operation != "stream":
+                yield f"{member} is of a stream"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -157,7 +157,10 @@ def compare_outcome(
     wanted = expected[kind]
     if kind == "response":
         yield from _response(wanted, got["response"], "/response", claims)
-        yield from _at_least(wanted, got["response"].get("chunks", ()), "/response/chunks")
+        chunks = got["response"].get("chunks", ())
+        yield from _at_least(wanted, chunks, "/response/chunks")
+        if "chunks_text" in wanted:
+            yield from _content(compare_text(wanted["chunks_text"], "".join(chunks), "/response/chunks"))
     elif kind == "error":
         yield from _error(wanted, got["error"], "/error", claims)
         partial = got["error"].get("partial")

@@ -98,6 +98,15 @@ class IgnoresChoice(ReferenceClient):
         return 0
 
 
+@killed_by({"choices-unasked-streamed": (Fault.SILENT, "/response/chunks")})
+class DeliversEveryChoice(ReferenceClient):
+    """Hands out the chunks of choices that nobody asked for."""
+
+    def is_delivered(self, answer: Answer, choice: Choice) -> bool:  # noqa: ARG002 -- the mistake
+        """Return True in any case."""
+        return True
+
+
 @killed_by(
     {
         "chunk-content-null-first": (Fault.SILENT, "/response/choices/0/text"),
@@ -236,7 +245,7 @@ class RetriesAfterText(ReferenceClient):
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
         """Forget what was delivered."""
-        again = Answer(choices=answer.choices)
+        again = Answer(n=answer.n, choices=answer.choices)
         return super().delay(
             call, again, attempt, {**error, "retriable": bool(answer.chunks) or error.get("retriable")}
         )

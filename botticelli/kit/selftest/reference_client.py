@@ -102,6 +102,7 @@ class Choice:
 class Answer:
     """What has been read of an answer so far."""
 
+    n: int = 1
     choices: dict[int, Choice] = field(default_factory=dict[int, Choice])
     usage: Document | None = None
     id: object = None
@@ -246,8 +247,12 @@ class AnswerReader:
     def take_text(self, answer: Answer, choice: Choice, text: str) -> None:
         """Add text; an empty text makes no chunk."""
         choice.text += text
-        if text:
+        if text and self.is_delivered(answer, choice):
             answer.chunks.append(text)
+
+    def is_delivered(self, answer: Answer, choice: Choice) -> bool:
+        """Tell whether a choice is one that the user asked for."""
+        return answer.n > 1 or choice is answer.choices.get(0)
 
     def take_reasoning(self, choice: Choice, delta: Document) -> None:
         """Add reasoning, under either of its names, once."""
@@ -330,7 +335,7 @@ class ReferenceClient(AnswerReader):
         """Make a neutral call."""
         attempt = 1
         while True:
-            answer = Answer()
+            answer = Answer(n=call.get("request", {}).get("n") or 1)
             try:
                 return self.attempt(call, answer)
             except LeftError:
