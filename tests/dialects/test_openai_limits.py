@@ -95,6 +95,10 @@ def test_who_asks_for_more_choices_may_have_them() -> None:
 STREAMS = {
     "choices": ("max_choices", [event(piece(index, content="a")) for index in range(3)]),
     "choices of one event": ("max_choices", [event(*(piece(index, content="a") for index in range(3)))]),
+    "choices with members of their own": (
+        "max_choices",
+        [event(piece(index, content="a", odd=index)) for index in range(3)],
+    ),
     "tool calls": (
         "max_tool_calls",
         [event(piece(tool_calls=[{"index": index, **CALL}])) for index in range(3)],

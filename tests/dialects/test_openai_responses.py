@@ -80,6 +80,13 @@ def test_each_published_slip_is_reported_by_its_code(entry: Relaxation) -> None:
     assert entry.code in codes(LISTED.body(example), audit=True, **options)
 
 
+@pytest.mark.parametrize(
+    "label", ["application/json", "APPLICATION/JSON;a=b", "application/problem+json", ""]
+)
+def test_a_label_of_json_is_right(label: str) -> None:
+    assert codes(ANSWER, content_type=label) == []
+
+
 @pytest.mark.parametrize("entry", named(OUTSIDE))
 def test_what_is_just_beyond_a_slip_is_the_published_error(entry: Relaxation) -> None:
     example = entry.outside

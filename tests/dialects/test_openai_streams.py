@@ -711,6 +711,33 @@ def test_fewer_answers_than_were_asked_for_are_noted() -> None:
     assert Heard(ANSWER, n=2).codes == {"choices-fewer": 1}
 
 
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        (ANSWER, {"usage-missing": 1}),
+        (HI + STOP + event(chunk(usage=USAGE)) + DONE, {}),
+        (event(chunk({**choice(content="Hi"), "usage": USAGE})) + STOP + DONE, {"usage-in-choice": 1}),
+    ],
+)
+def test_a_usage_that_was_asked_for_and_never_came_is_noted(body: bytes, codes: dict[str, int]) -> None:
+    assert Heard(body, usage=True).codes == codes
+
+
+@pytest.mark.parametrize(
+    ("label", "codes"),
+    [
+        ("", {}),
+        ("text/event-stream", {}),
+        ("Text/Event-Stream ; charset=utf-8", {}),
+        ("application/json", {"content-type-wrong": 1}),
+        ("text/plain", {"content-type-wrong": 1}),
+        ("text/plain; charset=latin-1", {"content-type-wrong": 1, "charset-wrong": 1}),
+    ],
+)
+def test_a_stream_with_another_label_is_noted(label: str, codes: dict[str, int]) -> None:
+    assert Heard(ANSWER, content_type=label).codes == codes
+
+
 def test_a_choice_without_its_index_goes_by_its_place() -> None:
     loose = [{"delta": {"content": text}, "finish_reason": "stop"} for text in "ab"]
     heard = Heard(event(chunk(*loose)) + DONE)

@@ -185,5 +185,5 @@ def test_what_decodes_to_nothing_counts_too(coding: str, begin: bytes, more: byt
         pieces += 1
         assert pieces < 100
     assert body.kept(1000) == b"{}"
-    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes"):
+    with pytest.raises(MalformedResponseError, match="more than 1000 bytes"):
         body.whole()
