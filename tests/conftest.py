@@ -31,6 +31,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _HIDDEN = (
     *_KEYS,
     "HUGGINGFACE_BASE_URL",
+    "HF_TOKEN_PATH",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SSLKEYLOGFILE",
@@ -42,11 +43,13 @@ _environment = pytest.StashKey[dict[str, str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_environment] = {name: os.environ.pop(name) for name in _HIDDEN if name in os.environ}
+    os.environ["HF_TOKEN_PATH"] = os.devnull  # nobody's login is a test's key
     logging.getLogger("botticelli").setLevel(logging.DEBUG)  # what isn't logged can't give a key away
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     kept = config.stash[_environment]
+    os.environ.pop("HF_TOKEN_PATH", None)
     os.environ.update(kept)
 
 

@@ -135,7 +135,7 @@ class DriverConfig:
         self.provider = provider
         self.dialect = provider.dialect
         self.model = check_model(model)
-        key, variables = find_key(provider, api_key)
+        key, variables = find_key(provider, api_key, base_url)
         self.base_url = find_base_url(base_url, provider, variables)
         # who sets the base URL in the environment sets it for the key that is there
         if key and not api_key and base_url is not None:

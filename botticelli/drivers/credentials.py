@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from botticelli.core.errors import ConfigurationError
@@ -49,6 +50,8 @@ _SCHEME = re.compile(r"(?:bearer|basic|digest)\s", re.IGNORECASE)
 _LONG_ENOUGH = 8
 """Characters; a shorter part is a scheme such as ``Bearer``, or too short to be a secret."""
 _SHOWN = 40
+_LONGEST_KEY = 4096
+"""Bytes that are read of a file with a key in it."""
 
 
 class Secret:
@@ -105,12 +108,16 @@ def read_key(text: object, setting: str) -> Secret:
     return Secret(key) if key else ANONYMOUS
 
 
-def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, Mapping[str, str | None]]:
+def find_key(
+    provider: Provider, api_key: str | Secret | None, base_url: object = None
+) -> tuple[Secret, Mapping[str, str | None]]:
     """Find the key, and the variables that may name the base URL.
 
     Args:
         provider: Names the variables that may hold the key.
-        api_key: The key itself; None or empty to look in the environment, then in ``.env``.
+        api_key: The key itself; None or empty to look in the environment, then in ``.env``, and then, if the
+            base URL is the provider's own, in the file where the provider's own program keeps it.
+        base_url: The base URL that was given; None for none.
 
     Returns:
         The key (`ANONYMOUS` if there is none and none is required), and the variables that may name the
@@ -118,7 +125,7 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
         not send the environment's key to another server.
 
     Raises:
-        ConfigurationError: There is no key, it is malformed, or ``.env`` can't be read.
+        ConfigurationError: There is no key, it is malformed, or a file that may hold it can't be read.
     """
     if isinstance(api_key, Secret):
         return read_key(api_key.reveal(), "api_key"), os.environ
@@ -131,6 +138,10 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
     for name in provider.key_env:
         if found := read_key(written.get(name), name):
             return found, {**written, **{name: value for name, value in os.environ.items() if value}}
+    server = base_url or os.environ.get(provider.base_url_env or "") or provider.base_url
+    # nobody chose the login's key for this program, so it goes to the provider only
+    if isinstance(server, str) and provider.owns(server) and (found := _read_login(provider)):
+        return found, os.environ
     if not provider.key_required:
         return ANONYMOUS, {**written, **{name: value for name, value in os.environ.items() if value}}
     name, *others = provider.key_env or ("api_key",)
@@ -141,6 +152,23 @@ def find_key(provider: Provider, api_key: str | Secret | None) -> tuple[Secret, 
         missing=True,
         hint=f"{provider.key_help or 'get a key'} and export it, or put it in .env",
     )
+
+
+def _read_login(provider: Provider) -> Secret:
+    """Return the key of the provider's own program; `ANONYMOUS` without such a program, or a login."""
+    if provider.key_file is None:
+        return ANONYMOUS
+    path = provider.key_file(os.environ)
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            data = file.read(_LONGEST_KEY)
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):  # RuntimeError: the user has no home
+        return ANONYMOUS
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else type(error).__name__
+    else:
+        return read_key(data.decode("latin-1"), path)
+    raise ConfigurationError(f"the key can't be read from {path}: {problem}", setting=path)
 
 
 def _dotenv() -> Mapping[str, str | None]:

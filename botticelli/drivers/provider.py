@@ -31,6 +31,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         dialect: The chat format that it speaks, with what differs in its version of it.
         default_model: The model that the command line and the live suite use if none is named.
         key_env: Environment variables that may hold the key. The first one that isn't empty counts.
+        key_file: Returns the file in which the provider's own program keeps the key after a login, from the
+            environment. It is read last, after ``.env``; None where there is no such program.
         key_required: Whether a driver without a key is an error. If not, it sends no credentials.
         base_url_env: The environment variable that overrides `base_url`, or None.
         base_url_reader: Turns the value of `base_url_env` into a base URL, where it has a grammar of its own.
@@ -59,6 +61,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     dialect: Dialect
     default_model: str = ""
     key_env: tuple[str, ...] = ()
+    key_file: Callable[[Mapping[str, str]], str] | None = None
     key_required: bool = True
     base_url_env: str | None = None
     base_url_reader: Callable[[str], str] | None = None

@@ -79,12 +79,24 @@ HUGGINGFACE_HINTS: Final[Mapping[str, str]] = {
 }
 """Hints for errors, by kind, tried before the format's own."""
 
+
+def login_token_path(environment: Mapping[str, str]) -> str:
+    """Return the file in which ``hf auth login`` keeps the token, by the rules of huggingface_hub.
+
+    Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    """
+    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.get("HF_HOME") or f"{cache}/huggingface"
+    return environment.get("HF_TOKEN_PATH") or f"{home}/token"
+
+
 HUGGINGFACE: Final = Provider(
     name="huggingface",
     base_url="https://router.huggingface.co/v1",
     dialect=OpenAIDialect(),
     default_model="meta-llama/Llama-3.2-1B-Instruct",
     key_env=("HUGGINGFACE_API_KEY", "HF_TOKEN"),
+    key_file=login_token_path,
     base_url_env="HUGGINGFACE_BASE_URL",
     key_prefix="hf_",
     key_help="create a token at https://huggingface.co/settings/tokens",

@@ -22,10 +22,12 @@ from botticelli.core.response import (
     Usage,
 )
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.accumulate import ChoiceAccumulator, ResponseAccumulator
+from botticelli.dialects.openai.accumulate import ResponseAccumulator
+from botticelli.dialects.openai.choice import ChoiceAccumulator
 from botticelli.dialects.openai.errors import error_in_success
+from botticelli.dialects.openai.events import EventReader, is_done, is_json, json_lines
 from botticelli.dialects.openai.repair import mend
-from botticelli.dialects.openai.stream import EventReader, OpenAIStreamReader, is_done, is_json, json_lines
+from botticelli.dialects.openai.stream import OpenAIStreamReader
 from botticelli.dialects.openai.wire import FastChoice, FastDelta
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.error_body import MAX_BODY

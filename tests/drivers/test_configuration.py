@@ -31,7 +31,7 @@ from botticelli import (
 from botticelli.dialects.openai.dialect import OpenAIDialect
 from botticelli.drivers.config import under
 from botticelli.drivers.credentials import ANONYMOUS, find_key
-from botticelli.providers.huggingface import HUGGINGFACE
+from botticelli.providers.huggingface import HUGGINGFACE, login_token_path
 
 FIRST, SECOND, BASE = "HUGGINGFACE_API_KEY", "HF_TOKEN", "HUGGINGFACE_BASE_URL"
 
@@ -514,3 +514,68 @@ def test_a_key_of_the_environment_goes_nowhere_else_in_plain_text(monkeypatch: p
 def test_a_driver_whose_making_failed_can_be_shown() -> None:
     driver = HuggingFaceDriver.__new__(HuggingFaceDriver)
     assert repr(driver) == "HuggingFaceDriver(not made)"
+
+
+LOGIN = "hf_loginCanary0123456789"
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{LOGIN}\n")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(path))
+    return path
+
+
+def test_the_token_of_a_login_is_the_last_resort(
+    login: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_key(HUGGINGFACE, None)[0].reveal() == LOGIN
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("HF_TOKEN=hf_dotenv")
+    assert find_key(HUGGINGFACE, None)[0].reveal() == "hf_dotenv"
+    monkeypatch.setenv(FIRST, "hf_environment")
+    assert find_key(HUGGINGFACE, None)[0].reveal() == "hf_environment"
+    assert find_key(HUGGINGFACE, "hf_given")[0].reveal() == "hf_given"
+    login.unlink()
+
+
+@pytest.mark.usefixtures("login")
+def test_the_token_of_a_login_goes_to_the_provider_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert HuggingFaceDriver("m", base_url="https://router.huggingface.co/v1")
+    with pytest.raises(ConfigurationError, match="is not set"):
+        HuggingFaceDriver("m", base_url="https://example.com/v1")
+    monkeypatch.setenv(BASE, "https://example.com/v1")
+    with pytest.raises(ConfigurationError, match="is not set"):
+        HuggingFaceDriver("m")
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_login_is_none(login: Path, text: str) -> None:
+    login.write_text(text)
+    with pytest.raises(ConfigurationError, match="is not set"):
+        HuggingFaceDriver("m")
+
+
+def test_a_login_that_cannot_be_read_is_an_error_without_the_key(login: Path) -> None:
+    login.write_text(f"{LOGIN} x")
+    with pytest.raises(ConfigurationError, match="holds a space") as caught:
+        HuggingFaceDriver("m")
+    assert LOGIN not in str(caught.value)
+    login.unlink()
+    login.mkdir()
+    with pytest.raises(ConfigurationError, match="can't be read from"):
+        HuggingFaceDriver("m")
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({}, "~/.cache/huggingface/token"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/token"),
+        ({"HF_HOME": "/h", "XDG_CACHE_HOME": "/c"}, "/h/token"),
+        ({"HF_TOKEN_PATH": "/t", "HF_HOME": "/h"}, "/t"),
+    ],
+)
+def test_where_a_login_keeps_its_token(environment: dict[str, str], path: str) -> None:
+    assert login_token_path(environment) == path

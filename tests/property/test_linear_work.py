@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.core.errors import BotticelliError
-from botticelli.dialects.openai.accumulate import ChoiceAccumulator
+from botticelli.dialects.openai.choice import ChoiceAccumulator
 from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.protocol.limits import Limits
 
