@@ -134,11 +134,13 @@ def is_mislabelled(content_type: str, *media_types: str) -> bool:
 def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
     """Decode a body that keeps the format, whatever else it has; None if it doesn't keep it."""
     plain: dict[str, Any] | None = None
+    usual: list[tuple[str, int, str]] = []
     try:
         try:
             answer = _RESPONSE.decode(body)
         except msgspec.ValidationError:
             plain = _PLAIN.decode(body)
+            usual = _mend_usual(plain)
             answer = msgspec.convert(_known(plain), wire.Response)
         if not body.isascii():
             body.decode()  # msgspec passes over what the structs don't keep
@@ -148,7 +150,28 @@ def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
         return None
     if not answer.choices or any(choice.error for choice in answer.choices):
         return None
+    for code, number, member in usual:
+        log.add(code, f"$.choices[{number}].message.{member}", f"$.choices[].message.{member}")
     return build_response(answer, plain, log)
+
+
+def _mend_usual(answer: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """Mend what nearly every server does, so that it doesn't cost the long way; return what to note.
+
+    mlx-lm, transformers serve and most others leave out `refusal`; some send `tool_calls: null`. The long way
+    takes five times as long as a conforming answer, this one twice.
+    """
+    usual: list[tuple[str, int, str]] = []
+    choices = answer.get("choices")
+    for number, choice in enumerate(choices if is_array(choices) else ()):
+        if is_object(choice) and is_object(message := choice.get("message")):
+            if "refusal" not in message:
+                message["refusal"] = None
+                usual.append(("refusal-missing", number, "refusal"))
+            if message.get("tool_calls", ()) is None:
+                del message["tool_calls"]
+                usual.append(("tool-calls-null", number, "tool_calls"))
+    return usual
 
 
 def _known(answer: dict[str, Any]) -> dict[str, Any]:
