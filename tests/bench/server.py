@@ -4,10 +4,12 @@ It runs as a process of its own, so that the client's CPU time is the client's a
 ends when its standard input does. The first part of a path names what is played::
 
     /single/...          a whole answer
+    /usual/...           the same as most servers send it: without `refusal`
     /lumps/...           a stream in HTTP chunks of 4 KiB
     /steps/...           the same, one HTTP chunk per event
     /keyless-lumps/...   the same in 4 KiB, without a `finish_reason` key but on the last chunk
     /keyless-steps/...
+    /vendor-lumps/...    in 4 KiB, with members of the vendor's own in every chunk
     /mistyped-lumps/...  in 4 KiB, with an `index` that is text in every chunk
     /endless/...         a stream of a million chunks
 """
@@ -51,8 +53,8 @@ def events(*, keyed: bool = True) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def whole_answer() -> bytes:
-    message = {"role": "assistant", "content": WORD * 60, "refusal": None}
+def whole_answer(*, usual: bool = False) -> bytes:
+    message = {"role": "assistant", "content": WORD * 60, **({} if usual else {"refusal": None})}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     body = json.dumps({**_ID, "object": "chat.completion", "choices": [choice], "usage": _USAGE}).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -77,8 +79,12 @@ def steps(*, keyed: bool = True) -> bytes:
 
 PLAYS = {
     b"single": whole_answer(),
+    b"usual": whole_answer(usual=True),
     b"lumps": lumps(b"".join(events())),
     b"steps": steps(),
+    b"vendor-lumps": lumps(
+        b"".join(events()).replace(b'"object":', b'"provider":"acme","timings":{"queue":0.5},"object":')
+    ),
     b"keyless-lumps": lumps(b"".join(events(keyed=False))),
     b"mistyped-lumps": lumps(b"".join(events()).replace(b'"index":0', b'"index":"0"')),
     b"keyless-steps": steps(keyed=False),
