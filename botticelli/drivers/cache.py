@@ -2,8 +2,8 @@
 
 Only complete, successful responses are stored: every choice has a finish reason from the server that means
 it is complete (`stop`, `length`, `tool_use`). Errors, filtered responses and responses without a finish
-reason aren't stored. A response with deviations from the format is stored: its body is entry as received and
-decoded decoded, with the same deviations. A streamed response is stored re-encoded as a whole one, if that
+reason aren't stored. A response with deviations from the format is stored: its body is kept as received and
+decoded again, with the same deviations. A streamed response is stored re-encoded as a whole one, if that
 loses nothing.
 """
 

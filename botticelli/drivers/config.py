@@ -30,6 +30,7 @@ from botticelli.drivers.credentials import (
     check_headers,
     find_key,
     is_credential,
+    read_key,
     secret_words,
 )
 from botticelli.drivers.usage import UsageTracker
@@ -138,7 +139,8 @@ class DriverConfig:
         key, variables = find_key(provider, api_key, base_url)
         self.base_url = find_base_url(base_url, provider, variables)
         # who sets the base URL in the environment sets it for the key that is there
-        if key and not api_key and base_url is not None:
+        given = api_key if isinstance(api_key, Secret) else read_key(api_key, "api_key")
+        if key and not given and base_url is not None:
             check_exposure(self.base_url, provider)
         self.timeouts = Timeouts.of(timeout)
         self.policy = _policy(max_retries, backoff, max_retry_after)

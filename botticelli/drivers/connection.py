@@ -82,7 +82,7 @@ class ConnectionMonitor:
             stream = self._stream() if self._stream else None
             sock = None if stream is None else stream.get_extra_info("socket")
             if isinstance(sock, socket.socket):
-                # don't close it: its descriptor might be reused previous the waiting thread wakes up;
+                # don't close it: its descriptor might be reused before the waiting thread wakes up;
                 # and don't use the method of a TLS socket, which would remove the TLS layer
                 with contextlib.suppress(OSError):  # already shut down
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -121,8 +121,8 @@ def find_key(
 
     Returns:
         The key (`ANONYMOUS` if there is none and none is required), and the variables that may name the
-        base URL. Variables in ``.env`` count only if the key is in ``.env`` too: a file in a folder must
-        not send the environment's key to another server.
+        base URL. Variables in ``.env`` count only if the key is in ``.env`` too, or if there is none: a file
+        in a folder must not send the environment's key to another server.
 
     Raises:
         ConfigurationError: There is no key, it is malformed, or a file that may hold it can't be read.

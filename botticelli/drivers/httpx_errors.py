@@ -27,6 +27,7 @@ from botticelli.core.errors import (
     MalformedResponseError,
 )
 from botticelli.drivers.call import PROXY_LOGIN
+from botticelli.drivers.forking import at_fork
 from botticelli.drivers.proxies import find_proxy
 from botticelli.drivers.request_log import hide_queries
 
@@ -59,6 +60,18 @@ UNREAD = "a hook that reads the answer before it raises keeps the server's words
 
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
+
+
+class _ContextsLock:
+    """Renews the lock in a forked child, where nobody would release it."""
+
+    def forked(self) -> None:
+        global _contexts_lock  # noqa: PLW0603 -- the function below takes it anew each time
+        _contexts_lock = threading.Lock()
+
+
+_renewed: Final = _ContextsLock()  # held here, because `at_fork` holds it weakly
+at_fork(_renewed)
 
 
 def client_and_library(given: Any, kind: str, base_url: str) -> tuple[Any, Any]:

@@ -103,8 +103,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         """Return whether a base URL is the provider's own: at its host and port, or at a host below that."""
         if self.self_hosted:
             return True
-        own, given = urlsplit(self.base_url), urlsplit(base_url)
-        if (own.scheme, own.port) != (given.scheme, given.port):
+        try:
+            own, given = urlsplit(self.base_url), urlsplit(base_url)
+            if (own.scheme, own.port) != (given.scheme, given.port):
+                return False
+        except ValueError:  # no URL; a driver says what is wrong with it
             return False
         host, below = own.hostname or "", given.hostname or ""
         return below == host or below.endswith(f".{host}")

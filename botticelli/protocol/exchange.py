@@ -276,9 +276,6 @@ class Exchange:
         If the connection is lost inside the body, the bytes received are decoded all the same: a JSON object
         that is cut off can't be taken for a whole one. If they can't be decoded, the error carries them.
 
-        If the connection is lost in the body, what came of it is an answer all the same if it can be decoded:
-        of a JSON object nobody can cut off the end unnoticed. If not, the error carries it.
-
         Args:
             decode: Decodes a head and a body; the third argument is whether the connection was lost before
                 the end of the body.

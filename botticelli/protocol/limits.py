@@ -21,8 +21,9 @@ _LARGEST = 2**63 - 1
 class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How much an answer may hold, whole or streamed.
 
-    An answer that holds more is a `MalformedResponseError`, which names the limit; its `partial` has what
-    could be read. The defaults are far beyond what any model answers.
+    An answer that holds more is a `MalformedResponseError`, which names the limit; of a stream, its `partial`
+    has what came before. The defaults are far beyond what models answer, with one exception: 20 likely tokens
+    beside each token (`top_logprobs`) reach `max_nodes` after some 20,000 tokens.
 
     Attributes:
         max_body_bytes: Bytes of a whole answer or of all of a stream, both as received and decompressed.

@@ -2,7 +2,7 @@
 
 The caller passes a random number and does the waiting. Invariants, each tested by a property in
 `tests/property`: a call isn't retried once any of its response was delivered or may have been billed, no
-retry is earlier than the server retry_after for, and no wait is longer than the policy's limits.
+retry is earlier than the server asked for, and no wait is longer than the policy's limits.
 """
 
 from __future__ import annotations

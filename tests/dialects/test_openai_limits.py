@@ -99,6 +99,22 @@ STREAMS = {
         "max_choices",
         [event(piece(index, content="a", odd=index)) for index in range(3)],
     ),
+    "pictures": (
+        "max_parts",
+        [event(piece(images=[{"type": "image_url", "image_url": {"url": "data:,"}}])) for _ in range(3)],
+    ),
+    "content parts": (
+        "max_parts",
+        [event(piece(content=[{"type": "odd", "id": index}])) for index in range(3)],
+    ),
+    "reasoning details": (
+        "max_parts",
+        [event(piece(content="a", reasoning_details=[{"type": "x", "index": index}])) for index in range(3)],
+    ),
+    "values of pictures": (
+        "max_nodes",
+        [event(piece(images=[{"type": "image_url", "image_url": {"url": "data:,"}, "odd": [[]] * 300}]))],
+    ),
     "tool calls": (
         "max_tool_calls",
         [event(piece(tool_calls=[{"index": index, **CALL}])) for index in range(3)],

@@ -80,6 +80,33 @@ def test_each_published_slip_is_reported_by_its_code(entry: Relaxation) -> None:
     assert entry.code in codes(LISTED.body(example), audit=True, **options)
 
 
+@pytest.mark.parametrize("choices", [1, 2])
+@pytest.mark.parametrize(
+    ("without", "more", "found"),
+    [
+        ("refusal", {}, ["refusal-missing"]),
+        ("", {"tool_calls": None}, ["tool-calls-null"]),
+        ("refusal", {"tool_calls": None, "odd": [1]}, ["refusal-missing", "tool-calls-null"]),
+    ],
+)
+def test_what_is_usual_is_noted_and_changes_nothing(
+    choices: int, without: str, more: dict[str, Any], found: list[str]
+) -> None:
+    answer = json.loads(ANSWER)
+    (choice,) = answer["choices"]
+    message = {name: value for name, value in choice["message"].items() if name != without} | more
+    listed = [{**choice, "message": message, "index": number} for number in range(choices)]
+    response = decode_answer(json.dumps({**answer, "choices": listed}).encode(), n=choices)
+    assert [note.code for note in response.deviations] == found
+    assert [note.count for note in response.deviations] == [choices] * len(found)
+    assert response.choices[-1].text == decode_answer(ANSWER).text
+    assert response.choices[-1].message_extra == ({"odd": [1]} if "odd" in more else {})
+    # something worse beside it is noted too, and nothing twice
+    worse = decode_answer(json.dumps({**answer, "choices": listed, "created": "x"}).encode(), n=choices)
+    assert sorted(note.code for note in worse.deviations) == sorted([*found, "created-not-integer"])
+    assert [note.count for note in worse.deviations if note.code in found] == [choices] * len(found)
+
+
 @pytest.mark.parametrize(
     "label", ["application/json", "APPLICATION/JSON;a=b", "application/problem+json", ""]
 )
@@ -587,14 +614,6 @@ def test_a_repeated_id_is_noted_where_it_first_repeats() -> None:
     notes = DeviationLog()
     convert.make_ids_distinct([ToolCall("a", ""), ToolCall("a", "")], 0, notes, "$.choices[4]")
     assert [found.path for found in notes.deviations()] == ["$.choices[4].message.tool_calls[1].id"]
-
-
-@pytest.mark.parametrize(
-    ("spellings", "text"),
-    [((), ""), (("a", "a"), "a"), (("a", "b", "a"), "ab"), ((None, msgspec.UNSET, 5, {"a": 1}, "x"), "x")],
-)
-def test_thinking_told_twice_is_told_once(spellings: Any, text: str) -> None:
-    assert convert.join_reasoning(*spellings) == text
 
 
 @pytest.mark.parametrize(

@@ -707,6 +707,39 @@ def test_several_answers_are_kept_apart_and_ordered() -> None:
     assert heard.codes == {}
 
 
+def test_a_snapshot_of_a_choice_that_nobody_asked_for_gives_no_chunk() -> None:
+    unasked = chunk({"index": 1, "message": {"role": "assistant", "content": "B"}, "finish_reason": "stop"})
+    heard = Heard(says("A"), event(unasked), STOP, DONE)
+    assert "".join(piece.text for piece in [*heard.chunks, *heard.late]) == "A"
+    assert [choice.text for choice in heard.answer.choices] == ["A", "B"]
+
+
+def test_items_of_reasoning_details_that_are_none_are_kept_too() -> None:
+    items: list[Any] = [
+        5,
+        {"type": "a", "index": 0, "text": "x"},
+        {"type": "a", "index": 0, "text": 7},
+        "odd",
+    ]
+    heard = Heard(event(chunk(choice(reasoning_details=items, content="Hi"))) + STOP + DONE)
+    (found,) = [block.details for block in heard.answer.outputs if isinstance(block, Reasoning)]
+    assert found == [5, {"type": "a", "index": 0, "text": 7}, "odd"]
+
+
+def test_an_answer_that_was_looked_at_does_not_change() -> None:
+    def thought(text: str) -> bytes:
+        item = {"type": "reasoning.text", "index": 0, "text": text}
+        return event(chunk(choice(reasoning_details=[item])))
+
+    stream = OpenAIStreamReader()
+    stream.feed(thought("a"))
+    before = stream.response
+    stream.feed(thought("b"))
+    blocks = [block for answer in (before, stream.response) for block in answer.outputs]
+    details = [block.details for block in blocks if isinstance(block, Reasoning)]
+    assert [found[0]["text"] for found in details] == ["a", "ab"]
+
+
 def test_fewer_answers_than_were_asked_for_are_noted() -> None:
     assert Heard(ANSWER, n=2).codes == {"choices-fewer": 1}
 
@@ -801,7 +834,7 @@ def test_a_snapshot_of_the_message_counts_for_what_no_delta_told() -> None:
     message = {"role": "assistant", "content": "Ho", "refusal": "No."}
     told = event(chunk({**choice(0, content="Hi"), "message": message}))
     only = event(chunk({"index": 1, "message": message, "finish_reason": "stop"}))
-    heard = Heard(told + only + STOP + DONE)
+    heard = Heard(told + only + STOP + DONE, n=2)
     assert [(c.text, c.refusal) for c in heard.answer.choices] == [("Hi", "No."), ("Ho", "No.")]
     assert heard.final is not None
     assert (heard.final.text, heard.final.refusal) == ("", "No.")

@@ -579,3 +579,19 @@ def test_a_login_that_cannot_be_read_is_an_error_without_the_key(login: Path) ->
 )
 def test_where_a_login_keeps_its_token(environment: dict[str, str], path: str) -> None:
     assert login_token_path(environment) == path
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_blank_key_sends_the_one_of_the_environment_nowhere_else(
+    blank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FIRST, "hf_environment")
+    with pytest.raises(ConfigurationError, match="plain http"):
+        HuggingFaceDriver("m", api_key=blank, base_url=LAN)
+
+
+@pytest.mark.parametrize("url", ["https://h:99999/v1", "http://[::1/v1", "http://h:x/v1", "x" * 9])
+def test_a_base_url_that_is_none_is_told_apart_from_a_missing_key(url: str) -> None:
+    assert not HUGGINGFACE.owns(url)
+    with pytest.raises(ConfigurationError):
+        HuggingFaceDriver("m", base_url=url)

@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
-from botticelli import AsyncHuggingFaceDriver, ConfigurationError, GenerateRequest
+from botticelli import AsyncHuggingFaceDriver, ConfigurationError, GenerateRequest, HuggingFaceDriver
+from botticelli.drivers import httpx_errors
 
 from .conftest import Rim, Server, answer
 from .test_sharing import Echo, asking
@@ -195,3 +196,14 @@ def test_a_child_keeps_no_connection_of_its_parents_open(
     assert child() == 1
     os.close(holding)
     os.close(releasing)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_makes_a_driver_though_its_parent_was_loading_certificates() -> None:
+    def made() -> list[str]:
+        return [repr(HuggingFaceDriver.with_api_token(None, "m", base_url="https://h/v1"))[:17]]
+
+    with httpx_errors._contexts_lock:  # pyright: ignore[reportPrivateUsage] -- another thread holds it
+        theirs = in_a_child(made)
+        assert theirs() == ["HuggingFaceDriver"]

@@ -187,6 +187,9 @@ GROWING: dict[str, Callable[[str], bytes]] = {
     "content": lambda text: event({"content": text}),
     "reasoning": lambda text: event({"reasoning_content": text}),
     "refusal": lambda text: event({"refusal": text}),
+    "reasoning details": lambda text: event(
+        {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": text}]}
+    ),
     "arguments": lambda text: event(arguments(text, index=0)),
     "legacy arguments": lambda text: event({"function_call": {"name": "f", "arguments": text}}),
     "audio data": lambda text: event({"audio": {"data": text}}),

@@ -314,7 +314,7 @@ class ResponseAccumulator:
         extra: Mapping[str, Any] = NOTHING,
         blocks: list[Any] | None = None,
     ) -> None:
-        if logprobs is not None or delta.annotations is not None or delta.audio is not None or extra:
+        if logprobs is not None or extra or blocks or delta.annotations or delta.images or delta.audio:
             self.has_grown = True
         rich = state.take(delta, logprobs, raw=raw, extra=extra, blocks=blocks)
         if rich is not None:
@@ -385,7 +385,11 @@ class ResponseAccumulator:
         """Take, at the end, what only whole messages inside the stream contained; return its chunks."""
         if self._usages > 1:
             self._log.add("usage-repeated", "$.usage", count=self._usages - 1)
-        return [chunk for state in self.choices.values() if (chunk := state.settle())]
+        chunks: list[StreamChunk] = []
+        for state in self.choices.values():
+            if chunk := state.settle():
+                (chunks if state.held is None else state.held).append(chunk)
+        return chunks
 
     def build(self, *, last: bool = False) -> GenerateResponse:
         """Return the answer so far.

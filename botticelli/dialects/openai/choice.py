@@ -96,7 +96,7 @@ class ChoiceAccumulator:
         self._log = log
         self._structural = structural
         self._reasoning: list[tuple[str, TextBuffer]] = []
-        self._details: Any = None
+        self._details: _Details | None = None
         self._refusal: TextBuffer | None = None
         self._calls: ToolCallAccumulator | None = None
         self._logprobs: Any = None
@@ -148,6 +148,7 @@ class ChoiceAccumulator:
         """
         text = delta.content or ""
         placed = self._place(blocks) if blocks else []
+        self._limit(len(self._blocks), "content")
         if text and not blocks:
             self.write(text)
         thought = self._think(delta)
@@ -161,13 +162,12 @@ class ChoiceAccumulator:
         if delta.images:
             images = convert.to_blocks(delta.images)
             self._images += images
+            self._limit(len(self._images), "images")
             placed += images
         cited: tuple[Citations, ...] = ()
         if delta.annotations:
             self._annotations += delta.annotations
-            if len(self._annotations) > (most := self._limits.max_parts):
-                excess = too_much("max_parts", most, "parts in one choice")
-                self._log.refuse_because(f"$.choices[{self.index}].delta.annotations", excess)
+            self._limit(len(self._annotations), "annotations")
             cited = (Citations(delta.annotations),)
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
@@ -185,6 +185,12 @@ class ChoiceAccumulator:
             raw=raw,
         )
 
+    def _limit(self, count: int, member: str) -> None:
+        """Refuse the answer if a member holds too many parts."""
+        if count > (most := self._limits.max_parts):
+            excess = too_much("max_parts", most, "parts in one choice")
+            self._log.refuse_because(f"$.choices[{self.index}].delta.{member}", excess)
+
     def _place(self, blocks: list[Any]) -> list[Image | Other]:
         """Put blocks where they stand: between what was written before and what follows."""
         for block in blocks:
@@ -200,7 +206,10 @@ class ChoiceAccumulator:
         """Take the reasoning of a delta, and return what there is to read of it."""
         details = delta.reasoning_details
         if details is not None:
-            self._details = _merged_details(self._details, details)
+            if self._details is None:
+                self._details = _Details()
+            self._details.take(details)
+            self._limit(len(self._details), _DETAILS)
         said: dict[str, str] = {}  # the name by the text: the same text under two names counts once
         for name in convert.REASONING:
             text = getattr(delta, name)
@@ -328,10 +337,11 @@ class ChoiceAccumulator:
                 content.append(Text(text))
         told = any(held for _, held in self._reasoning)
         reasoning = [Reasoning(held.value(), name) for name, held in self._reasoning if held or not told]
+        details = None if self._details is None else self._details.value()
         return convert.build_choice(
             self.index,
             content=content,
-            reasoning=convert.add_details(reasoning, _copied(self._details)),
+            reasoning=convert.add_details(reasoning, details),
             refusal=self._refusal.value() if self._refusal else "",
             images=list(self._images),
             spoken=convert.to_audio(self._spoken.value()) if self._spoken else None,
@@ -351,26 +361,53 @@ _GROWING = ("text", "summary", "data")
 """The members of an item of `reasoning_details` that come in pieces."""
 
 
-def _merged_details(known: Any, new: Any) -> Any:
-    """Return the items of both; a piece of the item before, by its index and type, continues that one."""
-    if not is_array(new):
-        return new
-    items: list[Any] = known if is_array(known) else []
-    for piece in new:
-        before = items[-1] if items else None
-        if (
-            is_object(piece)
-            and is_object(before)
-            and piece.get("index") is not None
-            and (piece.get("index"), piece.get("type")) == (before.get("index"), before.get("type"))
-        ):
-            for name, value in piece.items():
-                told = before.get(name)
-                grows = name in _GROWING and isinstance(told, str) and isinstance(value, str)
-                before[name] = told + value if grows and isinstance(told, str) else value
-        else:
-            items.append(dict(piece) if is_object(piece) else piece)
-    return items
+class _Details:
+    """Gather the items of `reasoning_details`, whose texts may come in pieces."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._texts: list[dict[str, TextBuffer]] = []  # of each item, the members that grow
+        self._other: Any = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def take(self, new: Any) -> None:
+        """Take more items. A piece with the index and type of the item before continues that one."""
+        if not is_array(new):
+            self._other, self._items, self._texts = new, [], []
+            return
+        self._other = None
+        for piece in new:
+            last = self._items[-1] if self._items else None
+            if not (
+                is_object(piece)
+                and is_object(last)
+                and piece.get("index") is not None
+                and (piece.get("index"), piece.get("type")) == (last.get("index"), last.get("type"))
+            ):
+                self._items.append(last := dict(piece) if is_object(piece) else piece)
+                self._texts.append({})
+            if is_object(piece) and is_object(last):
+                self._grow(last, self._texts[-1], piece)
+
+    def value(self) -> Any:
+        """Return the items so far, as a copy that doesn't grow."""
+        if self._other is not None:
+            return self._other
+        return [
+            {**item, **{name: text.value() for name, text in texts.items()}} if is_object(item) else item
+            for item, texts in zip(self._items, self._texts, strict=True)
+        ]
+
+    @staticmethod
+    def _grow(item: dict[str, Any], texts: dict[str, TextBuffer], piece: dict[str, Any]) -> None:
+        for name, value in piece.items():
+            item[name] = value
+            if name in _GROWING and isinstance(value, str):
+                texts.setdefault(name, TextBuffer()).append(value)
+            else:
+                texts.pop(name, None)
 
 
 def _copied(logprobs: Any) -> Any:

@@ -43,7 +43,6 @@ __all__ = [
     "details_text",
     "encode_call",
     "encode_image",
-    "join_reasoning",
     "make_ids_distinct",
     "read_reasoning",
     "says_anything",
@@ -218,12 +217,6 @@ def encode_image(image: Image, url: str) -> dict[str, Any]:
     if image.detail is not None:
         inner["detail"] = image.detail
     return {**image.extra, "type": "image_url", "image_url": inner}
-
-
-def join_reasoning(*spellings: Any) -> str:
-    """Return the reasoning from all of its member names; the same text under two names counts once."""
-    # some servers send the same text under several names (reasoning-both-names)
-    return "".join(dict.fromkeys(text for text in spellings if isinstance(text, str)))
 
 
 def details_text(details: Any) -> str:

@@ -394,7 +394,8 @@ class OpenAIStreamReader:
             self._take_lines(lines)
         done = self.ended or self._take_tail()
         self._check_end(done=done, unframed=unframed)
-        self._last = [*self._assembly.held(), *self._last, *self._assembly.settle()]
+        settled = self._assembly.settle()
+        self._last = [*self._assembly.held(), *self._last, *settled]
         self._answer = self._assembly.build(last=True)
         self._answer.deviations = self.log.deviations()
         fault = self.log.unreadable

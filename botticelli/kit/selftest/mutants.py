@@ -89,7 +89,12 @@ class StaysConnected(ReferenceClient):
             super().leave(connection)
 
 
-@killed_by({"choices-interleaved": (Fault.SILENT, "/response/choices")})
+@killed_by(
+    {
+        "choices-interleaved": (Fault.SILENT, "/response/choices"),
+        "choices-unasked-streamed": (Fault.SILENT, "/response/choices"),
+    }
+)
 class IgnoresChoice(ReferenceClient):
     """Takes every choice for the first one."""
 
