@@ -166,7 +166,7 @@ def test_many_empty_objects_cost_little_more_than_the_objects(inside: str) -> No
     try:
         with pytest.raises(MalformedResponseError):
             decode_answer(body)
-        assert tracemalloc.get_traced_memory()[1] < 300 << 20
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
     finally:
         tracemalloc.stop()
 

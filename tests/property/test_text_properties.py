@@ -75,8 +75,10 @@ PART = {"type", "text", "thinking", "refusal"}
 def part_texts(content: Any) -> Iterator[tuple[str, str]]:
     """The content's texts, each after whether it is thought or said."""
     parts: list[Any] = content if is_array(content) else [content]
-    if is_array(content) and content and all(is_object(part) and not PART & part.keys() for part in content):
-        yield "said", as_sent(content)  # not one of them is a part, so it is a structured answer
+    objects = [part for part in parts if is_object(part)]
+    known = [part for part in parts if isinstance(part, str) or (is_object(part) and PART & part.keys())]
+    if is_object(content) or (objects and not known):
+        yield "said", as_sent(content)  # no part, or not one of them is a part: it is a structured answer
         return
     for part in parts:
         if is_object(part) and part.get("thinking"):
@@ -102,16 +104,13 @@ def calls_of(message: dict[str, Any]) -> list[Call]:
     return found
 
 
-def said_by(message: dict[str, Any], *, streamed: bool = False) -> ErrorBody:
+def said_by(message: dict[str, Any]) -> ErrorBody:
     pieces = list(part_texts(message.get("content")))
     in_parts = "".join(piece for way, piece in pieces if way == "thought")
     spoken = message.get("audio")
     spoken = spoken if is_object(spoken) else {}
     thoughts = [message.get(name) for name in THOUGHTS]
-    if not streamed:
-        thoughts.append(in_parts)  # the parts come last, unless one of the others repeats them
-    elif in_parts != thoughts[0]:
-        thoughts[0] = text(thoughts[0]) + in_parts
+    thoughts.append(in_parts)  # the parts come last, unless one of the others repeats them
     return ErrorBody(
         "".join(piece for way, piece in pieces if way == "said"),
         "".join(dict.fromkeys(map(text, thoughts))),
@@ -206,7 +205,7 @@ def test_every_choice_of_a_tolerable_stream_says_what_its_chunks_said(chunks: li
     sent: dict[int, list[ErrorBody]] = defaultdict(list)
     for chunk in chunks:
         for place, choice in enumerate(chunk.get("choices") or ()):
-            sent[index_of(choice, place)].append(said_by(choice.get("delta") or {}, streamed=True))
+            sent[index_of(choice, place)].append(said_by(choice.get("delta") or {}))
     answer, delivered, codes = streamed(chunks, audit=audit)
     silent = ErrorBody("", "", "", "", "", [""])
     read = {choice.index: read_from(choice) for choice in answer.choices}

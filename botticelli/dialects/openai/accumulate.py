@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botticelli.core.response import Usage
-    from botticelli.dialects.openai.repair import AdaptiveDecoder
+    from botticelli.dialects.openai.adaptive import AdaptiveDecoder
     from botticelli.protocol.limits import Limits
 
 __all__ = ["ResponseAccumulator", "is_frame"]

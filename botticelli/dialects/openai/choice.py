@@ -16,7 +16,7 @@ from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 from botticelli.protocol.textbuffer import TextBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from botticelli.protocol.limits import Limits
 
@@ -151,7 +151,7 @@ class ChoiceAccumulator:
         self._limit(len(self._blocks), "content")
         if text and not blocks:
             self.write(text)
-        thought = self._think(delta)
+        thought = self._think(delta, blocks or ())
         if delta.refusal:
             self._refusal = self._refusal or TextBuffer()
             self._refusal.append(delta.refusal)
@@ -196,33 +196,42 @@ class ChoiceAccumulator:
         for block in blocks:
             if isinstance(block, Text):
                 self.write(block.text)
-            else:
+            elif not isinstance(block, Reasoning):
                 self._text = TextBuffer()
                 self.write = self._text.append
                 self._blocks += [block, self._text]
-        return [block for block in blocks if not isinstance(block, Text)]
+        return [block for block in blocks if not isinstance(block, Text | Reasoning)]
 
-    def _think(self, delta: wire.FastDelta) -> str:
-        """Take the reasoning of a delta, and return what there is to read of it."""
+    def _think(self, delta: wire.FastDelta, blocks: Iterable[Any] = ()) -> str:
+        """Take the reasoning of a delta, and return what there is to read of it.
+
+        Args:
+            delta: What came.
+            blocks: Its content in blocks, some of which may be reasoning.
+        """
         details = delta.reasoning_details
         if details is not None:
             if self._details is None:
                 self._details = _Details()
             self._details.take(details)
             self._limit(len(self._details), _DETAILS)
-        said: dict[str, str] = {}  # the name by the text: the same text under two names counts once
+        # The name by the text, for the same text under two names counts once (reasoning-content-parts).
+        names: dict[str, str] = {}
         for name in convert.REASONING:
             text = getattr(delta, name)
             if text is not None:
-                said.setdefault(text, name)
-        if details and not any(said) and not any(name != _DETAILS for name, held in self._reasoning if held):
-            said = {convert.details_text(details): _DETAILS}
-        for text, name in said.items():
+                names.setdefault(text, name)
+        for block in blocks:
+            if isinstance(block, Reasoning):
+                names.setdefault(block.text, "content")
+        if details and not any(names) and not any(name != _DETAILS for name, held in self._reasoning if held):
+            names = {convert.details_text(details): _DETAILS}
+        for text, name in names.items():
             if not self._reasoning or (text and self._reasoning[-1][0] != name):
                 self._reasoning.append((name, TextBuffer()))
             if text:
                 self._reasoning[-1][1].append(text)
-        return "".join(said)
+        return "".join(names)
 
     def _take_calls(self, delta: wire.FastDelta) -> tuple[ToolCallDelta, ...]:
         pieces: tuple[ToolCallDelta, ...] = ()
@@ -290,18 +299,23 @@ class ChoiceAccumulator:
             {"index": position, **convert.encode_call(call)} for position, call in enumerate(whole.tool_calls)
         ]
         reasoning: dict[str, Any] = {}
+        thoughts: list[Reasoning] = []
         if not any(held for _, held in self._reasoning):
             for block in whole.outputs:
                 if isinstance(block, Reasoning):
-                    name = block.name if block.name in convert.REASONING else "reasoning_content"
-                    reasoning[name] = block.text
-                    reasoning["reasoning_details"] = block.details
+                    reasoning["reasoning_details"] = block.details or reasoning.get("reasoning_details")
+                    if block.name in convert.REASONING:
+                        reasoning[block.name] = block.text
+                    elif block.name == "content":
+                        thoughts.append(block)
         known = self._message_extra.value() if self._message_extra else NOTHING
         fresh = {name: value for name, value in whole.message_extra.items() if name not in known}
         self.keep({}, fresh)
         inner = message if is_object(message) else {}
         empty = not any(isinstance(block, TextBuffer) and block for block in self._blocks)
-        placed = [block for block in whole.outputs if isinstance(block, Text | Image | Other)]
+        placed: list[Any] = []
+        if empty and is_array(inner.get("content")):
+            placed = [block for block in whole.outputs if isinstance(block, Text | Image | Other)]
         images = inner.get("images")
         return self.take(
             wire.FastDelta(
@@ -314,7 +328,7 @@ class ChoiceAccumulator:
                 **reasoning,
             ),
             extra=fresh or NOTHING,
-            blocks=placed if empty and is_array(inner.get("content")) else None,
+            blocks=[*placed, *thoughts] or None,
         )
 
     def compact(self) -> None:
@@ -335,8 +349,8 @@ class ChoiceAccumulator:
                 content.append(block)
             elif text := (block.take() if last else block.value()):
                 content.append(Text(text))
-        told = any(held for _, held in self._reasoning)
-        reasoning = [Reasoning(held.value(), name) for name, held in self._reasoning if held or not told]
+        has_text = any(held for _, held in self._reasoning)
+        reasoning = [Reasoning(held.value(), name) for name, held in self._reasoning if held or not has_text]
         details = None if self._details is None else self._details.value()
         return convert.build_choice(
             self.index,

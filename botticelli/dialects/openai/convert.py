@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
     from botticelli.protocol.deviations import DeviationLog
 
 __all__ = [
+    "PART",
     "REASONING",
     "add_details",
     "build_choice",
     "details_text",
     "encode_call",
     "encode_image",
+    "encode_reasoning",
+    "encode_thinking",
+    "is_parts",
     "make_ids_distinct",
     "read_reasoning",
     "says_anything",
@@ -146,17 +150,29 @@ def make_ids_distinct(
 REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 """The names under which servers send reasoning as a text."""
 
-_PARTS = ("type", "text", "thinking", "refusal")
-"""What a part of a content has at least one of."""
+PART: Final = frozenset({"type", "text", "thinking", "refusal"})
+"""The members of a part of a content; it has at least one of them."""
+
+
+def is_parts(content: list[Any]) -> bool:
+    """Return whether a list is a content in parts. If not, it is a structured answer, such as a list of rows.
+
+    One part among foreign objects makes it a content in parts (content-list-of-objects).
+    """
+    objects = [part for part in content if is_object(part)]
+    return (
+        not objects
+        or any(isinstance(part, str) for part in content)
+        or any(PART & one.keys() for one in objects)
+    )
 
 
 def split_content(parts: list[Any]) -> tuple[list[Text | Image | Other], str]:
     """Return the blocks and the reasoning of a content that came as a list of parts.
 
-    A list of objects none of which is a part is a structured answer: its text is the JSON of the list.
+    The text of a structured answer (see `is_parts`) is the JSON of the list, as where content is an object.
     """
-    if parts and all(is_object(part) and not any(name in part for name in _PARTS) for part in parts):
-        # content-list-of-objects: the same as a content that is an object
+    if not is_parts(parts):
         return [Text(dump(parts))], ""
     blocks: list[Text | Image | Other] = []
     thinking: list[str] = []
@@ -242,6 +258,23 @@ def read_reasoning(message: Mapping[str, Any], thinking: str = "") -> list[Reaso
     if thinking and thinking not in [block.text for block in blocks]:
         blocks.append(Reasoning(thinking, "content"))
     return add_details(blocks, message.get("reasoning_details"))
+
+
+def encode_thinking(block: Reasoning) -> dict[str, Any]:
+    """Return reasoning as the part of a content that it was."""
+    return {"type": "thinking", "thinking": [{"type": "text", "text": block.text}]}
+
+
+def encode_reasoning(blocks: list[Reasoning]) -> dict[str, Any]:
+    """Return the members of a message that hold its reasoning, under the names that it came by."""
+    members: dict[str, Any] = {}
+    for block in blocks:
+        if block.details is not None:
+            members["reasoning_details"] = block.details
+        if block.name not in ("content", "reasoning_details"):
+            name = block.name or "reasoning_content"
+            members[name] = members.get(name, "") + block.text
+    return members
 
 
 def add_details(blocks: list[Reasoning], details: Any) -> list[Reasoning]:

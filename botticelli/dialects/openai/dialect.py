@@ -1,4 +1,8 @@
-"""Offer the OpenAI chat format by the interface of `botticelli.dialects.dialect`."""
+"""Offer the OpenAI chat format by the interface of `botticelli.dialects.dialect`.
+
+What reads answers and errors is imported with the first answer. It is two thirds of the format's code, and a
+program that only makes a driver doesn't need it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,8 @@ import msgspec
 from botticelli.core.driver import Capabilities
 from botticelli.core.request import GenerateRequest
 from botticelli.dialects.dialect import ModelPage
-from botticelli.dialects.openai.errors import error_from_response, error_in_success
-from botticelli.dialects.openai.models import decode_models
 from botticelli.dialects.openai.request import encode_request
-from botticelli.dialects.openai.response import encode_response, read_usage
 from botticelli.dialects.openai.rules import refuse
-from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.protocol.http import HttpRequest
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from botticelli.core.response import GenerateResponse, Usage
     from botticelli.dialects.dialect import CallContext, ReadMedia
     from botticelli.dialects.openai.errors import MakeStreamError
+    from botticelli.dialects.openai.stream import OpenAIStreamReader
     from botticelli.protocol.http import ResponseHead
 
 __all__ = ["OpenAIDialect"]
@@ -72,6 +73,8 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def response(self, head: ResponseHead, body: bytes, context: CallContext) -> GenerateResponse:
         """Decode a whole answer; see `Dialect.response`."""
+        from botticelli.dialects.openai.stream import decode_answer
+
         return decode_answer(
             body,
             status=head.status,
@@ -85,10 +88,14 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def encode_response(self, response: GenerateResponse) -> bytes:
         """Encode an answer as the body that decodes to it."""
+        from botticelli.dialects.openai.response import encode_response
+
         return encode_response(response)
 
     def stream(self, head: ResponseHead, context: CallContext) -> OpenAIStreamReader:
         """Return the reader of a streamed answer."""
+        from botticelli.dialects.openai.stream import OpenAIStreamReader
+
         return OpenAIStreamReader(
             status=head.status,
             content_type=head.content_type,
@@ -101,10 +108,14 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def error(self, head: ResponseHead, body: bytes, context: CallContext) -> ApiError:
         """Return the error for an answer whose status isn't a 2xx."""
+        from botticelli.dialects.openai.errors import error_from_response
+
         return error_from_response(head, body, context)
 
     def usage(self, body: bytes) -> Usage | None:
         """Return the token counts in a body that isn't an answer, or None."""
+        from botticelli.dialects.openai.response import read_usage
+
         try:
             counted = msgspec.json.decode(body, type=_Billed).usage
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -119,6 +130,8 @@ class OpenAIDialect(msgspec.Struct, frozen=True):
 
     def model_page(self, head: ResponseHead, body: bytes, context: CallContext) -> ModelPage:
         """Decode the model list; see `Dialect.model_page`."""
+        from botticelli.dialects.openai.models import decode_models
+
         models = decode_models(body, status=head.status, make_error=_bind(context), limits=context.limits)
         return ModelPage(models, _next_page(body))
 
@@ -137,6 +150,7 @@ def _next_page(body: bytes) -> str | None:
 
 def _bind(context: CallContext) -> MakeStreamError:
     """Return what makes an exception of an error inside a 200."""
+    from botticelli.dialects.openai.errors import error_in_success
 
     def make_error(body: bytes, /, *, partial: GenerateResponse | None = None) -> StreamError:
         return error_in_success(body, context, partial=partial)

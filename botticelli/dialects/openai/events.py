@@ -10,8 +10,9 @@ from botticelli.core.errors import (
     MalformedResponseError,
 )
 from botticelli.dialects.openai import wire
+from botticelli.dialects.openai.adaptive import AdaptiveDecoder
 from botticelli.dialects.openai.errors import is_error
-from botticelli.dialects.openai.repair import AdaptiveDecoder, mend
+from botticelli.dialects.openai.repair import mend
 from botticelli.dialects.openai.unknown import chunk_unknown, without_words
 from botticelli.protocol import lenient_json
 from botticelli.protocol.error_body import MAX_BODY

@@ -15,7 +15,6 @@ from msgspec import UNSET
 from botticelli.core.message import Audio, Document, Image, MediaSource, Other, Reasoning, Role, Text
 from botticelli.core.request import NamedTool
 from botticelli.dialects.openai import convert
-from botticelli.dialects.openai.response import encode_reasoning, encode_thinking
 from botticelli.dialects.openai.rules import check, check_json, check_text, refuse, wrong_type
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def _assistants(message: Message, path: str, read: Read) -> tuple[dict[str, Any]
         if isinstance(part, Reasoning):
             reasoning.append(part)
             if part.name == "content":
-                parts.append((Other("thinking", encode_thinking(part)), where))
+                parts.append((Other("thinking", convert.encode_thinking(part)), where))
         elif isinstance(part, Image):
             _check_source(part.source, f"{where}.source")
             images.append(_image(part, where, read))
@@ -180,7 +179,7 @@ def _assistants(message: Message, path: str, read: Read) -> tuple[dict[str, Any]
             parts.append((part, where))
     if images:
         members["images"] = images
-    return encode_reasoning(reasoning) | members, parts
+    return convert.encode_reasoning(reasoning) | members, parts
 
 
 def _tools(request: GenerateRequest) -> dict[str, Any]:

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "decode_response",
-    "encode_reasoning",
     "encode_response",
-    "encode_thinking",
     "has_foreign_charset",
     "is_mislabelled",
     "read_usage",
@@ -87,7 +85,7 @@ def decode_response(
     if excess := excess_in_text(body, limits):
         raise MalformedResponseError(excess, status=status, body=body[:MAX_BODY])
     log = DeviationLog()
-    response = _conforming(body, log)
+    response = _conforming(body, log, n, limits)
     if response is None:
         response = _Odd(body, status, content_type, make_error, n, limits).read(log)
     if found := excess_in_response(response, n, limits):
@@ -131,7 +129,7 @@ def is_mislabelled(content_type: str, *media_types: str) -> bool:
     return not ("application/json" in media_types and media_type.endswith("+json"))
 
 
-def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
+def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> GenerateResponse | None:
     """Decode a body that keeps the format, whatever else it has; None if it doesn't keep it."""
     plain: dict[str, Any] | None = None
     usual: list[tuple[str, int, str]] = []
@@ -140,6 +138,8 @@ def _conforming(body: bytes, log: DeviationLog) -> GenerateResponse | None:
             answer = _RESPONSE.decode(body)
         except msgspec.ValidationError:
             plain = _PLAIN.decode(body)
+            if excess_in_value(plain, n, limits):
+                return None  # before anything is copied
             usual = _mend_usual(plain)
             answer = msgspec.convert(_known(plain), wire.Response)
         if not body.isascii():
@@ -461,7 +461,7 @@ def _encode_choice(choice: Choice) -> dict[str, Any]:
         "refusal": choice.refusal,
     }
     thoughts = [output for output in choice.outputs if isinstance(output, Reasoning)]
-    message |= encode_reasoning(thoughts)
+    message |= convert.encode_reasoning(thoughts)
     if choice.tool_calls:
         message["tool_calls"] = [convert.encode_call(call) for call in choice.tool_calls]
     if choice.annotations:
@@ -491,26 +491,9 @@ def _encode_content(outputs: list[Output]) -> Any:
     if not thinking and all(isinstance(part, Text) for part in parts):
         return "".join(part.text for part in parts if isinstance(part, Text)) or None
     return [
-        *map(encode_thinking, thinking),
+        *map(convert.encode_thinking, thinking),
         *({"type": "text", "text": part.text} if isinstance(part, Text) else part.data for part in parts),
     ]
-
-
-def encode_thinking(block: Reasoning) -> dict[str, Any]:
-    """Return reasoning as the part of a content that it was."""
-    return {"type": "thinking", "thinking": [{"type": "text", "text": block.text}]}
-
-
-def encode_reasoning(blocks: list[Reasoning]) -> dict[str, Any]:
-    """Return the members of a message that hold its reasoning, under the names that it came by."""
-    members: dict[str, Any] = {}
-    for block in blocks:
-        if block.details is not None:
-            members["reasoning_details"] = block.details
-        if block.name not in ("content", "reasoning_details"):
-            name = block.name or "reasoning_content"
-            members[name] = members.get(name, "") + block.text
-    return members
 
 
 def _encode_audio(spoken: Audio) -> dict[str, Any]:

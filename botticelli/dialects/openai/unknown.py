@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from botticelli.core.message import NOTHING, Text
+from botticelli.core.message import NOTHING, Reasoning, Text
 from botticelli.dialects.openai import wire
-from botticelli.dialects.openai.convert import REASONING, split_content
+from botticelli.dialects.openai.convert import PART, REASONING, split_content
 from botticelli.protocol.lenient_json import is_array, is_object
 
 if TYPE_CHECKING:
@@ -113,15 +113,12 @@ def message_unknown(message: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-_PART: Final = ("type", "text", "thinking", "refusal")
-
-
 def _beside_parts(parts: list[Any]) -> list[Any]:
     """Return what parts that are read as text or reasoning hold beside it."""
     rest: list[Any] = []
     for part in parts:
-        if is_object(part) and any(name in part for name in _PART[1:]):
-            beside = {name: value for name, value in part.items() if name not in _PART}
+        if is_object(part) and part.keys() & (PART - {"type"}):
+            beside = {name: value for name, value in part.items() if name not in PART}
             if beside:
                 rest.append(beside)
     return rest
@@ -133,11 +130,14 @@ def choice_unknown(choice: Mapping[str, Any], *unread: str) -> dict[str, Any]:
     return found | {name: choice[name] for name in unread if choice.get(name) not in (None, "")}
 
 
-def delta_blocks(delta: Mapping[str, Any]) -> list[Text | Image | Other]:
-    """Return the content of a delta in blocks, if there is more in it than text."""
+def delta_blocks(delta: Mapping[str, Any]) -> list[Text | Image | Other | Reasoning]:
+    """Return the content of a delta in blocks, if there is more in it than text; its reasoning comes last."""
     content = delta.get("content")
-    blocks = split_content(content)[0] if is_array(content) else []
-    return blocks if any(not isinstance(block, Text) for block in blocks) else []
+    blocks, thinking = split_content(content) if is_array(content) else ([], "")
+    found: list[Text | Image | Other | Reasoning] = [*blocks]
+    if thinking:
+        found.append(Reasoning(thinking, "content"))
+    return found if any(not isinstance(block, Text) for block in found) else []
 
 
 def chunk_unknown(chunk: Mapping[str, Any]) -> wire.Unknown | None:
