@@ -80,6 +80,13 @@ def test_each_published_slip_is_reported_by_its_code(entry: Relaxation) -> None:
     assert entry.code in codes(LISTED.body(example), audit=True, **options)
 
 
+@pytest.mark.parametrize("beside", [{}, {"odd": 1}, {"created": "x"}])
+def test_a_published_member_that_is_null_is_kept_whichever_way_it_is_read(beside: dict[str, Any]) -> None:
+    body = {**json.loads(ANSWER), "metadata": None, "moderation": None, **beside}
+    extra = decode_answer(json.dumps(body).encode()).extra
+    assert (extra["metadata"], extra["moderation"]) == (None, None)
+
+
 @pytest.mark.parametrize("choices", [1, 2])
 @pytest.mark.parametrize(
     ("without", "more", "found"),

@@ -144,7 +144,7 @@ def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> Gener
             answer = msgspec.convert(_known(plain), wire.Response)
         if not body.isascii():
             body.decode()  # msgspec passes over what the structs don't keep
-        if plain is None and (answer.metadata or answer.moderation or any(map(is_rich, answer.choices))):
+        if plain is None and (_has_unread(answer) or any(map(is_rich, answer.choices))):
             plain = _PLAIN.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
@@ -153,6 +153,11 @@ def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> Gener
     for code, number, member in usual:
         log.add(code, f"$.choices[{number}].message.{member}", f"$.choices[].message.{member}")
     return build_response(answer, plain, log)
+
+
+def _has_unread(answer: wire.Response) -> bool:
+    """Return whether an answer has published members that go to `extra`, null included."""
+    return answer.metadata is not msgspec.UNSET or answer.moderation is not msgspec.UNSET
 
 
 def _mend_usual(answer: dict[str, Any]) -> list[tuple[str, int, str]]:
