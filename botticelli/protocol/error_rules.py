@@ -109,13 +109,13 @@ class ErrorTable(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         statuses: The kind of each status. Of the others a 5xx is ``server``, anything else ``api``.
         rules: Tried in order before the status decides, but after the provider's rules.
-        words: What an error's code or type means when no status says so: in an error inside a 200.
+        kinds: The kind of an error inside a 200, which has no status, by its code or type.
         hints: What to do about an error; see `find_hint` for the keys.
     """
 
     statuses: Mapping[int, str]
     rules: tuple[ErrorRule, ...] = ()
-    words: Mapping[str, str] = MappingProxyType({})
+    kinds: Mapping[str, str] = MappingProxyType({})
     hints: Mapping[str, str] = MappingProxyType({})
 
 
@@ -140,7 +140,7 @@ def build_error(
         head: The answer's status and headers.
         body: What was received of the body; the first MiB is read.
         table: The format's table.
-        model: The model that was asked for: a 404 that names it is about the model, not the path.
+        model: The requested model: a 404 that names it is about the model, not the path.
         error_rules: The provider's rules, tried before the format's.
         hints: The provider's hints, tried likewise.
         secrets: The keys of the call, which are masked wherever the server repeats them.
@@ -194,7 +194,7 @@ def build_stream_error(
     Args:
         body: The whole body, or the data of one event, as received.
         table: The format's table.
-        model: The model that was asked for.
+        model: The requested model.
         error_rules: The provider's rules, tried before the format's.
         hints: The provider's hints, tried likewise.
         secrets: The keys of the call, to be masked.
@@ -256,28 +256,28 @@ def _kind(
     error_rules: tuple[ErrorRule, ...],
 ) -> str | None:
     rules = (*error_rules, *table.rules)
-    # by what a gateway only hands on too, for a pattern may want its words to begin the message
-    for words in dict.fromkeys((message, found.reason[: error_body.MAX_MESSAGE])):
-        refined = find_kind(rules, status, code, found.type, words)
+    # then by the reason alone, which a gateway has put into its own message: a pattern may be anchored
+    for text in dict.fromkeys((message, found.reason[: error_body.MAX_MESSAGE])):
+        refined = find_kind(rules, status, code, found.type, text)
         if refined:
             return refined
     if status is None:
-        return table.words.get(str(code)) or table.words.get(str(found.type))
+        return table.kinds.get(str(code)) or table.kinds.get(str(found.type))
     if status == HTTPStatus.NOT_FOUND and (found.param == "model" or (model and _names(message, model))):
         return "model_not_found"
     return table.statuses.get(status) or ("server" if 500 <= status <= 599 else "api")
 
 
 def _sizes(found: ErrorBody, rules: tuple[ErrorRule, ...]) -> tuple[int | None, int | None]:
-    """Return how many tokens fit and how many were asked for, each None where it isn't told."""
+    """Return how many tokens fit and how many were asked for, each None where it is unknown."""
     text = found.message[: error_body.MAX_MESSAGE]
     limit, used = found.limit, found.used
     for pattern in (pattern for rule in rules if rule.kind == "context_length" for pattern in rule.patterns):
         if limit and used:
             break
-        told = re.search(pattern, text, re.IGNORECASE)
-        if told:
-            groups = {name: _tokens(digits) for name, digits in told.groupdict().items()}
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match:
+            groups = {name: _tokens(digits) for name, digits in match.groupdict().items()}
             limit = limit or groups.get("limit")
             used = used or ((groups.get("used") or 0) + (groups.get("more") or 0))
     return limit or None, used or None

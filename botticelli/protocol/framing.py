@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 __all__ = ["AnswerEnd"]
 
-_Part: TypeAlias = Literal["idle", "asked", "head", "chunk", "trailer", "end", "unknown"]
+_Part: TypeAlias = Literal["idle", "sent", "head", "chunk", "trailer", "end", "unknown"]
 
 _LONGEST: Final = 1 << 17
 """Bytes that a head or a chunk's line may have; h11 and httpcore take less."""
@@ -20,14 +20,15 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3})\b")
 _CHUNKED = re.compile(rb"\ntransfer-encoding:[ \t]*chunked[ \t]*\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r?\n)")
+_SIZE_LINE = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,15})\r?\n")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class AnswerEnd:
     """Follows one answer after another on a connection.
 
-    Whatever can't be told is no end: an answer that the connection's own end delimits, one whose framing is
-    broken, another protocol.
+    Where the end is unknown, there is none: in an answer that lasts until the connection closes, in one whose
+    framing is broken, in another protocol.
     """
 
     __slots__ = ("_held", "_left", "_method", "_part")
@@ -45,8 +46,8 @@ class AnswerEnd:
 
     def send(self, data: bytes) -> None:
         """Take the next bytes of a request. The first ones after an answer's begin the next request."""
-        if self._part != "asked":
-            self._part, self._left, self._held = "asked", 0, b""
+        if self._part != "sent":
+            self._part, self._left, self._held = "sent", 0, b""
             self._method = data[:8].partition(b" ")[0]
 
     def feed(self, data: bytes) -> None:
@@ -55,11 +56,16 @@ class AnswerEnd:
             self._left -= len(data)
             return
         at, self._left = self._left, 0
-        if self._part == "asked":
+        if self._part == "sent":
             self._part = "head"
         if self._held:
             data, self._held = self._held + data, b""
         while at < len(data):
+            if self._part == "chunk":
+                at = _skip_chunks(data, at)
+                if at >= len(data):
+                    self._left = at - len(data)
+                    return
             end = self._line_end(data, at)
             if end < 0:
                 self._held = data[at:]
@@ -126,3 +132,13 @@ class AnswerEnd:
             self._part = "trailer"
             return 0
         return size + 2
+
+
+def _skip_chunks(data: bytes, at: int) -> int:
+    """Return where the first chunk begins, after `at`, whose line isn't just a size above 0.
+
+    The place may be beyond the data. This is the loop of every stream.
+    """
+    while found := _SIZE_LINE.match(data, at):
+        at = found.end() + int(found[1], 16) + 2
+    return at

@@ -248,7 +248,7 @@ def test_each_word_has_its_meaning_as_a_code_and_as_a_type(kind: str) -> None:
 
 
 def test_no_word_is_without_a_test() -> None:
-    assert {word for words in MEANINGS.values() for word in words.split()} == set(OPENAI_ERRORS.words)
+    assert {word for words in MEANINGS.values() for word in words.split()} == set(OPENAI_ERRORS.kinds)
 
 
 def test_hints_come_from_the_provider_first() -> None:
@@ -532,6 +532,6 @@ def test_the_first_table_with_a_hint_decides_and_the_closer_key(
 def test_the_tables_speak_of_kinds_that_exist() -> None:
     assert set(CLASSES) <= set(KINDS)
     assert {key.partition("/")[0] for key in OPENAI_ERRORS.hints} == set(CLASSES) - {"api"} | {"api"}
-    assert set(OPENAI_ERRORS.words.values()) <= set(CLASSES)
+    assert set(OPENAI_ERRORS.kinds.values()) <= set(CLASSES)
     assert {row.kind for row in OPENAI_ERRORS.rules} <= set(CLASSES)
     assert CLASSES["api"].kind == "api"

@@ -582,6 +582,11 @@ def test_what_was_odd_is_mended_and_noted_and_the_rest_kept() -> None:
     assert learnt.log.deviations() == [Deviation("choice-index-not-integer", "$.choices[0].index")]
 
 
+def test_a_choice_without_a_delta_teaches_nothing_of_deltas() -> None:
+    learnt = Learnt({"choices": [{"index": "0"}, {"index": "1", "delta": None}]})
+    assert learnt.choice(chunk(index="2")).index == 2
+
+
 def test_what_was_odd_may_be_right_again_or_gone() -> None:
     learnt = Learnt(chunk({"content": []}, index="0"))
     assert learnt.choice(chunk(index=2)).index == 2

@@ -842,6 +842,29 @@ def test_a_snapshot_of_the_message_counts_for_what_no_delta_told() -> None:
     assert heard.codes["message-in-stream"] == 2
 
 
+@pytest.mark.parametrize("before", ["", "Hi"])
+@pytest.mark.parametrize(
+    ("message", "blocks"),
+    [
+        ({"content": [{"type": "thinking", "thinking": "hm"}, "Hi"]}, [Reasoning("hm", "content")]),
+        ({"content": "Hi", "reasoning": "hm"}, [Reasoning("hm", "reasoning")]),
+        (
+            {"content": "Hi", "reasoning_details": [{"text": "hm"}]},
+            [Reasoning("hm", "reasoning_details", details=[{"text": "hm"}])],
+        ),
+        (
+            {"content": "Hi", "reasoning": "hm", "reasoning_details": [{"text": "hm"}]},
+            [Reasoning("hm", "reasoning", details=[{"text": "hm"}])],
+        ),
+    ],
+)
+def test_the_reasoning_of_a_snapshot_is_that_of_a_whole_answer(
+    before: str, message: dict[str, Any], blocks: list[Reasoning]
+) -> None:
+    snapshot = event(chunk({**choice(0, "stop", content=before), "message": message}))
+    assert Heard(snapshot + DONE).answer.outputs == [*blocks, Text("Hi")]
+
+
 def test_a_snapshot_that_cannot_be_read_is_an_error_not_a_loss() -> None:
     heard = Heard(event(chunk({**choice(0, "stop", content="Hi"), "message": {"tool_calls": "f()"}})) + DONE)
     assert type(heard.error) is MalformedResponseError

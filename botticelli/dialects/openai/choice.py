@@ -50,13 +50,13 @@ class ChoiceAccumulator:
 
     Attributes:
         write: Takes the next piece of text.
-        finish: The server's word for why it stopped, or None as long as there is none.
+        finish: The server's finish reason, or None as long as there is none.
 
     Args:
         index: Which of the n answers.
         log: Where to note what only a stream can do wrong.
-        structural: Where to note what the strict contract would reject too; apart from `log` where the
-            contract is asked anyway, so that nothing counts twice.
+        structural: Where to note what the strict contract would reject too; in an audit, which validates
+            against the contract, it isn't `log`, so that nothing counts twice.
         limits: How much it may hold.
     """
 
@@ -256,20 +256,20 @@ class ChoiceAccumulator:
         self.write(choice.text)
         return StreamChunk(choice.text, self.index, raw=raw)
 
-    def set_finish(self, word: Any) -> None:
+    def set_finish(self, reason: Any) -> None:
         """Take a finish reason; the first of the published ones counts."""
-        if word == "":
+        if reason == "":
             # finish-empty-string: some servers send "" as long as there is no finish reason
             self._note_structural("finish-reason-empty")
             return
-        if isinstance(word, str) and word not in _PUBLISHED:
+        if isinstance(reason, str) and reason not in _PUBLISHED:
             self._note_structural("finish-reason-unknown")
         if self.finish is not None:
-            # finish-repeated: the first published word counts; an unpublished one gives way to it
+            # finish-repeated: the first published one counts; an unpublished one gives way to it
             self._note("finish-reason-repeated", "finish_reason")
-            if self.finish in _PUBLISHED or word not in _PUBLISHED:
+            if self.finish in _PUBLISHED or reason not in _PUBLISHED:
                 return
-        self.finish = word
+        self.finish = reason
 
     def note_after_finish(self) -> None:
         """Note that content followed the finish reason, as in finish-text-after."""
@@ -303,7 +303,8 @@ class ChoiceAccumulator:
         if not any(held for _, held in self._reasoning):
             for block in whole.outputs:
                 if isinstance(block, Reasoning):
-                    reasoning["reasoning_details"] = block.details or reasoning.get("reasoning_details")
+                    if block.details is not None:
+                        reasoning["reasoning_details"] = block.details
                     if block.name in convert.REASONING:
                         reasoning[block.name] = block.text
                     elif block.name == "content":

@@ -1,8 +1,9 @@
 """Turn the OpenAI format's errors into exceptions: read from top to bottom to see why an answer became which.
 
 The status decides (`_STATUSES`); a rule may refine that (the provider's rules first, then `_RULES`). The kind
-of an error inside a 200 that names no status comes from its code or type (`_WORDS`). `_HINTS` say what to do.
-`botticelli.protocol.error_rules` applies the tables; `botticelli.core.errors` has the class of each kind.
+of an error inside a 200 that names no status comes from its code or type (`_KINDS_BY_CODE`). `_HINTS` say
+what to do. `botticelli.protocol.error_rules` applies the tables; `botticelli.core.errors` has the class of
+each kind.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ _RULES: Final[tuple[ErrorRule, ...]] = (
 )
 """Rules that hold whoever the provider: those of every format, then this one's."""
 
-_WORDS: Final[Mapping[str, str]] = {
+_KINDS_BY_CODE: Final[Mapping[str, str]] = {
     "invalid_request_error": "invalid_request",
     "BadRequestError": "invalid_request",
     "INVALID_ARGUMENT": "invalid_request",
@@ -133,7 +134,7 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 """What to do about each kind, whoever the provider; see `find_hint` for the keys."""
 
-OPENAI_ERRORS: Final = ErrorTable(statuses=_STATUSES, rules=_RULES, words=_WORDS, hints=_HINTS)
+OPENAI_ERRORS: Final = ErrorTable(statuses=_STATUSES, rules=_RULES, kinds=_KINDS_BY_CODE, hints=_HINTS)
 
 _NO_CONTEXT: Final = CallContext()
 

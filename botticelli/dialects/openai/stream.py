@@ -130,8 +130,8 @@ class OpenAIStreamReader:
         content_type: The answer's content type, for errors; the bytes decide how they are read.
         media_types: The media types that are right for it.
         make_error: What makes an error of an error event; the driver's knows its provider's table.
-        n: How many answers were asked for.
-        usage: Whether the usage was asked for.
+        n: The requested number of choices.
+        usage: Whether the usage was requested.
         limits: How much the answer may hold; a whole answer in place of a stream is one event.
     """
 
@@ -164,7 +164,7 @@ class OpenAIStreamReader:
         self._start: bytes = b""
         self._whole: bytearray | None = None
         self._flowing = False  # whether the next bytes are simply more events
-        # Where the contract is asked anyway, what it would say must not count twice.
+        # An audit validates against the contract, so what that reports must not count twice.
         structural = DeviationLog() if audit else self.log
         self._reader = EventReader(self.log, structural, audit=audit, make_error=make_error, status=status)
         self._assembly = ResponseAccumulator(self.log, structural, n=n, limits=limits)
@@ -449,8 +449,8 @@ class OpenAIStreamReader:
         if self.failed is not None:
             raise self.failed
         foreign = self._foreign()
-        if told := error_line(foreign):
-            raise self._make_error(told)
+        if line := error_line(foreign):
+            raise self._make_error(line)
         foreign = b"" if done else foreign
         quoted = f"; among the stream's lines was {lenient_json.excerpt(foreign)!r}" if foreign else ""
         choices = self._assembly.choices

@@ -79,7 +79,7 @@ class Listener:
 
         Args:
             responder: Returns the script for a request.
-            refused: Is told the status, with its reason, of the answer to what isn't a request.
+            refused: Called with the status and the reason of each rejection of an unreadable request.
         """
         self._responder = responder
         self._refused = refused
