@@ -55,6 +55,7 @@ LOSSES: Final[Mapping[str, str]] = MappingProxyType(
         "single-text": "a content of one text part becomes that text",
         "null-members": "null says as much as absence, in an assistant's message",
         "empty-calls": "no tool calls are none",
+        "blank-arguments": "a function's call without arguments is sent with {} (tool-no-arguments)",
     }
 )
 """What `encode_request(decode_request(body))` doesn't give back of a conforming body, and why not."""

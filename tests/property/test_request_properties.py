@@ -437,6 +437,12 @@ def _no_empty_calls(message: dict[str, Any]) -> None:
         del message["tool_calls"]
 
 
+def _no_blank_arguments(message: dict[str, Any]) -> None:
+    for call in message.get("tool_calls", []):
+        if call["type"] == "function" and not call["function"]["arguments"].strip():
+            call["function"]["arguments"] = "{}"
+
+
 REQUEST_WAYS: dict[str, Callable[[dict[str, Any]], None]] = {
     "stream": lambda request: request.pop("stream", None) and None,
     "unknown-members": _of_messages(_named_only),
@@ -444,6 +450,7 @@ REQUEST_WAYS: dict[str, Callable[[dict[str, Any]], None]] = {
     "single-text": _of_messages(_single_text),
     "null-members": _of_messages(_no_null_members),
     "empty-calls": _of_messages(_no_empty_calls),
+    "blank-arguments": _of_messages(_no_blank_arguments),
 }
 INEXPRESSIBLE = {
     "word": "a message of the deprecated role function",
