@@ -94,8 +94,28 @@ class Item(Protocol):
         ...
 
     @property
+    def profile(self) -> str:
+        """``core``, ``tolerance``, ``hardening`` or ``provider``."""
+        ...
+
+    @property
     def spec(self) -> str:
         """Where the requirement is written; empty when nowhere."""
+        ...
+
+    @property
+    def provenance(self) -> str:
+        """What the requirement rests on."""
+        ...
+
+    @property
+    def policy(self) -> str:
+        """What is demanded and why, where the format doesn't say; else empty."""
+        ...
+
+    @property
+    def cause(self) -> str:
+        """What usually makes an implementation fail it; empty when that isn't known."""
         ...
 
     @property
@@ -132,6 +152,7 @@ class Result:
         verdict: What the judge found; without a fault when the item wasn't run.
         seconds: How long it took.
         reason: Why it is known to fail, or which capabilities are missing; else empty.
+        evidence: What was exchanged (evidence in report.schema.json), of what didn't pass.
     """
 
     case: Item
@@ -139,6 +160,7 @@ class Result:
     verdict: Verdict
     seconds: float
     reason: str = ""
+    evidence: Document | None = None
 
     @property
     def fails_run(self) -> bool:

@@ -146,9 +146,34 @@ class Case:
         return str(self.document["level"])
 
     @property
+    def profile(self) -> str:
+        """``core``, ``tolerance``, ``hardening`` or ``provider``."""
+        return str(self.document.get("profile", "core"))
+
+    @property
     def spec(self) -> str:
         """Where the rule is written; empty when nowhere."""
         return str(self.document.get("spec", ""))
+
+    @property
+    def provenance(self) -> str:
+        """What the expectation rests on."""
+        return str(self.document.get("provenance", ""))
+
+    @property
+    def policy(self) -> str:
+        """What we demand and why, where the format doesn't say; else empty."""
+        return str(self.document.get("policy", ""))
+
+    @property
+    def cause(self) -> str:
+        """What usually makes a client fail it; empty when that isn't known."""
+        return str(self.document.get("cause", ""))
+
+    @property
+    def since(self) -> str:
+        """The version of the suite that it belongs to from the first."""
+        return str(self.document.get("since", "1"))
 
     @property
     def source(self) -> list[str]:
