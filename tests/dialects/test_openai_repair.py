@@ -152,7 +152,6 @@ T0 = "$.choices[0].message.tool_calls[0]"
          f"{M0}.content"),
         ("choices.0.message.content", [], "", "content-parts", f"{M0}.content"),
         ("choices.0.message.refusal", False, "false", "field-type", f"{M0}.refusal"),
-        ("choices.0.message.tool_calls", None, UNSET, "tool-calls-null", f"{M0}.tool_calls"),
         ("choices.0.message.audio", "x", UNSET, "field-type", f"{M0}.audio"),
         ("choices.0.logprobs", [-1], UNSET, "logprobs-shape", f"{C0}.logprobs"),
         ("choices.0.logprobs", {"tokens": []}, UNSET, "logprobs-shape", f"{C0}.logprobs"),

@@ -83,8 +83,6 @@ _CODES: dict[str, dict[Problem, str]] = {
     "delta.role": _ROLE,
     "message.content": {"missing": "content-missing", "type": "content-not-string"},
     "delta.content": {"type": "content-not-string"},
-    "message.refusal": {"missing": "refusal-missing"},
-    "message.tool_calls": {"null": "tool-calls-null"},
     "delta.tool_calls": {"null": "tool-calls-null"},
     "message.function_call": {"null": "function-call-null"},
     "delta.function_call": {"null": "function-call-null"},

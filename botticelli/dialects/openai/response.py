@@ -132,7 +132,6 @@ def is_mislabelled(content_type: str, *media_types: str) -> bool:
 def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> GenerateResponse | None:
     """Decode a body that keeps the format, whatever else it has; None if it doesn't keep it."""
     plain: dict[str, Any] | None = None
-    usual: list[tuple[str, int, str]] = []
     try:
         try:
             answer = _RESPONSE.decode(body)
@@ -140,7 +139,6 @@ def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> Gener
             plain = _PLAIN.decode(body)
             if excess_in_value(plain, n, limits):
                 return None  # before anything is copied
-            usual = _mend_usual(plain)
             answer = msgspec.convert(_known(plain), wire.Response)
         if not body.isascii():
             body.decode()  # msgspec passes over what the structs don't keep
@@ -150,33 +148,12 @@ def _conforming(body: bytes, log: DeviationLog, n: int, limits: Limits) -> Gener
         return None
     if not answer.choices or any(choice.error for choice in answer.choices):
         return None
-    for code, number, member in usual:
-        log.add(code, f"$.choices[{number}].message.{member}", f"$.choices[].message.{member}")
     return build_response(answer, plain, log)
 
 
 def _has_unread(answer: wire.Response) -> bool:
     """Return whether an answer has published members that go to `extra`, null included."""
     return answer.metadata is not msgspec.UNSET or answer.moderation is not msgspec.UNSET
-
-
-def _mend_usual(answer: dict[str, Any]) -> list[tuple[str, int, str]]:
-    """Mend what nearly every server does, so that it doesn't cost the long way; return what to note.
-
-    mlx-lm, transformers serve and most others leave out `refusal`; some send `tool_calls: null`. The long way
-    takes five times as long as a conforming answer, this one twice.
-    """
-    usual: list[tuple[str, int, str]] = []
-    choices = answer.get("choices")
-    for number, choice in enumerate(choices if is_array(choices) else ()):
-        if is_object(choice) and is_object(message := choice.get("message")):
-            if "refusal" not in message:
-                message["refusal"] = None
-                usual.append(("refusal-missing", number, "refusal"))
-            if message.get("tool_calls", ()) is None:
-                del message["tool_calls"]
-                usual.append(("tool-calls-null", number, "tool_calls"))
-    return usual
 
 
 def _known(answer: dict[str, Any]) -> dict[str, Any]:
@@ -405,6 +382,8 @@ def _choice(choice: wire.Choice, plain: Mapping[str, Any], place: int, log: Devi
     held = cast("wire.ResponseMessage | None", choice.message)
     inner: Any = plain.get("message")
     message: Mapping[str, Any] = inner if is_object(inner) else NOTHING
+    if held:
+        _note_usual(held, message, place, log)
     content: list[Text | Image | Other] = [Text(held.content)] if held and held.content else []
     thinking = ""
     if is_array(parts := message.get("content")):
@@ -426,6 +405,18 @@ def _choice(choice: wire.Choice, plain: Mapping[str, Any], place: int, log: Devi
         log=log,
         path=f"$.choices[{place}]",
     )
+
+
+def _note_usual(
+    held: wire.ResponseMessage, message: Mapping[str, Any], place: int, log: DeviationLog
+) -> None:
+    """Note the two departures that the struct takes; the plain message, where there is one, shows more."""
+    refusal = message.get("refusal", msgspec.UNSET) if message else held.refusal
+    calls = message.get("tool_calls", msgspec.UNSET) if message else held.tool_calls
+    if refusal is msgspec.UNSET:
+        log.add("refusal-missing", f"$.choices[{place}].message.refusal", "$.choices[].message.refusal")
+    if calls is None:
+        log.add("tool-calls-null", f"$.choices[{place}].message.tool_calls", "$.choices[].message.tool_calls")
 
 
 def _calls(message: Mapping[str, Any]) -> list[ToolCall]:

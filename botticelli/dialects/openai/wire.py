@@ -111,12 +111,16 @@ class ResponseAudio(msgspec.Struct):
 
 
 class ResponseMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Hold the answer of one choice; the reasoning members are outside the published format."""
+    """Hold the answer of one choice; the reasoning members are outside the published format.
+
+    Nearly every server leaves out `refusal`, and some send `tool_calls: null`. Neither keeps the format; both
+    are taken here, so that a usual answer costs what a conforming one does, and noted in response.py.
+    """
 
     role: Literal["assistant"]
     content: str | None
-    refusal: str | None
-    tool_calls: list[FunctionToolCall | CustomToolCall] | UnsetType = UNSET
+    refusal: str | None | UnsetType = UNSET
+    tool_calls: list[FunctionToolCall | CustomToolCall] | None | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     function_call: LegacyFunctionCall | UnsetType = UNSET
     audio: ResponseAudio | None | UnsetType = UNSET
