@@ -221,8 +221,8 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True, omit_default
         message_extra: Members of the message itself beyond these, as sent: they belong to the conversation
             and go back with `to_message`.
 
-    In a stream the newest value of such a member counts; lists are extended, objects updated, and the pieces
-    of a text in a message joined, unless all are the same.
+    In a stream the newest value of such a member counts, but for null; lists are extended, objects updated,
+    and the pieces of a text in a message joined, unless all are the same.
     """
 
     index: int = 0

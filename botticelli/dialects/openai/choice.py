@@ -9,7 +9,7 @@ from botticelli.core.response import Choice, Citations, StreamChunk, ToolCallDel
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.response import repair_response
 from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
-from botticelli.dialects.openai.unknown import Extras
+from botticelli.dialects.openai.unknown import Extras, merge
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.lenient_json import as_text, is_array, is_object
 from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
@@ -26,7 +26,7 @@ _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
 class _Spoken:
-    """Accumulate spoken output: its texts grow by pieces; of its other members the newest value counts."""
+    """Accumulate spoken output: its texts grow by pieces; its other members are merged."""
 
     __slots__ = ("_rest", "_texts")
 
@@ -35,11 +35,9 @@ class _Spoken:
         self._texts = {"data": TextBuffer(), "transcript": TextBuffer()}
 
     def take(self, piece: dict[str, Any]) -> None:
-        for name, value in piece.items():
-            if name in self._texts:
-                self._texts[name].append(as_text(value))
-            else:
-                self._rest[name] = value
+        for name, text in self._texts.items():
+            text.append(as_text(piece.get(name)))
+        merge(self._rest, {name: value for name, value in piece.items() if name not in self._texts})
 
     def value(self) -> dict[str, Any]:
         return self._rest | {name: text.value() for name, text in self._texts.items()}
@@ -417,11 +415,11 @@ class _Details:
 
     @staticmethod
     def _grow(item: dict[str, Any], texts: dict[str, TextBuffer], piece: dict[str, Any]) -> None:
+        merge(item, piece)
         for name, value in piece.items():
-            item[name] = value
             if name in _GROWING and isinstance(value, str):
                 texts.setdefault(name, TextBuffer()).append(value)
-            else:
+            elif value is not None:
                 texts.pop(name, None)
 
 
