@@ -302,6 +302,11 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True, om
     raw: bytes = b""
     extra: Mapping[str, Any] = NOTHING
 
+    def __repr__(self) -> str:
+        # The body says it all again, and what shows an answer must stay readable. asyncio.run shows the task
+        # that it ran, and so its result: with its body an answer of 256 MiB cost six times its size.
+        return msgspec.Struct.__repr__(replace(self, raw=b""))
+
     @property
     def _first(self) -> Choice:
         return self.choices[0] if self.choices else _NO_CHOICE

@@ -149,6 +149,11 @@ def test_a_missing_count_stays_unknown() -> None:
     assert Usage() != Usage(prompt_tokens=0)
 
 
+def test_an_answer_is_shown_without_its_body() -> None:
+    shown = repr(GenerateResponse(id="a", choices=[Choice(outputs=[Text("Hi")])], raw=b'{"id":"a"}'))
+    assert shown == "GenerateResponse(choices=[Choice(outputs=[Text(text='Hi')])], id='a', deviations=[])"
+
+
 def test_a_chunk_is_empty_by_default() -> None:
     chunk = StreamChunk()
     assert (chunk.text, chunk.choice, chunk.is_final, chunk.tool_calls) == ("", 0, False, ())
