@@ -418,7 +418,8 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
         logprobs: The log probabilities of this piece, as sent (any JSON), or None.
         finish_reason: On the final chunk, why the first choice ended; else None.
         usage: On the final chunk, the number of tokens used, or None where unknown; else None.
-        blocks: What else comes with this piece and is whole: images, citations, parts without a class.
+        blocks: What else comes with this piece: images, citations and parts without a class, each whole; and
+            sound in pieces, whose base64 texts and transcripts are to be joined.
         extra: Members of this piece that the format doesn't name, as sent: those of the delta, of its choice
             and of the event; where two have the same name, the innermost counts.
         raw: The data of the event that it comes from, as received; empty where it comes from none.
@@ -433,7 +434,7 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
     logprobs: Any = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    blocks: tuple[Image | Citations | Other, ...] = ()
+    blocks: tuple[Image | Audio | Citations | Other, ...] = ()
     extra: Mapping[str, Any] = NOTHING
     raw: bytes = b""
 
@@ -499,6 +500,6 @@ def _chunk_of(choice: Choice) -> StreamChunk:
             for position, call in enumerate(choice.tool_calls)
         ),
         logprobs=choice.logprobs,
-        blocks=tuple(part for part in choice.outputs if isinstance(part, Image | Citations | Other)),
+        blocks=tuple(part for part in choice.outputs if isinstance(part, Image | Audio | Citations | Other)),
         extra={**choice.extra, **choice.message_extra} or NOTHING,
     )

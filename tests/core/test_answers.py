@@ -173,7 +173,8 @@ def numbered(*indexes: int) -> GenerateResponse:
 
 def test_every_part_of_a_choice_is_in_its_chunk() -> None:
     call = ToolCall("c", "f", "{}")
-    parts: list[Output] = [Reasoning("r"), Text("t"), Refusal("no"), ToolCalls([call])]
+    blocks = (PICTURE, spoken_output("s", "AA", ""), Other("x", {}), Citations([1]))
+    parts: list[Output] = [Reasoning("r"), Text("t"), Refusal("no"), *blocks, ToolCalls([call])]
     choice = Choice(index=0, outputs=parts, finish_reason=FinishReason.LENGTH, logprobs={"content": []})
     assert chunks_of(GenerateResponse(choices=[choice], usage=USAGE)) == [
         StreamChunk(
@@ -186,6 +187,7 @@ def test_every_part_of_a_choice_is_in_its_chunk() -> None:
             logprobs={"content": []},
             finish_reason=FinishReason.LENGTH,
             usage=USAGE,
+            blocks=blocks,
         )
     ]
 

@@ -805,14 +805,17 @@ def test_every_sort_of_part_is_assembled() -> None:
     ]
     assert answer.tool_calls == [ToolCall(id="c", name="f", arguments_json="{}")]
     assert answer.choices[0].annotations == [{"type": "url_citation"}]
-    assert [(c.reasoning, c.text, c.refusal, len(c.tool_calls)) for c in heard.chunks] == [
-        ("H", "", "", 0),
-        ("m", "", "", 0),
-        ("", "Hi", "", 0),
-        ("", "", "No.", 0),
-        ("", "", "", 0),
-        ("", "", "", 1),
-        ("", "", "", 1),
+    told = [(c.reasoning, c.text, c.refusal, len(c.tool_calls), len(c.blocks)) for c in heard.chunks]
+    assert told == [
+        ("H", "", "", 0, 0),
+        ("m", "", "", 0, 0),
+        ("", "Hi", "", 0, 0),
+        ("", "", "No.", 0, 0),
+        ("", "", "", 0, 1),
+        ("", "", "", 0, 1),
+        ("", "", "", 0, 1),
+        ("", "", "", 1, 0),
+        ("", "", "", 1, 0),
     ]
 
 

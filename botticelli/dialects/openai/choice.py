@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botticelli.core.message import NOTHING, Image, Other, Reasoning, Text
+from botticelli.core.message import NOTHING, Audio, Image, Other, Reasoning, Text
 from botticelli.core.response import Choice, Citations, StreamChunk, ToolCallDelta
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.response import repair_response
@@ -154,9 +154,13 @@ class ChoiceAccumulator:
             self._refusal = self._refusal or TextBuffer()
             self._refusal.append(delta.refusal)
         pieces = self._take_calls(delta)
+        heard: list[Audio] = []
         if is_object(delta.audio):
             self._spoken = self._spoken or _Spoken()
             self._spoken.take(delta.audio)
+            piece = convert.to_audio(delta.audio)
+            if piece and (piece.transcript or piece.source.value):
+                heard.append(piece)
         if delta.images:
             images = convert.to_blocks(delta.images)
             self._images += images
@@ -169,7 +173,7 @@ class ChoiceAccumulator:
             cited = (Citations(delta.annotations),)
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
-        if not (text or thought or delta.refusal or pieces or logprobs or placed or cited or extra):
+        if not (text or thought or delta.refusal or pieces or logprobs or placed or heard or cited or extra):
             return None
         return StreamChunk(
             text,
@@ -178,7 +182,7 @@ class ChoiceAccumulator:
             refusal=delta.refusal or "",
             tool_calls=pieces,
             logprobs=logprobs,
-            blocks=(*placed, *cited),
+            blocks=(*placed, *heard, *cited),
             extra=extra,
             raw=raw,
         )
