@@ -805,6 +805,14 @@ def test_the_head_is_what_came_first_and_is_not_null() -> None:
     assert (response.service_tier, response.system_fingerprint) == ("flex", "fp")
 
 
+def test_of_tier_and_fingerprint_the_newest_counts() -> None:
+    """What was asked for may come first, and what it was in the end with the last chunk."""
+    first = {"service_tier": "auto", "system_fingerprint": "fp1"}
+    last = {"service_tier": "default", "system_fingerprint": "fp2"}
+    response = assembled({**one({"content": "a"}), **first}, {**one({}, finish="stop"), **last}).response
+    assert (response.service_tier, response.system_fingerprint) == ("default", "fp2")
+
+
 @pytest.mark.parametrize("delta", [None, {}])
 def test_logprobs_count_with_a_delta_or_without(delta: Any) -> None:
     logprobs = {"content": [{"token": "a"}]}
