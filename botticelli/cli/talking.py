@@ -161,6 +161,8 @@ def _chat(options: argparse.Namespace) -> int:
     elif response.finish_reason not in ("stop", "tool_use"):
         reason = response.finish_reason_raw or "no reason given"
         print(f"botticelli: the answer may not be whole: {in_one_line(str(reason))}", file=sys.stderr)
+    if not options.json:
+        _tell_the_rest(response)
     return 0
 
 
@@ -203,6 +205,18 @@ def _print_stream(driver: ChatDriver, request: GenerateRequest) -> GenerateRespo
 
 def _readable(response: GenerateResponse) -> str:
     return visible(response.text or "\n".join(map(str, response.outputs)))
+
+
+def _tell_the_rest(response: GenerateResponse) -> None:
+    """Say on stderr what standard output doesn't show: that there is nothing, or more than text."""
+    from botticelli.core.message import Reasoning, Text
+
+    rest = [part for part in response.outputs if not isinstance(part, Reasoning | Text)]
+    if not any(map(str, response.outputs)):
+        print("botticelli: the answer is empty", file=sys.stderr)
+    elif rest and response.text:
+        told = in_one_line(", ".join(map(str, rest)))
+        print(f"botticelli: besides its text the answer has {told}", file=sys.stderr)
 
 
 def _as_json(response: GenerateResponse) -> str:

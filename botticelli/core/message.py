@@ -229,8 +229,9 @@ class Reasoning(msgspec.Struct, frozen=True, repr_omit_defaults=True, omit_defau
         text: What the model thought, as far as the server shows it; may be empty.
         name: The name under which the server sent it, such as ``reasoning_content``: under this one it goes
             back. None lets the format choose.
-        signature: The server's proof that it is the model's own, to be sent back unchanged, or None.
-        redacted: What the server hides of it, encrypted, to be sent back unchanged, or None.
+        signature: The server's proof that it is the model's own, to be sent back unchanged, or None. Of
+            several the last; `details` has them all.
+        redacted: What the server hides of it, encrypted, to be sent back unchanged, or None; as above.
         details: The server's own structure of it, such as OpenRouter's ``reasoning_details``, as sent (any
             JSON); it goes back unchanged. None where there is none.
         extra: Further members.

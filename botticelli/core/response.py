@@ -221,8 +221,8 @@ class Choice(msgspec.Struct, kw_only=True, repr_omit_defaults=True, omit_default
         message_extra: Members of the message itself beyond these, as sent: they belong to the conversation
             and go back with `to_message`.
 
-    In a stream the newest value of such a member counts; lists are extended, objects updated, and the pieces
-    of a text in a message joined, unless all are the same.
+    In a stream the newest value of such a member counts, but for null; lists are extended, objects updated,
+    and the pieces of a text in a message joined, unless all are the same.
     """
 
     index: int = 0
@@ -301,6 +301,11 @@ class GenerateResponse(msgspec.Struct, kw_only=True, repr_omit_defaults=True, om
     deviations: list[Deviation] = msgspec.field(default_factory=list[Deviation])
     raw: bytes = b""
     extra: Mapping[str, Any] = NOTHING
+
+    def __repr__(self) -> str:
+        # The body says it all again, and what shows an answer must stay readable. asyncio.run shows the task
+        # that it ran, and so its result: with its body an answer of 256 MiB cost six times its size.
+        return msgspec.Struct.__repr__(replace(self, raw=b""))
 
     @property
     def _first(self) -> Choice:
@@ -413,7 +418,8 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
         logprobs: The log probabilities of this piece, as sent (any JSON), or None.
         finish_reason: On the final chunk, why the first choice ended; else None.
         usage: On the final chunk, the number of tokens used, or None where unknown; else None.
-        blocks: What else comes with this piece and is whole: images, citations, parts without a class.
+        blocks: What else comes with this piece: images, citations and parts without a class, each whole; and
+            sound in pieces, whose base64 texts and transcripts are to be joined.
         extra: Members of this piece that the format doesn't name, as sent: those of the delta, of its choice
             and of the event; where two have the same name, the innermost counts.
         raw: The data of the event that it comes from, as received; empty where it comes from none.
@@ -428,7 +434,7 @@ class StreamChunk(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True
     logprobs: Any = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    blocks: tuple[Image | Citations | Other, ...] = ()
+    blocks: tuple[Image | Audio | Citations | Other, ...] = ()
     extra: Mapping[str, Any] = NOTHING
     raw: bytes = b""
 
@@ -494,6 +500,6 @@ def _chunk_of(choice: Choice) -> StreamChunk:
             for position, call in enumerate(choice.tool_calls)
         ),
         logprobs=choice.logprobs,
-        blocks=tuple(part for part in choice.outputs if isinstance(part, Image | Citations | Other)),
+        blocks=tuple(part for part in choice.outputs if isinstance(part, Image | Audio | Citations | Other)),
         extra={**choice.extra, **choice.message_extra} or NOTHING,
     )

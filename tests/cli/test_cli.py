@@ -269,6 +269,37 @@ class TestChat:
             assert run("chat", "hi", how, "--base-url", url) == 0
             assert capsys.readouterr().out == 'f({"a":1})\n'
 
+    @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
+    @pytest.mark.parametrize(
+        ("message", "out", "err"),
+        [
+            ({"images": ["PICTURE"]}, "[image: data:,x]\n", ""),
+            (
+                {"content": "x", "images": ["PICTURE"], "reasoning": "hm"},
+                "x\n",
+                "botticelli: besides its text the answer has [image: data:,x]\n",
+            ),
+            ({"content": ""}, "\n", "botticelli: the answer is empty\n"),
+            ({"content": "", "reasoning": ""}, "\n", "botticelli: the answer is empty\n"),
+        ],
+    )
+    def test_tells_what_an_answer_has_but_text(
+        self,
+        how: str,
+        message: dict[str, Any],
+        out: str,
+        err: str,
+        keyed: None,
+        recorder: tuple[type[Recorder], str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        handler, url = recorder
+        picture = {"type": "image_url", "image_url": {"url": "data:,x"}}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        handler.answer = json.dumps({"choices": [choice]}).replace('"PICTURE"', json.dumps(picture)).encode()
+        assert run("chat", "hi", how, "--base-url", url) == 0
+        assert capsys.readouterr() == (out, err)
+
     def test_keeps_what_was_delivered_before_an_error(
         self, origin: str, keyed: None, capsys: pytest.CaptureFixture[str]
     ) -> None:

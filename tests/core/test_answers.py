@@ -149,6 +149,11 @@ def test_a_missing_count_stays_unknown() -> None:
     assert Usage() != Usage(prompt_tokens=0)
 
 
+def test_an_answer_is_shown_without_its_body() -> None:
+    shown = repr(GenerateResponse(id="a", choices=[Choice(outputs=[Text("Hi")])], raw=b'{"id":"a"}'))
+    assert shown == "GenerateResponse(choices=[Choice(outputs=[Text(text='Hi')])], id='a', deviations=[])"
+
+
 def test_a_chunk_is_empty_by_default() -> None:
     chunk = StreamChunk()
     assert (chunk.text, chunk.choice, chunk.is_final, chunk.tool_calls) == ("", 0, False, ())
@@ -168,7 +173,8 @@ def numbered(*indexes: int) -> GenerateResponse:
 
 def test_every_part_of_a_choice_is_in_its_chunk() -> None:
     call = ToolCall("c", "f", "{}")
-    parts: list[Output] = [Reasoning("r"), Text("t"), Refusal("no"), ToolCalls([call])]
+    blocks = (PICTURE, spoken_output("s", "AA", ""), Other("x", {}), Citations([1]))
+    parts: list[Output] = [Reasoning("r"), Text("t"), Refusal("no"), *blocks, ToolCalls([call])]
     choice = Choice(index=0, outputs=parts, finish_reason=FinishReason.LENGTH, logprobs={"content": []})
     assert chunks_of(GenerateResponse(choices=[choice], usage=USAGE)) == [
         StreamChunk(
@@ -181,6 +187,7 @@ def test_every_part_of_a_choice_is_in_its_chunk() -> None:
             logprobs={"content": []},
             finish_reason=FinishReason.LENGTH,
             usage=USAGE,
+            blocks=blocks,
         )
     ]
 

@@ -680,6 +680,32 @@ def test_an_answer_goes_back_as_it_came(members: dict[str, Any]) -> None:
     }
 
 
+SIGNED_TEXT = {"type": "reasoning.text", "text": "hm", "signature": "s"}
+
+
+@pytest.mark.parametrize(
+    ("details", "signature", "redacted"),
+    [
+        (DETAILS, None, "E"),
+        ([SIGNED_TEXT, *DETAILS], "s", "E"),
+        ([SIGNED_TEXT, {**SIGNED_TEXT, "signature": "t"}, {**SIGNED_TEXT, "signature": None}], "t", None),
+        (SIGNED_TEXT, "s", None),
+        ([{"type": "reasoning.summary", "summary": "hm", "signature": "s", "data": "E"}, 5], None, None),
+        ([{**SIGNED_TEXT, "signature": 5}, {"type": "reasoning.encrypted", "data": ""}], None, None),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"reasoning": "hm"}])
+def test_proofs_and_hidden_reasoning_are_told_and_go_back_once(
+    details: Any, signature: str | None, redacted: str | None, beside: dict[str, Any]
+) -> None:
+    members = {"content": "Hi", "reasoning_details": details, **beside}
+    choice = {"index": 0, "message": members, "finish_reason": "stop"}
+    (block, _) = decode_answer(json.dumps({"id": "a", "choices": [choice]}).encode()).outputs
+    assert isinstance(block, Reasoning)
+    assert (block.signature, block.redacted) == (signature, redacted)
+    assert sent_back(members) == {"role": "assistant", **members}
+
+
 def test_a_spoken_answer_goes_back_by_its_id_and_never_as_an_empty_text() -> None:
     audio = {"id": "au", "data": "AA==", "transcript": "Hi", "expires_at": 5}
     assert sent_back({"role": "assistant", "content": None, "audio": audio}) == {

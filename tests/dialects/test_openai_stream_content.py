@@ -596,20 +596,21 @@ def test_without_a_snapshot_there_is_nothing_to_settle() -> None:
 
 def test_a_snapshot_alone_is_the_whole_choice() -> None:
     heard, chunk = settled(MESSAGE, index=1)
+    spoken = spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7)
     assert chunk == StreamChunk(
         "Hi",
         1,
         reasoning="Hm",
         refusal="No.",
         tool_calls=(ToolCallDelta(index=0, id="a", name="f", arguments="{}", extra={"extra": 1}),),
-        blocks=(Citations([CITED]),),
+        blocks=(spoken, Citations([CITED])),
     )
     built = heard.choice.build(last=True)
     assert built.outputs == [
         Reasoning("Hm", "reasoning"),
         Text("Hi"),
         Refusal("No."),
-        spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7),
+        spoken,
         Citations([CITED]),
         ToolCalls([ToolCall(id="a", name="f", arguments_json="{}", extra={"extra": 1})]),
     ]
@@ -713,13 +714,19 @@ def test_a_chunks_logprobs_are_its_own() -> None:
 
 def test_spoken_output_is_put_together() -> None:
     heard = Heard()
-    for audio in (
+    audio: list[dict[str, Any]] = [
         {"id": "s", "transcript": "H", "data": None},
         {"data": "AA"},
         {"transcript": "i", "data": "=="},
         {"expires_at": 7, "id": "s"},
-    ):
-        heard.choice.take(FastDelta(audio=audio))
+    ]
+    chunks = [heard.choice.take(FastDelta(audio=piece)) for piece in audio]
+    assert [chunk.blocks if chunk else () for chunk in chunks] == [
+        (spoken_output(identity="s", data="", transcript="H"),),
+        (spoken_output(identity="", data="AA", transcript=""),),
+        (spoken_output(identity="", data="==", transcript="i"),),
+        (),
+    ]
     assert heard.choice.build().outputs == [
         spoken_output(identity="s", data="AA==", transcript="Hi", expires_at=7)
     ]
@@ -796,6 +803,14 @@ def test_the_head_is_what_came_first_and_is_not_null() -> None:
     ).response
     assert (response.id, response.model, response.created) == ("7", "m", 1)
     assert (response.service_tier, response.system_fingerprint) == ("flex", "fp")
+
+
+def test_of_tier_and_fingerprint_the_newest_counts() -> None:
+    """What was asked for may come first, and what it was in the end with the last chunk."""
+    first = {"service_tier": "auto", "system_fingerprint": "fp1"}
+    last = {"service_tier": "default", "system_fingerprint": "fp2"}
+    response = assembled({**one({"content": "a"}), **first}, {**one({}, finish="stop"), **last}).response
+    assert (response.service_tier, response.system_fingerprint) == ("default", "fp2")
 
 
 @pytest.mark.parametrize("delta", [None, {}])

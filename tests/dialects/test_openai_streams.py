@@ -14,7 +14,7 @@ from botticelli.core.errors import (
     StreamError,
     StreamTruncatedError,
 )
-from botticelli.core.message import Image, Other, Reasoning, Text, ToolCall
+from botticelli.core.message import Audio, Image, Other, Reasoning, Text, ToolCall
 from botticelli.core.response import (
     Deviation,
     FinishReason,
@@ -22,11 +22,12 @@ from botticelli.core.response import (
     Refusal,
     StreamChunk,
     ToolCallDelta,
+    ToolCalls,
     Usage,
 )
 from botticelli.dialects.openai.accumulate import ResponseAccumulator, is_frame
 from botticelli.dialects.openai.errors import error_in_success
-from botticelli.dialects.openai.stream import OpenAIStreamReader
+from botticelli.dialects.openai.stream import OpenAIStreamReader, decode_answer
 from botticelli.protocol.limits import Limits
 from tests.spoken import spoken_output
 
@@ -804,14 +805,17 @@ def test_every_sort_of_part_is_assembled() -> None:
     ]
     assert answer.tool_calls == [ToolCall(id="c", name="f", arguments_json="{}")]
     assert answer.choices[0].annotations == [{"type": "url_citation"}]
-    assert [(c.reasoning, c.text, c.refusal, len(c.tool_calls)) for c in heard.chunks] == [
-        ("H", "", "", 0),
-        ("m", "", "", 0),
-        ("", "Hi", "", 0),
-        ("", "", "No.", 0),
-        ("", "", "", 0),
-        ("", "", "", 1),
-        ("", "", "", 1),
+    told = [(c.reasoning, c.text, c.refusal, len(c.tool_calls), len(c.blocks)) for c in heard.chunks]
+    assert told == [
+        ("H", "", "", 0, 0),
+        ("m", "", "", 0, 0),
+        ("", "Hi", "", 0, 0),
+        ("", "", "No.", 0, 0),
+        ("", "", "", 0, 1),
+        ("", "", "", 0, 1),
+        ("", "", "", 0, 1),
+        ("", "", "", 1, 0),
+        ("", "", "", 1, 0),
     ]
 
 
@@ -1120,8 +1124,92 @@ def test_thinking_in_details_alone_is_read_and_goes_back() -> None:
 
     heard = Heard(details(text="tho"), details(text="ught"), details(signature="s"), HI, STOP + DONE)
     whole = [{"type": "reasoning.text", "index": 0, "text": "thought", "signature": "s"}]
-    assert heard.answer.outputs == [Reasoning("thought", "reasoning_details", details=whole), Text("Hi")]
+    block = Reasoning("thought", "reasoning_details", signature="s", details=whole)
+    assert heard.answer.outputs == [block, Text("Hi")]
     assert [c.reasoning for c in heard.chunks] == ["tho", "ught", ""]
+
+
+TEXT, ENCRYPTED = ({"type": f"reasoning.{kind}", "index": 0} for kind in ("text", "encrypted"))
+
+
+@pytest.mark.parametrize("name", [None, "reasoning"])
+@pytest.mark.parametrize(
+    ("pieces", "whole", "signature", "redacted"),
+    [
+        (
+            [{**TEXT, "text": "h"}, {**TEXT, "text": "m"}, {**TEXT, "signature": "s"}],
+            [{**TEXT, "text": "hm", "signature": "s"}],
+            "s",
+            None,
+        ),
+        (
+            [{**TEXT, "text": "hm", "signature": "s"}, {**TEXT, "text": None, "signature": None, "id": None}],
+            [{**TEXT, "text": "hm", "signature": "s", "id": None}],
+            "s",
+            None,
+        ),
+        (
+            [{**TEXT, "text": "hm"}, {**ENCRYPTED, "data": "a"}, {**ENCRYPTED, "data": "b"}],
+            [{**TEXT, "text": "hm"}, {**ENCRYPTED, "data": "ab"}],
+            None,
+            "ab",
+        ),
+    ],
+)
+def test_details_in_pieces_add_up_to_what_a_whole_answer_has(
+    name: str | None,
+    pieces: list[dict[str, Any]],
+    whole: list[dict[str, Any]],
+    signature: str | None,
+    redacted: str | None,
+) -> None:
+    beside = {} if name is None else {name: "hm"}
+    first = event(chunk(choice(**beside, reasoning_details=pieces[:1])))
+    others = [event(chunk(choice(reasoning_details=[piece]))) for piece in pieces[1:]]
+    heard = Heard(first, *others, HI, STOP + DONE)
+    block = Reasoning(
+        "hm", name or "reasoning_details", signature=signature, redacted=redacted, details=whole
+    )
+    assert heard.answer.outputs == [block, Text("Hi")]
+    message = {"role": "assistant", "content": "Hi", "reasoning_details": whole, **beside}
+    body = json.dumps({"id": "a", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    assert decode_answer(body.encode()).outputs == heard.answer.outputs
+
+
+def test_a_null_in_a_later_piece_takes_nothing_away() -> None:
+    """Servers that write every member into every event write null where there is nothing new."""
+    signed = {"extra_content": {"s": 1}, "function": {"name": "f", "arguments": "{", "sig": "x"}}
+    empty = {"extra_content": None, "function": {"name": None, "arguments": "}", "sig": None, "new": None}}
+    heard = Heard(
+        event(
+            chunk(
+                choice(
+                    tool_calls=[{"index": 0, "id": "c", "type": "function", **signed}],
+                    audio={"id": "au", "data": "AA", "expires_at": 5, "x": 1},
+                    odd={"a": 1},
+                )
+            )
+        ),
+        event(
+            chunk(
+                choice(
+                    tool_calls=[{"index": 0, "id": None, "type": None, **empty}],
+                    audio={"id": None, "data": None, "expires_at": None, "transcript": "Hi", "x": None},
+                    odd={"a": None, "b": None},
+                )
+            )
+        ),
+        STOP + DONE,
+    )
+    spoken, calls = heard.answer.outputs
+    assert isinstance(spoken, Audio)
+    assert (spoken.id, spoken.source.value, spoken.transcript) == ("au", "AA", "Hi")
+    assert (spoken.expires_at, spoken.extra) == (5, {"x": 1})
+    assert calls == ToolCalls(
+        [ToolCall("c", "f", "{}", extra={"extra_content": {"s": 1}, "function": {"sig": "x", "new": None}})]
+    )
+    assert heard.answer.choices[0].message_extra == {"odd": {"a": 1, "b": None}}
+    assert heard.chunks[0].tool_calls[0].extra == {"extra_content": {"s": 1}, "function": {"sig": "x"}}
 
 
 def test_reasoning_that_is_empty_is_kept() -> None:

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -20,6 +20,9 @@ from botticelli.drivers import httpx_errors
 
 from .conftest import Rim, Server, answer
 from .test_sharing import Echo, asking
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Serve = Callable[..., Server]
 
@@ -139,6 +142,13 @@ def in_a_child(work: Callable[[], Any]) -> Callable[[], Any]:
     return wait
 
 
+def trusted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the certificate for 127.0.0.1, which drivers trust from now on."""
+    path: Path = request.getfixturevalue("certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    return path
+
+
 def ask_in(rim: Rim, driver: Any, text: str) -> str:
     """Ask in a process of its own, where nothing runs the parent's event loop."""
     if rim.name == "sync":
@@ -149,9 +159,13 @@ def ask_in(rim: Rim, driver: Any, text: str) -> str:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("own", [True, False])
-def test_forked_workers_get_their_own_answers(rim: Rim, own: bool) -> None:
-    with Echo(wait=0.002) as server:
-        client = None if own else rim.adopt(rim.client(trust_env=False))
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_forked_workers_get_their_own_answers(
+    rim: Rim, own: bool, secure: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = trusted(request, monkeypatch) if secure else None
+    with Echo(wait=0.002, certificate=certificate) as server:
+        client = None if own else rim.adopt(rim.client(trust_env=secure))
         if client is not None and rim.name != "sync":
             pytest.skip("a user's async client belongs to its event loop")
         driver = rim.driver(server.url, http_client=client, max_retries=0)
@@ -170,13 +184,19 @@ def test_forked_workers_get_their_own_answers(rim: Rim, own: bool) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_child_leaves_the_parents_connection_alone(rim: Rim, serve: Serve, ask: GenerateRequest) -> None:
-    server = serve(answer())
-    driver = rim.driver(server, max_retries=0)
-    rim.generate(driver, ask)
-    assert in_a_child(lambda: ask_in(rim, driver, "x"))() == "Hi"
-    rim.generate(driver, ask)
-    assert [seen.connection for seen in server.requests] == [1, 2, 1]
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_child_leaves_the_parents_connection_alone(
+    rim: Rim, secure: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that said goodbye on it, as TLS does before it closes, would end the parent's too."""
+    certificate = trusted(request, monkeypatch) if secure else None
+    with Echo(wait=0.002, certificate=certificate) as server:
+        driver = rim.driver(server.url, max_retries=0)
+        assert rim.generate(driver, asking("a")).text == "a!"
+        assert in_a_child(lambda: ask_in(rim, driver, "b"))() == "b!"
+        assert rim.generate(driver, asking("c")).text == "c!"
+        assert server.connections == 2
+        rim.close_all()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -124,19 +122,6 @@ def test_without_bytes_beyond_it_is_used_again(
     rim.stream(driver, ask)
     assert rim.stream(driver, ask).texts == ["2"]
     assert server.connections == 1
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1, with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl")
-    path: Path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    command += f" -addext subjectAltName=IP:127.0.0.1 -keyout {path} -out {path}.crt"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_name("both.pem.crt").read_text())
-    return path
 
 
 class TlsServer:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import signal
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,11 +59,16 @@ class Echo:
     Args:
         wait: Seconds.
         together: How many requests must have come before any is answered.
+        certificate: A file with a certificate and its key, to speak TLS.
     """
 
-    def __init__(self, wait: float, together: int = 1) -> None:
+    def __init__(self, wait: float, together: int = 1, certificate: Path | None = None) -> None:
         self._wait = wait
         self._together = together
+        self._context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
         self._requests = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -80,8 +86,9 @@ class Echo:
 
     async def _run(self) -> None:
         self._loop, self._over, self._all = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024, ssl=self._context)
+        scheme = "http" if self._context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
         await self._over.wait()
         server.close()

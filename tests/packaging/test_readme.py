@@ -75,6 +75,7 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path) -> str:
         arguments, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "ResourceWarning" not in done.stderr, "who copies the example has warnings as errors"
     return done.stdout
 
 
@@ -137,7 +138,8 @@ def test_python(code: str, environment: dict[str, str], folder: Path) -> None:
         )
         assert re.search(r"\b1 passed", output), output
     else:
-        assert run([sys.executable, "-c", code], environment, folder).strip()
+        arguments = [sys.executable, "-W", "error::ResourceWarning", "-c", code]
+        assert run(arguments, environment, folder).strip()
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botticelli.core.message import NOTHING, Image, Other, Reasoning, Text
+from botticelli.core.message import NOTHING, Audio, Image, Other, Reasoning, Text
 from botticelli.core.response import Choice, Citations, StreamChunk, ToolCallDelta
 from botticelli.dialects.openai import convert, wire
 from botticelli.dialects.openai.response import repair_response
 from botticelli.dialects.openai.toolcalls import ToolCallAccumulator
-from botticelli.dialects.openai.unknown import Extras
+from botticelli.dialects.openai.unknown import Extras, merge
 from botticelli.protocol.deviations import DeviationLog
 from botticelli.protocol.lenient_json import as_text, is_array, is_object
 from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
@@ -26,7 +26,7 @@ _PUBLISHED = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
 class _Spoken:
-    """Accumulate spoken output: its texts grow by pieces; of its other members the newest value counts."""
+    """Accumulate spoken output: its texts grow by pieces; its other members are merged."""
 
     __slots__ = ("_rest", "_texts")
 
@@ -35,11 +35,9 @@ class _Spoken:
         self._texts = {"data": TextBuffer(), "transcript": TextBuffer()}
 
     def take(self, piece: dict[str, Any]) -> None:
-        for name, value in piece.items():
-            if name in self._texts:
-                self._texts[name].append(as_text(value))
-            else:
-                self._rest[name] = value
+        for name, text in self._texts.items():
+            text.append(as_text(piece.get(name)))
+        merge(self._rest, {name: value for name, value in piece.items() if name not in self._texts})
 
     def value(self) -> dict[str, Any]:
         return self._rest | {name: text.value() for name, text in self._texts.items()}
@@ -156,9 +154,13 @@ class ChoiceAccumulator:
             self._refusal = self._refusal or TextBuffer()
             self._refusal.append(delta.refusal)
         pieces = self._take_calls(delta)
+        heard: list[Audio] = []
         if is_object(delta.audio):
             self._spoken = self._spoken or _Spoken()
             self._spoken.take(delta.audio)
+            piece = convert.to_audio(delta.audio)
+            if piece and (piece.transcript or piece.source.value):
+                heard.append(piece)
         if delta.images:
             images = convert.to_blocks(delta.images)
             self._images += images
@@ -171,7 +173,7 @@ class ChoiceAccumulator:
             cited = (Citations(delta.annotations),)
         if logprobs is not None:
             self._logprobs = _merged_logprobs(self._logprobs, logprobs)
-        if not (text or thought or delta.refusal or pieces or logprobs or placed or cited or extra):
+        if not (text or thought or delta.refusal or pieces or logprobs or placed or heard or cited or extra):
             return None
         return StreamChunk(
             text,
@@ -180,7 +182,7 @@ class ChoiceAccumulator:
             refusal=delta.refusal or "",
             tool_calls=pieces,
             logprobs=logprobs,
-            blocks=(*placed, *cited),
+            blocks=(*placed, *heard, *cited),
             extra=extra,
             raw=raw,
         )
@@ -417,11 +419,11 @@ class _Details:
 
     @staticmethod
     def _grow(item: dict[str, Any], texts: dict[str, TextBuffer], piece: dict[str, Any]) -> None:
+        merge(item, piece)
         for name, value in piece.items():
-            item[name] = value
             if name in _GROWING and isinstance(value, str):
                 texts.setdefault(name, TextBuffer()).append(value)
-            else:
+            elif value is not None:
                 texts.pop(name, None)
 
 

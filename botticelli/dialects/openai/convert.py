@@ -281,9 +281,27 @@ def add_details(blocks: list[Reasoning], details: Any) -> list[Reasoning]:
     """Return the reasoning with the server's own structure of it; its text counts where there is no other."""
     if details is None or details == []:
         return blocks
-    if not any(block.text for block in blocks):
-        return [Reasoning(details_text(details), "reasoning_details", details=details)]
-    return [msgspec.structs.replace(blocks[0], details=details), *blocks[1:]]
+    if any(block.text for block in blocks):
+        first, *others = blocks
+    else:
+        first, others = Reasoning(details_text(details), "reasoning_details"), []
+    items = details if is_array(details) else [details]
+    proved = msgspec.structs.replace(
+        first,
+        signature=_last(items, "reasoning.text", "signature"),
+        redacted=_last(items, "reasoning.encrypted", "data"),
+        details=details,
+    )
+    return [proved, *others]
+
+
+def _last(items: list[Any], kind: str, member: str) -> str | None:
+    """Return the text under a name in the last item of a kind that has one, by OpenRouter's words."""
+    for item in reversed(items):
+        value = item.get(member) if is_object(item) and item.get("type") == kind else None
+        if isinstance(value, str) and value:
+            return value
+    return None
 
 
 def to_audio(spoken: Any) -> Audio | None:

@@ -15,11 +15,12 @@ import msgspec
 from botticelli.core.message import NOTHING, ToolCall
 from botticelli.core.response import ToolCallDelta
 from botticelli.dialects.openai import convert
+from botticelli.dialects.openai.unknown import merge
 from botticelli.protocol.lenient_json import as_whole_number, is_digits, is_object
 from botticelli.protocol.limits import DEFAULT_LIMITS, too_much
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from botticelli.protocol.deviations import DeviationLog
     from botticelli.protocol.limits import Limits
@@ -47,6 +48,15 @@ class _Call:
         if len(self.arguments) > 1:
             self.arguments[:] = ["".join(self.arguments)]
         return self.arguments[0] if self.arguments else ""
+
+    def take_extra(self, members: Mapping[str, Any]) -> None:
+        taken = dict(members)
+        for name in ("function", "custom"):
+            before, value = self.extra.get(name), taken.get(name)
+            if is_object(before) and is_object(value):
+                taken[name] = merged = dict(before)  # a copy: the piece that brought it doesn't change
+                merge(merged, value)
+        merge(self.extra, taken)
 
 
 class ToolCallAccumulator:
@@ -161,10 +171,8 @@ class ToolCallAccumulator:
         call.name = (piece.name or call.name) if call.length else _joined_name(call.name, piece.name)
         if piece.type != "function" or raw.get("type"):
             call.type = piece.type
-        for name, value in piece.extra.items():
-            before = call.extra.get(name)
-            inside = name in ("function", "custom") and is_object(before) and is_object(value)
-            call.extra[name] = {**before, **value} if inside and is_object(before) else value
+        if piece.extra:
+            call.take_extra(piece.extra)
         function = raw.get("function")
         if is_object(function):
             written = function.get("arguments")

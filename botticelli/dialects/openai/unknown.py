@@ -33,6 +33,7 @@ __all__ = [
     "choice_unknown",
     "chunk_unknown",
     "delta_blocks",
+    "merge",
     "message_unknown",
     "unknown_members",
     "without_words",
@@ -168,6 +169,15 @@ def without_words(chunk: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
+def merge(known: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Take the members of an object that a later event brought; the newest values count, but null doesn't.
+
+    Servers that write every member into every event write null where there is nothing new, for example for a
+    signature that an earlier event brought (tool-later-members-null).
+    """
+    known.update({name: value for name, value in new.items() if value is not None or name not in known})
+
+
 class Extras:
     """Merge the unknown members of one place in a stream.
 
@@ -190,7 +200,7 @@ class Extras:
             known = self._members.get(name)
             if is_object(value):
                 if is_object(known):
-                    known.update(value)
+                    merge(known, value)
                     continue
                 value = dict(value)  # noqa: PLW2901 -- a copy, which may grow
             elif is_array(value):
