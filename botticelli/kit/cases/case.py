@@ -21,6 +21,7 @@ from botticelli.contracts import relaxations
 from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.formats import ANY, FORMATS, OPENAI, Context, Format
 from botticelli.kit.cases.script import VARIABLE, Variables, compile_exchange, may_hold_usage
+from botticelli.kit.cases.sent import Sent
 from botticelli.kit.errors import CaseError
 from botticelli.kit.schemas import data_root, schema_violations
 
@@ -97,6 +98,7 @@ class CaseRun:
         context: Format, id and model of the messages that the pieces write.
         key: The API key of the calls, which no outcome may show.
         usage_sent: The exchanges hold a usage, or something that may be one.
+        sent: All that the exchanges say.
     """
 
     case: Case
@@ -106,6 +108,7 @@ class CaseRun:
     context: Context
     key: str
     usage_sent: bool
+    sent: Sent
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,11 @@ class Case:
         return bool(self.document.get("listen", True))
 
     @cached_property
+    def is_timed(self) -> bool:
+        """Whether what happens depends on limits that are short, or on when a call is cancelled."""
+        return any(need.endswith("_timeout") or need == "cancel_any_time" for need in self.needs)
+
+    @cached_property
     def needs(self) -> frozenset[str]:
         """What an adapter must claim for the case to concern it; every adapter speaks openai."""
         return (
@@ -217,6 +225,7 @@ class Case:
             context=context,
             key=variables.value("key"),
             usage_sent=may_hold_usage(filled["exchanges"], context),
+            sent=Sent.of(filled["exchanges"], context),
         )
 
     def _due(self, calls: int) -> int:

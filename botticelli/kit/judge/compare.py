@@ -23,6 +23,7 @@ from botticelli.contracts.jsonvalue import (
     resolve,
     too_deep,
 )
+from botticelli.kit.judge.gravity import Gravity
 
 if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
@@ -64,14 +65,13 @@ class Difference:
             what the server received. Empty for the outcome as a whole.
         expected: What would have been right, in words or as JSON.
         got: What there was.
-        content: True when the user gets wrong, incomplete or invented content from it, and no error that
-            says so. It decides how grave the difference is.
+        gravity: How grave it is, by what the user gets from it.
     """
 
     path: str
     expected: str
     got: str
-    content: bool = False
+    gravity: Gravity = Gravity.IMPRECISE
 
 
 # Any two JSON values
@@ -139,7 +139,7 @@ def compare_part(wanted: object, got: object, path: str) -> Iterator[Difference]
 
 
 def compare_outcome(
-    expected: Object, got: Object, *, claims: frozenset[str], streamed: bool = True
+    expected: Object, got: Object, *, claims: frozenset[str], streamed: bool = True, endless: bool = True
 ) -> Iterator[Difference]:
     """Compare an outcome with one of the outcomes that are right.
 
@@ -148,11 +148,11 @@ def compare_outcome(
         got: The outcome, valid by its schema.
         claims: The capabilities that the adapter declares.
         streamed: The call was a stream, which delivers text before its error.
+        endless: The server plays an answer that never ends; so an answer can't be the whole of it.
     """
     kind = next(iter(expected))
     if kind not in got:
-        # A typed error where an answer was due is noticed; an answer where an error was due isn't.
-        yield Difference("", kind, _summary(got), content="error" not in got)
+        yield Difference("", kind, _summary(got), _gravity_of_another(expected, got, endless=endless))
         return
     wanted = expected[kind]
     if kind == "response":
@@ -166,19 +166,65 @@ def compare_outcome(
         partial = got["error"].get("partial")
         if streamed or _is_judged(partial, "partial", claims):
             delivered = got.get("partial_chunks", [])
-            yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
-        # An error that loses what was delivered before it is as bad as an answer that does.
-        yield from _content(_at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"))
+            found = _partial(wanted.get("partial"), partial, delivered, claims)
+            # The error says that not all is there. What is there must be what was sent.
+            less = _is_beginning(wanted.get("partial"), partial, delivered)
+            yield from _graver(found, Gravity.REFUSED if less else Gravity.SILENT)
+        yield from _graver(
+            _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"), Gravity.REFUSED
+        )
     elif kind == "models":
         yield from _content(compare_value(wanted, got["models"], "/models"))
     else:
         yield from _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks")
 
 
+def _gravity_of_another(expected: Object, got: Object, *, endless: bool) -> Gravity:
+    """Return how grave it is that an outcome is of another kind than expected.
+
+    A typed error where an answer was due is noticed; an answer where an error was due isn't. But an answer
+    that came after a limit, or after it was cancelled, is whole unless it never ended: it is late.
+    """
+    if "error" in got:
+        return Gravity.IMPRECISE if "cancelled" in expected else Gravity.REFUSED
+    if "cancelled" not in got and not endless:
+        if "cancelled" in expected:
+            return Gravity.IMPRECISE
+        if expected.get("error", {}).get("kind") == ["timeout"]:
+            return Gravity.HANG
+    return Gravity.SILENT
+
+
 def _content(found: Iterable[Difference]) -> Iterator[Difference]:
     """Mark differences as differences in content."""
+    return _graver(found, Gravity.SILENT)
+
+
+def _graver(found: Iterable[Difference], gravity: Gravity) -> Iterator[Difference]:
     for difference in found:
-        yield replace(difference, content=True)
+        yield replace(difference, gravity=gravity)
+
+
+def _is_beginning(wanted: Object | None, got: Object | None, delivered: list[str]) -> bool:
+    """Tell whether a partial answer holds nothing but what was sent, though less of it."""
+    if wanted is None:
+        return False
+    choices: list[Object] = (got or {"choices": [{"text": "".join(delivered)}]})["choices"]
+    due: list[Object] = wanted.get("choices", [wanted])
+    return len(choices) <= len(due) and all(map(_begins, due, choices))
+
+
+def _begins(wanted: Object, got: Object) -> bool:
+    texts = all(
+        str(wanted.get(name, "")).startswith(got.get(name) or "") for name in ("text", "reasoning", "refusal")
+    )
+    calls: list[Object] = got.get("tool_calls", [])
+    due: list[Object] = wanted.get("tool_calls", [])
+    return (
+        texts
+        and len(calls) <= len(due)
+        and not any(any(_tool_call(*pair, "")) for pair in zip(due, calls, strict=False))
+    )
 
 
 def _summary(got: Object) -> str:
@@ -479,9 +525,20 @@ def _request(wanted: Object, got: RecordedRequest, recording: Recording, path: s
             yield Difference(f"{path}/{name}", wanted[name], value)
     for name, rule in wanted.get("headers", {}).items():
         yield from _header(rule, request.header(name), f"{path}/headers/{name}")
-    yield from _body(wanted, request.body, f"{path}/body")
-    if "body_matches" in wanted and request.body != recording.requests[0].request.body:
-        yield Difference(f"{path}/body", "the bytes of the first request", _readable(request.body))
+    # The model reads the body: one that is lost or altered is answered, and nobody knows.
+    for found in _body(wanted, request.body, f"{path}/body"):
+        says_nothing = found.expected == "nothing" and found.got == "null"
+        yield found if says_nothing else replace(found, gravity=Gravity.SILENT)
+    yield from _first_member(wanted, request.body, f"{path}/body")
+    first = recording.requests[0].request.body
+    if "body_matches" in wanted and request.body != first:
+        same = equal(_parse(request.body)[0], _parse(first)[0])
+        yield Difference(
+            f"{path}/body",
+            "the bytes of the first request",
+            _readable(request.body),
+            Gravity.IMPRECISE if same else Gravity.SILENT,
+        )
     if "delay" in wanted:
         if got.delay is None:
             yield Difference(f"{path}/delay", "an answer before it", "none")
@@ -510,7 +567,7 @@ def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[D
             pass
 
 
-_JSON_RULES = ("body", "body_keys", "body_first_key", "body_absent")
+_JSON_RULES = ("body", "body_keys", "body_absent")
 
 
 def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
@@ -531,14 +588,19 @@ def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
     keys = list(as_object(body))
     if "body_keys" in wanted and set(keys) != set(wanted["body_keys"]):
         yield Difference(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))
-    if "body_first_key" in wanted and keys[:1] != [wanted["body_first_key"]]:
-        yield Difference(path, f"{wanted['body_first_key']} first", ", ".join(keys))
     for pointer in wanted.get("body_absent", ()):
         try:
             value = resolve(body, pointer)
         except LookupError:
             continue
         yield Difference(path + pointer, "nothing", show(value))
+
+
+def _first_member(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
+    """Compare the first member of the body, on which no answer depends."""
+    keys = list(as_object(_parse(raw)[0]))
+    if "body_first_key" in wanted and keys[:1] != [wanted["body_first_key"]]:
+        yield Difference(path, f"{wanted['body_first_key']} first", ", ".join(keys))
 
 
 def _parse(raw: bytes) -> tuple[Any, str]:
