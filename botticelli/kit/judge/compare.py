@@ -7,6 +7,7 @@ mean. Each function yields one :class:`Difference` per difference, and nothing w
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -269,11 +270,14 @@ def _is_judged(reported: object, word: str, claims: frozenset[str]) -> bool:
 
 
 def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
-    if not wanted and got:
-        yield Difference(path, "none", show(got))
-    for code in wanted:
-        if code not in got:
-            yield Difference(path, f"{code} among them", show(got))
+    due, told = Counter(wanted), Counter(got)
+    for code in dict.fromkeys([*wanted, *got]):
+        if due[code] != told[code]:
+            yield Difference(path, f"{code} {_times(due[code])}", f"{_times(told[code])}, in {show(got)}")
+
+
+def _times(count: int) -> str:
+    return ("not at all", "once")[count] if count < 2 else f"{count} times"
 
 
 def _choices(

@@ -114,7 +114,7 @@ def _standard(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    return _SPLITTERS.sub("", text)
+    return _SPLITTERS.sub("", "".join(text.split()))
 
 
 def _readings(text: str) -> Iterator[str]:
