@@ -20,8 +20,7 @@ def case(**members: Any) -> Case:
 
 
 def test_versions_compare_as_numbers() -> None:
-    words = ["1", "1.1", "1.2", "1.10", "2", "2.0.1"]
-    assert sorted(reversed(words), key=version_key) == words
+    assert version_key("1") < version_key("1.1") < version_key("1.2") < version_key("1.10") < version_key("2")
     assert version_key("1.0") == version_key("1")
 
 
@@ -50,9 +49,7 @@ def test_the_hash_names_the_cases_that_count_whatever_their_order() -> None:
     assert suite_hash([one]) != suite_hash([other]) != suite_hash([one, other])
     assert suite_hash([one, case(title="z", since="99")]) == suite_hash([one])
     assert suite_hash([one, case(title="z", since="99")], "99") != suite_hash([one], "99")
-    assert suite_hash([Case({"title": "x", "note": "why", "cause": "haste", "id": "a-b"})]) == suite_hash(
-        [one]
-    )
+    assert suite_hash([case(note="why", title="x", cause="haste")]) == suite_hash([one])
 
 
 def test_the_suite_has_a_version_and_a_hash() -> None:

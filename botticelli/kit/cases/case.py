@@ -100,7 +100,6 @@ class CaseRun:
         context: Format, id and model of the messages that the pieces write.
         key: The API key of the calls, which no outcome may show.
         usage_sent: The exchanges hold a usage, or something that may be one.
-        sent: All that the exchanges say.
     """
 
     case: Case
@@ -110,7 +109,11 @@ class CaseRun:
     context: Context
     key: str
     usage_sent: bool
-    sent: Sent
+
+    @cached_property
+    def sent(self) -> Sent:
+        """All that the exchanges say."""
+        return Sent.of(self.exchanges, self.context)
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,6 @@ class Case:
             context=context,
             key=variables.value("key"),
             usage_sent=may_hold_usage(filled["exchanges"], context),
-            sent=Sent.of(filled["exchanges"], context),
         )
 
     def _due(self, calls: int) -> int:

@@ -15,14 +15,13 @@ from botticelli.kit.judge.accumulate import assembled
 from botticelli.kit.judge.compare import (
     Difference,
     compare_outcome,
-    compare_requests,
     delta_level,
     escape_invisible,
     show,
-    wasted_requests,
 )
 from botticelli.kit.judge.gravity import Gravity
 from botticelli.kit.judge.laws import check_response, invented, key_leaks, missing_fields, request_leaks
+from botticelli.kit.judge.requests import compare_requests, wasted_requests
 from botticelli.kit.judge.secrets import Secrets
 from botticelli.kit.schemas import schema_violations
 

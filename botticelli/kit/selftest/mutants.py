@@ -297,7 +297,8 @@ class TakesNoIndexForZero(ReferenceClient):
 
     def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
         """Find the first call."""
-        return super().tool_at(tools, {**fragment, "index": fragment.get("index") or 0})
+        index = fragment.get("index") or 0
+        return next((tool for tool in tools if tool["index"] == index), None)
 
     def new_tool(self, fragment: Document) -> Document:
         """Call it the first."""
