@@ -27,7 +27,7 @@ def delta(index: int | None = 0, finish: object = None, **members: Any) -> dict[
 
 def tool(
     index: int | None = None, id: str | None = None, name: str | None = None, arguments: Any = None
-) -> Any:  # noqa: A002
+) -> Any:
     fragment: dict[str, Any] = {} if index is None else {"index": index}
     return {**fragment, "id": id, "function": {"name": name, "arguments": arguments}}
 
@@ -88,39 +88,30 @@ def test_choices_keep_their_index_or_their_place() -> None:
         assert whole(*events)["chunks"] == ["a"]
 
 
+A1, A12, B2 = ("a", "f", "1"), ("a", "f", "12"), ("b", "f", "2")
+
+
 @pytest.mark.parametrize(
     ("fragments", "right"),
     [
-        ([tool(0, "a", "f", "{"), tool(0, None, None, "}")], [("a", "f", "{}")]),
-        (
-            [tool(0, "a", "f", "1"), tool(1, "b", "g", "2"), tool(0, arguments="3")],
-            [("a", "f", "13"), ("b", "g", "2")],
-        ),
+        ([tool(0, *A1), tool(0, None, None, "2")], [A12]),
+        ([tool(0, *A1), tool(1, *B2), tool(0, arguments="2")], [A12, B2]),
         # Without an index: by the id, else the last one, unless a name begins another.
+        ([tool(None, *A1), tool(None, *B2), tool(None, "a", None, "2")], [A12, B2]),
+        ([tool(None, *A1), tool(arguments="2")], [A12]),
         (
-            [tool(None, "a", "f", "1"), tool(None, "b", "f", "2"), tool(None, "a", None, "3")],
-            [("a", "f", "13"), ("b", "f", "2")],
+            [[tool(name="f", arguments="1"), tool(name="f", arguments="2")]],
+            [(None, *A1[1:]), (None, *B2[1:])],
         ),
-        ([tool(None, "a", "f", "1"), tool(arguments="2")], [("a", "f", "12")]),
-        (
-            [[tool(name="f", arguments="1"), tool(name="g", arguments="2")]],
-            [(None, "f", "1"), (None, "g", "2")],
-        ),
-        ([tool(arguments="1"), tool(name="f", arguments="2")], [(None, "f", "12")]),
+        ([tool(arguments="1"), tool(name="f", arguments="2")], [(None, *A12[1:])]),
         # Under one index: another id and a name begin another call, another id alone doesn't.
-        (
-            [tool(0, "a", "f", "1"), tool(0, "b", "f", "2"), tool(0, None, None, "3")],
-            [("a", "f", "1"), ("b", "f", "23")],
-        ),
-        ([tool(0, "a", "f", "1"), tool(0, "b", None, "2")], [("a", "f", "12")]),
-        (
-            [tool(0, "a", "f", "1"), tool(0, "b", "f", "2"), tool(0, "a", None, "3")],
-            [("a", "f", "13"), ("b", "f", "2")],
-        ),
+        ([tool(0, *A1), tool(0, *B2), tool(0, None, None, "3")], [A1, ("b", "f", "23")]),
+        ([tool(0, *A1), tool(0, "b", None, "2")], [A12]),
+        ([tool(0, *A1), tool(0, *B2), tool(0, "a", None, "2")], [A12, B2]),
         # Ids and names that every chunk repeats, that are empty, late or in pieces.
-        ([tool(0, "a", "f", "1"), tool(0, "a", "f", "2")], [("a", "f", "12")]),
-        ([tool(0, "a", "f", "1"), tool(0, "", "", "2")], [("a", "f", "12")]),
-        ([tool(0, None, None, "1"), tool(0, "a", "f", "2")], [("a", "f", "12")]),
+        ([tool(0, *A1), tool(0, "a", "f", "2")], [A12]),
+        ([tool(0, *A1), tool(0, "", "", "2")], [A12]),
+        ([tool(0, None, None, "1"), tool(0, "a", "f", "2")], [A12]),
         ([tool(0, "a", "get_", ""), tool(0, None, "it")], [("a", "get_it", "")]),
         # Arguments that are an object, or never come.
         ([tool(0, "a", "f", {"x": "é"})], [("a", "f", '{"x": "é"}')]),
@@ -135,9 +126,8 @@ def test_calls_of_other_sorts_are_kept() -> None:
     custom = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}
     [choice] = whole(delta(tool_calls=[custom]))["choices"]
     assert choice["tool_calls"] == [{"id": "a", "type": "custom", "name": "f", "arguments": "x"}]
-    [choice] = whole(
-        delta(function_call={"name": "f", "arguments": "1"}), delta(function_call={"arguments": "2"})
-    )["choices"]
+    old = [{"name": "f", "arguments": "1"}, {"arguments": "2"}]
+    [choice] = whole(*(delta(function_call=one) for one in old))["choices"]
     assert choice["tool_calls"] == [{"id": None, "type": None, "name": "f", "arguments": "12"}]
 
 
@@ -145,9 +135,8 @@ def test_log_probabilities_are_joined() -> None:
     def chunk(logprobs: object) -> dict[str, Any]:
         return {"choices": [{"index": 0, "logprobs": logprobs}]}
 
-    [choice] = whole(
-        chunk({"content": [1], "refusal": None}), chunk(None), chunk({"content": [2], "refusal": [3]})
-    )["choices"]
+    told = [{"content": [1], "refusal": None}, None, {"content": [2], "refusal": [3]}]
+    [choice] = whole(*map(chunk, told))["choices"]
     assert choice["logprobs"] == {"content": [1, 2], "refusal": [3]}
 
 
