@@ -49,7 +49,7 @@ def test_it_points_at_what_is_written(one: dict[str, Any]) -> None:
 
 def test_nearly_every_must_is_tested_in_a_real_run() -> None:
     adapter = load_adapter("botticelli.providers.adapters:async_huggingface")
-    results = list(run_cases(CASES.values(), adapter, seed=2, limit=300))
+    results = list(run_cases([*CASES.values()], adapter, seed=2, limit=300))
     close_adapter(adapter)
     seen = {result.case.id for result in results if result.status is Status.PASSED}
     tested = [one for one in MUSTS if seen.issuperset(one.get("cases", ())) and one.get("cases")]

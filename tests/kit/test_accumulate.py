@@ -26,10 +26,10 @@ def delta(index: int | None = 0, finish: object = None, **members: Any) -> dict[
 
 
 def tool(
-    index: int | None = None, id: str | None = None, name: str | None = None, arguments: Any = None
+    index: int | None = None, own: str | None = None, name: str | None = None, arguments: Any = None
 ) -> Any:
     fragment: dict[str, Any] = {} if index is None else {"index": index}
-    return {**fragment, "id": id, "function": {"name": name, "arguments": arguments}}
+    return {**fragment, "id": own, "function": {"name": name, "arguments": arguments}}
 
 
 def calls(*fragments: Any) -> list[tuple[str | None, str | None, str | None]]:

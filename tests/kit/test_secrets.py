@@ -52,7 +52,17 @@ def test_a_key_is_found_in_every_spelling(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sk-", KEY[:7], f"{KEY[:7]}..{KEY[-7:]}", "sk-another-key-entirely", "%%\\\\&&", "\\u00"]
+    "text",
+    [
+        "",
+        "sk-",
+        KEY[:7],
+        f"{KEY[:7]}..{KEY[-7:]}",
+        "sk-another-key-entirely",
+        "%%\\\\&&",
+        "\\u00",
+        "50 % & more",
+    ],
 )
 def test_what_is_no_key_is_left_alone(text: str) -> None:
     assert not SECRETS.shown_in(text)
@@ -85,3 +95,10 @@ def test_a_key_with_a_line_end_is_found_without_it() -> None:
 def test_without_keys_nothing_is_shown() -> None:
     assert not Secrets([]).shown_in(KEY)
     assert Secrets([]).strike(KEY) == KEY
+
+
+def test_a_key_is_looked_for_under_three_layers_of_escapes() -> None:
+    text = "".join(f"%{ord(c):02x}" for c in KEY)
+    assert SECRETS.shown_in(text.replace("%", "%2525"))
+    # Somewhere it must end, also for a text that hides ever more.
+    assert not SECRETS.shown_in(text.replace("%", "%25252525"))

@@ -440,16 +440,19 @@ def test_what_an_error_tells_was_sent_too() -> None:
 
 
 TIMED: list[dict[str, Any]] = [{"error": {"kind": ["timeout"]}}]
+LEFT: list[dict[str, Any]] = [{"cancelled": {}}]
+ENDS: list[dict[str, Any]] = [{"message": {}}]
+HOLDS: list[dict[str, Any]] = [{"hold": True}]
 
 
 @pytest.mark.parametrize(
     ("expect", "body", "gravity"),
     [
-        (TIMED, [{"message": {}}], Gravity.HANG),
-        (TIMED, [{"hold": True}], Gravity.SILENT),
-        ([{"cancelled": {}}], [{"message": {}}], Gravity.IMPRECISE),
-        ([{"cancelled": {}}], [{"hold": True}], Gravity.SILENT),
-        (ERROR, [{"message": {}}], Gravity.SILENT),
+        (TIMED, ENDS, Gravity.HANG),
+        (TIMED, HOLDS, Gravity.SILENT),
+        (LEFT, ENDS, Gravity.IMPRECISE),
+        (LEFT, HOLDS, Gravity.SILENT),
+        (ERROR, ENDS, Gravity.SILENT),
     ],
 )
 def test_an_answer_that_is_late_is_not_silent_if_it_may_be_whole(
@@ -459,7 +462,7 @@ def test_an_answer_that_is_late_is_not_silent_if_it_may_be_whole(
 
 
 def test_an_error_in_place_of_a_cancellation_is_not_a_lost_answer() -> None:
-    assert verdict([{"cancelled": {}}], error()).gravity is Gravity.IMPRECISE
+    assert verdict(LEFT, error()).gravity is Gravity.IMPRECISE
 
 
 def test_one_request_more_is_not_silent_where_limits_are_short() -> None:
@@ -513,7 +516,10 @@ def test_a_key_goes_where_the_user_puts_it() -> None:
 
 
 def test_a_key_that_a_case_forbids_is_a_leak_and_is_told_once() -> None:
-    rule = {"requests": {"count": 1, "each": [{"headers": {"authorization": False}}]}, **EXCHANGE}
+    rule: dict[str, Any] = {
+        "requests": {"count": 1, "each": [{"headers": {"authorization": False}}]},
+        **EXCHANGE,
+    }
     found = verdict(ANSWER, answer(), seen=asked(("authorization", f"Bearer {KEY}")), **rule)
     assert (found.gravity, [m.path for m in found.differences]) == (
         Gravity.LEAK,
@@ -537,5 +543,5 @@ def test_what_the_adapter_prints_holds_no_key() -> None:
 
 
 def test_a_text_in_pieces_shows_a_key_too() -> None:
-    got = {**error(), "partial_chunks": [KEY[:6], KEY[6:12], KEY[12:]]}
+    got = {**error(), "partial_chunks": [KEY[at : at + 5] for at in range(0, len(KEY), 5)]}
     assert verdict(LOST, got).gravity is Gravity.LEAK
