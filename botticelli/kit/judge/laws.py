@@ -180,16 +180,13 @@ def request_leaks(play: CaseRun, recording: Recording, secrets: Secrets) -> Iter
     user put a key: a header, the base URL, the request. All of it only on the way to the user's own server.
     """
     given = _Given(play, secrets)
-    rules = play.requests
+    shared: Object = play.requests.get("all", {})
+    each: list[Object] = play.requests.get("each", [])
     for number, recorded in enumerate(recording.requests):
-        each = rules.get("each", [])
-        own = each[number] if number < len(each) else {}
-        forbidden = {
-            name.lower()
-            for rule in (rules.get("all", {}), own)
-            for name, wanted in rule.get("headers", {}).items()
-            if wanted is False
-        }
+        forbidden: set[str] = set()
+        for rule in (shared, *each[number : number + 1]):
+            headers: Object = rule.get("headers", {})
+            forbidden |= {name.lower() for name, wanted in headers.items() if wanted is False}
         for path, text in given.places(recorded, forbidden):
             if secrets.shown_in(text):
                 yield _leak(f"/requests/{number}/{path}", text)

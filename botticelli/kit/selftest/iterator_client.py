@@ -37,10 +37,11 @@ class IteratorClient(ReferenceClient):
         if "response" in outcome:
             # A whole answer in place of a stream has no chunks; it is handed out as it is.
             return {"response": {"events": events, "final_chunks": 1}} if events else outcome
-        outcome = {**outcome, "partial_events": events}
-        del outcome["partial_chunks"]
-        outcome.get("error", {}).pop("partial", None)
-        return outcome
+        lost: Document = {**outcome, "partial_events": events}
+        del lost["partial_chunks"]
+        if "error" in lost:
+            lost["error"] = {**lost["error"], "partial": None}
+        return lost
 
     def take(self, answer: Answer, event: object) -> None:
         """Keep an event as it came, once it is known not to be an error."""
