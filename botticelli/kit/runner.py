@@ -149,7 +149,7 @@ class Result:
     Attributes:
         case: The item, usually a case.
         status: How it went.
-        verdict: What the judge found; without a fault when the item wasn't run.
+        verdict: What the judge found; without a gravity when the item wasn't run.
         seconds: How long it took.
         reason: Why it is known to fail, or which capabilities are missing; else empty.
         evidence: What was exchanged (evidence in report.schema.json), of what didn't pass.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ from botticelli.kit.cases.case import case_files, cases_folder, check_folder, lo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from botticelli.kit.cases.case import Case
 
 CASES = load_cases()
 
@@ -62,3 +65,37 @@ def _strings(value: object) -> Iterator[str]:
     elif is_object(value):
         for item in value.values():
             yield from _strings(item)
+
+
+# Profiles and levels
+
+
+def test_a_must_has_a_published_rule_or_a_policy_that_says_why() -> None:
+    published = {"published-schema", "prose"}
+    unfounded = [
+        case.id
+        for case in CASES
+        if case.level == "must"
+        and not (case.provenance in published or (case.provenance == "official-client" and case.spec))
+        and not case.policy
+    ]
+    assert unfounded == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
+def test_the_profile_fits_what_the_case_rests_on(case: Case) -> None:
+    if case.id.startswith(("auth-key-", "timeout-", "cancel-")):
+        assert case.profile == "hardening"
+    if case.profile == "provider":
+        assert case.level != "must" or case.policy
+        assert case.provenance in ("observed", "official-client", "reasoned")
+    if case.profile == "core" and case.level == "must":
+        assert case.spec or case.policy
+    if case.provenance == "published-schema" and case.level == "must":
+        assert case.profile == "core"
+
+
+def test_every_profile_has_cases_of_its_own() -> None:
+    counts = Counter(case.profile for case in CASES)
+    assert counts.keys() == {"core", "tolerance", "hardening", "provider"}
+    assert min(counts.values()) > 20

@@ -58,7 +58,7 @@ def test_a_mutant_is_caught(driver: type[ReferenceClient]) -> None:
     found = list(run_cases(meant_cases(), adapter, limit=3))
     close_adapter(adapter)
     caught = {
-        result.case.id: (result.verdict.fault, result.verdict.differences[0].path)
+        result.case.id: (result.verdict.gravity, result.verdict.differences[0].path)
         for result in found
         if result.status is not Status.PASSED
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.kit.cases.case import Case, case_files, check_folder, load_cases, main, overlay, read_file
+from botticelli.kit.cases.causes import USUAL_CAUSES
 from botticelli.kit.errors import CaseError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ GOOD: dict[str, Any] = {
     "id": "sse-plain",
     "title": "Reads a plain stream",
     "level": "must",
+    "profile": "core",
     "side": "driver",
     "format": "openai",
     "area": "sse",
@@ -388,3 +390,32 @@ def test_overlay_goes_into_objects_and_replaces_the_rest() -> None:
         "f": {},
     }
     assert base == {"a": {"b": 1, "c": [1]}, "d": {"e": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "right"),
+    [
+        ({}, True),
+        ({"provenance": "observed", "source": ["a/b#1"]}, False),
+        ({"provenance": "observed", "source": ["a/b#1"], "policy": "Text would be lost."}, True),
+        ({"provenance": "reasoned"}, False),
+        ({"provenance": "official-client"}, True),
+        ({"provenance": "official-client", "spec": None}, False),
+        ({"provenance": "reasoned", "level": "should"}, True),
+        ({"profile": None}, False),
+        ({"profile": "strict"}, False),
+        ({"since": "1.2", "until": "1.10"}, True),
+        ({"since": "2", "until": "1.9"}, False),
+        ({"until": "0.9"}, False),
+    ],
+)
+def test_a_must_rests_on_a_rule_or_says_why(tmp_path: Path, changes: dict[str, Any], *, right: bool) -> None:
+    document = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+    write(tmp_path, document)
+    assert (list(check_folder(tmp_path)) == []) is right
+
+
+def test_a_case_says_what_usually_causes_it_or_its_area_does() -> None:
+    assert Case({**GOOD, "cause": "The code splits at two line feeds."}).cause.startswith("The code splits")
+    assert Case(GOOD).cause == USUAL_CAUSES["sse"]
+    assert {case.area for case in load_cases()} == USUAL_CAUSES.keys()

@@ -18,6 +18,7 @@ from botticelli.kit.judge.compare import (
     delta_level,
     show,
 )
+from botticelli.kit.judge.gravity import Gravity
 
 CHOICE: dict[str, Any] = {
     "index": 0,
@@ -84,9 +85,10 @@ RESPONSES: list[tuple[dict[str, Any], str | None]] = [
     ({"inference_provider": None}, "/inference_provider"),
     ({"rate_limits": {"requests": {}}}, None),
     ({"rate_limits": {"tokens": {}}}, "/rate_limits/tokens"),
-    ({"deviations": ["b"]}, None),
-    ({"deviations": ["c"]}, "/deviations"),
-    ({"deviations": []}, "/deviations"),
+    ({"deviations": ["b", "a"]}, None),
+    ({"deviations": ["b"]}, "/deviations"),
+    ({"deviations": ["a", "b", "b"]}, "/deviations"),
+    ({"deviations": ["a", "b", "c"]}, "/deviations"),
     ({"min_chunks": 2}, None),
     ({"min_chunks": 3}, "/chunks"),
     ({"chunks_text": "Hello"}, "/chunks"),
@@ -521,7 +523,7 @@ def test_blocks_come_in_their_order(
     differences = found({"response": {"text": "Hi", "content": wanted}}, outcome)
     place = "/response/choices/0/content"
     assert [difference.path for difference in differences] == ([] if path is None else [place + path])
-    assert all(difference.content for difference in differences)
+    assert all(difference.gravity is Gravity.SILENT for difference in differences)
     assert paths({"response": {"text": "Hi"}}, outcome) == []
 
 

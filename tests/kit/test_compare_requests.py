@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.judge.compare import compare_requests
+from botticelli.kit.judge.requests import compare_requests
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
 HEADERS = (("Authorization", "Bearer k"), ("Accept", "a"), ("accept", "b"))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.judge.verdict import check_response, key_leaks, missing_fields
+from botticelli.kit.judge.laws import check_response, key_leaks, missing_fields
+from botticelli.kit.judge.secrets import Secrets
 
 
 def response(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -129,9 +130,9 @@ def test_a_driver_that_claims_words_for_the_end_has_one() -> None:
 
 def test_a_secret_is_found_in_any_text_and_any_name() -> None:
     got = {"a": ["no", {"b/c": "my key"}], "key": {"d": "KEY"}, "e": 1, "f": None}
-    found = list(key_leaks(frozenset({"key", "other"}), got))
+    found = list(key_leaks(Secrets({"key", "other"}), got))
     assert [difference.path for difference in found] == ["/a/1/b~1c", ""]
-    assert list(key_leaks(frozenset(), got)) == []
+    assert list(key_leaks(Secrets(()), got)) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from botticelli.kit.cases.case import Case
 from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.judge.compare import REPORTED, Difference
-from botticelli.kit.judge.verdict import Fault, Verdict
+from botticelli.kit.judge.verdict import Gravity, Verdict
 from botticelli.kit.report.machine import as_document, write_json, write_junit
 from botticelli.kit.report.text import MANY, RunReport, cut, describe_failure, watch, write_report
 from botticelli.kit.runner import Result, Status
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RIGHT = Verdict(None)
-WRONG = Verdict(Fault.DETAIL, (Difference("/response/id", '"a"', '"b"'),), ("could be better",))
-SILENT = Verdict(Fault.SILENT, (Difference("", "error", "response"),))
+WRONG = Verdict(Gravity.IMPRECISE, (Difference("/response/id", '"a"', '"b"'),), ("could be better",))
+SILENT = Verdict(Gravity.SILENT, (Difference("", "error", "response"),))
 
 
 def result(slug: str, status: Status, verdict: Verdict = RIGHT, **more: Any) -> Result:
@@ -92,7 +92,7 @@ def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> Non
     assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
     assert text.index("STALE   tool-c") < text.index("NOTED   tool-d"), "what fails nothing comes last"
     assert (
-        "FAILED  tool-a  (tool, must, detail)\n"
+        "FAILED  tool-a  (tool, must, imprecise)\n"
         "  Does tool-a\n"
         "  at /response/id\n"
         '    expected  "a"\n'
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_the_run_itself_fails_it() -> None:
 
 
 LONG = Verdict(
-    Fault.CRASH,
+    Gravity.CRASH,
     tuple(
         Difference(f"/{number}", "x" * 10_000, "\n".join("y" * 9_999 for _ in range(100)))
         for number in range(99)
@@ -187,7 +187,7 @@ def test_a_may_that_fails_does_not_fail_the_run_but_is_reported() -> None:
     one = report(result("tool-d", Status.NOTED, WRONG, level="may"))
     assert one.passed
     text = written(one)
-    assert "NOTED   tool-d  (tool, may, detail)" in text
+    assert "NOTED   tool-d  (tool, may, imprecise)" in text
     assert text.endswith("\npassed: 1 noted in 1.3 s\n")
     assert "FAILED" not in text
     assert "\x1b[31m" not in written(one, Terminal()), "nothing is red"
@@ -241,7 +241,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
 
 
 def test_a_text_of_several_lines_stays_in_its_column() -> None:
-    crash = Verdict(Fault.CRASH, (Difference("", "an outcome", "one\ntwo"),))
+    crash = Verdict(Gravity.CRASH, (Difference("", "an outcome", "one\ntwo"),))
     assert "    got       one\n              two\n" in describe_failure(result("a-b", Status.FAILED, crash))
 
 
@@ -310,16 +310,16 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
         "seconds": 0.25,
         "source": ["x/y#1", "recorded"],
         "spec": "https://spec",
-        "fault": "detail",
+        "gravity": "imprecise",
         "differences": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
         "remarks": ["could be better"],
     }
-    assert "fault" not in run["results"][0]
+    assert "gravity" not in run["results"][0]
 
 
-def test_every_fault_and_status_is_in_the_schema() -> None:
-    for fault in Fault:
-        verdict = Verdict(fault, (Difference("", "a", "b"),))
+def test_every_gravity_and_status_is_in_the_schema() -> None:
+    for gravity in Gravity:
+        verdict = Verdict(gravity, (Difference("", "a", "b"),))
         one = report(result("a-b", Status.FAILED, verdict))
         assert schema_violations("report", as_document([one], 0, "1")) == []
     for status in Status:
@@ -342,7 +342,7 @@ def test_junit(tmp_path: Path) -> None:
     assert cases["sse-a"].attrib["classname"] == "sse"
     assert list(cases["sse-a"]) == []
     [failure] = cases["tool-a"]
-    assert (failure.tag, failure.attrib["type"]) == ("failure", "detail")
+    assert (failure.tag, failure.attrib["type"]) == ("failure", "imprecise")
     assert failure.text is not None
     assert "expected" in failure.text
     assert cases["tool-c"][0].attrib["type"] == "stale"
@@ -370,7 +370,7 @@ def test_every_report_names_a_case_by_its_key(tmp_path: Path) -> None:
 
 
 def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
-    bad = Verdict(Fault.SILENT, (Difference("/x", "\x00\ud83d", "\x1b[31m"),))
+    bad = Verdict(Gravity.SILENT, (Difference("/x", "\x00\ud83d", "\x1b[31m"),))
     path = tmp_path / "junit.xml"
     write_junit(path, [report(result("a-b", Status.FAILED, bad))])
     assert "\ufffd\ufffd" in (ET.parse(path).getroot()[0][0][0].text or "")

@@ -15,7 +15,7 @@ from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.cases.case import Case
 from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import BaselineError, CaseError, KitError
-from botticelli.kit.judge.verdict import Crash, Fault, Hang
+from botticelli.kit.judge.verdict import Crash, Gravity, Hang
 from botticelli.kit.report.machine import as_document
 from botticelli.kit.report.text import RunReport, describe_failure
 from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
@@ -96,7 +96,7 @@ def test_the_seed_changes_what_is_played(server: MockServer) -> None:
 
 
 def test_a_driver_that_knows_the_answer_by_heart_fails(server: MockServer) -> None:
-    assert run_case(case(), Scripted(lambda _: answer("Hi")), server).fault is Fault.SILENT
+    assert run_case(case(), Scripted(lambda _: answer("Hi")), server).gravity is Gravity.SILENT
 
 
 def test_calls_are_made_in_order_to_one_place_and_the_last_says_so(server: MockServer) -> None:
@@ -121,7 +121,7 @@ def test_a_driver_that_changes_its_call_does_not_change_what_it_is_judged_by(
     calls: list[dict[str, Any]] = [
         {"operation": "generate", "expect": [{"error": {"kind": ["authentication"]}}]}
     ]
-    assert run_case(case(calls=calls), Scripted(spoil), server).fault is Fault.LEAK
+    assert run_case(case(calls=calls), Scripted(spoil), server).gravity is Gravity.LEAK
 
 
 def test_a_driver_that_renames_its_operation_is_judged_by_the_one_it_was_given(server: MockServer) -> None:
@@ -131,7 +131,7 @@ def test_a_driver_that_renames_its_operation_is_judged_by_the_one_it_was_given(s
 
     calls: list[dict[str, Any]] = [{"operation": "stream", "expect": [{"response": {"text": "x"}}]}]
     verdict = run_case(case(calls=calls, exchanges=[]), Scripted(rename), server)
-    assert verdict.fault is Fault.INVALID
+    assert verdict.gravity is Gravity.CRASH
     assert [difference.path for difference in verdict.differences] == [
         "/response/chunks",
         "/response/final_chunks",
@@ -163,16 +163,16 @@ def test_only_a_client_that_must_close_gets_time_to_close(
 
 
 @pytest.mark.parametrize(
-    ("error", "fault", "message"),
+    ("error", "gravity", "message"),
     [
-        (KeyError("choices"), Fault.CRASH, "KeyError: 'choices' (at test_runner.py:"),
-        (SystemExit(3), Fault.CRASH, "SystemExit: 3"),
-        (CrashedError("died"), Fault.CRASH, "died"),
-        (HungError("x"), Fault.HANG, "nothing in 5 s"),
+        (KeyError("choices"), Gravity.CRASH, "KeyError: 'choices' (at test_runner.py:"),
+        (SystemExit(3), Gravity.CRASH, "SystemExit: 3"),
+        (CrashedError("died"), Gravity.CRASH, "died"),
+        (HungError("x"), Gravity.HANG, "nothing in 5 s"),
     ],
 )
 def test_what_a_driver_raises_is_its_verdict(
-    server: MockServer, error: BaseException, fault: Fault, message: str
+    server: MockServer, error: BaseException, gravity: Gravity, message: str
 ) -> None:
     def fail(_call: dict[str, Any]) -> dict[str, Any]:
         raise error
@@ -180,7 +180,7 @@ def test_what_a_driver_raises_is_its_verdict(
     calls: list[dict[str, Any]] = [{"operation": "generate", "times": 2, "expect": [{"response": {}}]}]
     adapter = Scripted(fail)
     verdict = run_case(case(calls=calls), adapter, server, limit=5)
-    assert verdict.fault is fault
+    assert verdict.gravity is gravity
     assert message in verdict.differences[0].got
     assert len(adapter.calls) == 1, "nothing more is asked of it"
 
@@ -197,7 +197,7 @@ def test_a_driver_that_never_comes_back_is_left_behind(server: MockServer) -> No
     assert left.daemon, "it ends with the process"
     released.set()
     left.join()
-    assert verdict.fault is Fault.HANG
+    assert verdict.gravity is Gravity.HANG
 
 
 class MuteError(Exception):
@@ -219,13 +219,13 @@ def test_what_cannot_be_printed_or_read_is_a_crash(server: MockServer) -> None:
         raise MuteError
 
     verdict = run_case(case(), Scripted(fail), server)
-    assert verdict.fault is Fault.CRASH
+    assert verdict.gravity is Gravity.CRASH
     assert (
         "MuteError: (its message cannot be read: RuntimeError) (at test_runner.py:"
         in verdict.differences[0].got
     )
     verdict = run_case(case(), Scripted(lambda _: Spiteful(a=1)), server)
-    assert verdict.fault is Fault.CRASH
+    assert verdict.gravity is Gravity.CRASH
     assert "LookupError: mine" in verdict.differences[0].got
 
 
@@ -328,7 +328,7 @@ def test_an_old_word_is_taken_for_what_it_stands_for(word: str, status: Status) 
 
 def test_what_is_claimed_and_then_refused_fails() -> None:
     found = results([case()], Scripted(lambda _: {"unsupported": "not yet"}))
-    assert found["a-case"].verdict.fault is Fault.UNSUPPORTED
+    assert found["a-case"].verdict.gravity is Gravity.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,10 @@ def check_capabilities(words: Iterable[object], name: str) -> frozenset[str]:
 
 
 def claims_of(adapter: Adapter) -> frozenset[str]:
-    """Return the capabilities that an adapter declares, old words as the ones that they stand for."""
+    """Return the capabilities that an adapter declares, old words as the ones that they stand for.
+
+    The kit assembles the events of a client that hands them out, so that it is judged as one that does.
+    """
     words = adapter.capabilities
-    return words.union(*(new for old, new in OLD_WORDS.items() if old in words)) - OLD_WORDS.keys()
+    words = words.union(*(new for old, new in OLD_WORDS.items() if old in words)) - OLD_WORDS.keys()
+    return words | {"assembles"} if "events" in words else words

@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts import relaxations
 from botticelli.contracts.jsonvalue import Document, is_array, is_object
+from botticelli.kit.cases.causes import USUAL_CAUSES
 from botticelli.kit.cases.formats import ANY, FORMATS, OPENAI, Context, Format
 from botticelli.kit.cases.script import VARIABLE, Variables, compile_exchange, may_hold_usage
+from botticelli.kit.cases.sent import Sent
+from botticelli.kit.cases.versions import version_key
 from botticelli.kit.errors import CaseError
 from botticelli.kit.schemas import data_root, schema_violations
 
@@ -107,6 +110,11 @@ class CaseRun:
     key: str
     usage_sent: bool
 
+    @cached_property
+    def sent(self) -> Sent:
+        """All that the exchanges say."""
+        return Sent.of(self.exchanges, self.context)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -167,13 +175,18 @@ class Case:
 
     @property
     def cause(self) -> str:
-        """What usually makes a client fail it; empty when that isn't known."""
-        return str(self.document.get("cause", ""))
+        """What usually makes a client fail it; where the case doesn't say, what is usual in its area."""
+        return str(self.document.get("cause", USUAL_CAUSES.get(self.area, "")))
 
     @property
     def since(self) -> str:
-        """The version of the suite that it belongs to from the first."""
+        """The first version of the suite that scores it."""
         return str(self.document.get("since", "1"))
+
+    @property
+    def until(self) -> str:
+        """The last version of the suite that scores it; empty when it is still scored."""
+        return str(self.document.get("until", ""))
 
     @property
     def source(self) -> list[str]:
@@ -184,6 +197,11 @@ class Case:
     def listens(self) -> bool:
         """False when a connection is to be refused."""
         return bool(self.document.get("listen", True))
+
+    @cached_property
+    def is_timed(self) -> bool:
+        """Whether what happens depends on limits that are short, or on when a call is cancelled."""
+        return any(need.endswith("_timeout") or need == "cancel_any_time" for need in self.needs)
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -407,6 +425,9 @@ def _misplaced(document: Document, path: Path, formats: Mapping[str, Format]) ->
 
 def _impossible(document: Document, formats: Mapping[str, Format]) -> Iterator[str]:
     """Yield what a schema can't express."""
+    since, until = document.get("since", "1"), document.get("until")
+    if until is not None and version_key(until) < version_key(since):
+        yield f"/until: {until} is before since, {since}"
     if document["format"] == ANY:
         yield from _not_abstract(document, formats)
     elif "traits" in document:

@@ -41,6 +41,7 @@ __all__ = [
     "compile_exchange",
     "fill_dates",
     "may_hold_usage",
+    "piece_steps",
     "stored_brotli",
 ]
 
@@ -247,10 +248,11 @@ def _chunked(steps: Sequence[Step], *, whole: bool) -> Iterator[Step]:
 
 
 def _steps(pieces: Sequence[Piece], context: Context) -> list[Step]:
-    return [step for piece in pieces for step in _piece(piece, context)]
+    return [step for piece in pieces for step in piece_steps(piece, context)]
 
 
-def _piece(piece: Piece, context: Context) -> Iterator[Step]:
+def piece_steps(piece: Piece, context: Context) -> Iterator[Step]:
+    """Yield what one piece writes, and where it pauses."""
     if "sleep" in piece:
         yield Pause(piece["sleep"])
     elif "hold" in piece:
@@ -407,7 +409,7 @@ def _holds_usage(piece: Piece, context: Context) -> bool:
     if not piece.keys().isdisjoint(("hex", "base64")):
         return True
     member = context.format.usage_member.encode()
-    return any(isinstance(step, bytes) and member in step for step in _piece(piece, context))
+    return any(isinstance(step, bytes) and member in step for step in piece_steps(piece, context))
 
 
 def stored_brotli(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Compare what a client did with what its case expects: outcomes, requests, and the JSON inside both.
+"""Compare the outcome of a call with what its case expects, and the JSON inside both.
 
 All functions are pure and work on raw JSON. contracts/kit/case.schema.json defines what the expectations
 mean. Each function yields one :class:`Difference` per difference, and nothing when all is right.
@@ -7,6 +7,7 @@ mean. Each function yields one :class:`Difference` per difference, and nothing w
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,34 +15,27 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botticelli.contracts.jsonvalue import (
-    DEEPEST,
-    as_object,
     equal,
     escape_token,
     is_array,
     is_object,
-    resolve,
-    too_deep,
 )
+from botticelli.kit.judge.gravity import Gravity
 
 if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
-    from botticelli.kit.server.recording import RecordedRequest, Recording
 
 __all__ = [
     "REPORTED",
     "Difference",
-    "compare_count",
     "compare_outcome",
     "compare_part",
     "compare_range",
-    "compare_requests",
     "compare_text",
     "compare_value",
     "delta_level",
     "escape_invisible",
     "show",
-    "wasted_requests",
 ]
 
 Object: TypeAlias = Mapping[str, Any]
@@ -64,14 +58,13 @@ class Difference:
             what the server received. Empty for the outcome as a whole.
         expected: What would have been right, in words or as JSON.
         got: What there was.
-        content: True when the user gets wrong, incomplete or invented content from it, and no error that
-            says so. It decides how grave the difference is.
+        gravity: How grave it is, by what the user gets from it.
     """
 
     path: str
     expected: str
     got: str
-    content: bool = False
+    gravity: Gravity = Gravity.IMPRECISE
 
 
 # Any two JSON values
@@ -139,7 +132,7 @@ def compare_part(wanted: object, got: object, path: str) -> Iterator[Difference]
 
 
 def compare_outcome(
-    expected: Object, got: Object, *, claims: frozenset[str], streamed: bool = True
+    expected: Object, got: Object, *, claims: frozenset[str], streamed: bool = True, endless: bool = True
 ) -> Iterator[Difference]:
     """Compare an outcome with one of the outcomes that are right.
 
@@ -148,11 +141,11 @@ def compare_outcome(
         got: The outcome, valid by its schema.
         claims: The capabilities that the adapter declares.
         streamed: The call was a stream, which delivers text before its error.
+        endless: The server plays an answer that never ends; so an answer can't be the whole of it.
     """
     kind = next(iter(expected))
     if kind not in got:
-        # A typed error where an answer was due is noticed; an answer where an error was due isn't.
-        yield Difference("", kind, _summary(got), content="error" not in got)
+        yield Difference("", kind, _summary(got), _gravity_of_another(expected, got, endless=endless))
         return
     wanted = expected[kind]
     if kind == "response":
@@ -166,19 +159,65 @@ def compare_outcome(
         partial = got["error"].get("partial")
         if streamed or _is_judged(partial, "partial", claims):
             delivered = got.get("partial_chunks", [])
-            yield from _content(_partial(wanted.get("partial"), partial, delivered, claims))
-        # An error that loses what was delivered before it is as bad as an answer that does.
-        yield from _content(_at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"))
+            found = _partial(wanted.get("partial"), partial, delivered, claims)
+            # The error says that not all is there. What is there must be what was sent.
+            less = _is_beginning(wanted.get("partial"), partial, delivered)
+            yield from _graver(found, Gravity.REFUSED if less else Gravity.SILENT)
+        yield from _graver(
+            _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"), Gravity.REFUSED
+        )
     elif kind == "models":
         yield from _content(compare_value(wanted, got["models"], "/models"))
     else:
         yield from _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks")
 
 
+def _gravity_of_another(expected: Object, got: Object, *, endless: bool) -> Gravity:
+    """Return how grave it is that an outcome is of another kind than expected.
+
+    A typed error where an answer was due is noticed; an answer where an error was due isn't. But an answer
+    that came after a limit, or after it was cancelled, is whole unless it never ended: it is late.
+    """
+    if "error" in got:
+        return Gravity.IMPRECISE if "cancelled" in expected else Gravity.REFUSED
+    if "cancelled" not in got and not endless:
+        if "cancelled" in expected:
+            return Gravity.IMPRECISE
+        if expected.get("error", {}).get("kind") == ["timeout"]:
+            return Gravity.HANG
+    return Gravity.SILENT
+
+
 def _content(found: Iterable[Difference]) -> Iterator[Difference]:
     """Mark differences as differences in content."""
+    return _graver(found, Gravity.SILENT)
+
+
+def _graver(found: Iterable[Difference], gravity: Gravity) -> Iterator[Difference]:
     for difference in found:
-        yield replace(difference, content=True)
+        yield replace(difference, gravity=gravity)
+
+
+def _is_beginning(wanted: Object | None, got: Object | None, delivered: list[str]) -> bool:
+    """Tell whether a partial answer holds nothing but what was sent, though less of it."""
+    if wanted is None:
+        return False
+    choices: list[Object] = (got or {"choices": [{"text": "".join(delivered)}]})["choices"]
+    due: list[Object] = wanted.get("choices", [wanted])
+    return len(choices) <= len(due) and all(map(_begins, due, choices))
+
+
+def _begins(wanted: Object, got: Object) -> bool:
+    texts = all(
+        str(wanted.get(name, "")).startswith(got.get(name) or "") for name in ("text", "reasoning", "refusal")
+    )
+    calls: list[Object] = got.get("tool_calls", [])
+    due: list[Object] = wanted.get("tool_calls", [])
+    return (
+        texts
+        and len(calls) <= len(due)
+        and not any(any(_tool_call(*pair, "")) for pair in zip(due, calls, strict=False))
+    )
 
 
 def _summary(got: Object) -> str:
@@ -223,11 +262,14 @@ def _is_judged(reported: object, word: str, claims: frozenset[str]) -> bool:
 
 
 def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
-    if not wanted and got:
-        yield Difference(path, "none", show(got))
-    for code in wanted:
-        if code not in got:
-            yield Difference(path, f"{code} among them", show(got))
+    due, told = Counter(wanted), Counter(got)
+    for code in dict.fromkeys([*wanted, *got]):
+        if due[code] != told[code]:
+            yield Difference(path, f"{code} {_times(due[code])}", f"{_times(told[code])}, in {show(got)}")
+
+
+def _times(count: int) -> str:
+    return ("not at all", "once")[count] if count < 2 else f"{count} times"
 
 
 def _choices(
@@ -426,130 +468,3 @@ def _seconds(wanted: float | Object | None, got: float | None, path: str) -> Ite
         yield from compare_range(wanted, got, path, "s")
     elif abs(wanted - got) > 0.01:
         yield Difference(path, f"{wanted} s", f"{got} s")
-
-
-# Requests
-
-
-def compare_requests(wanted: Object, recording: Recording) -> Iterator[Difference]:
-    """Compare everything that the server received with a case's ``requests``."""
-    for problem in recording.protocol_errors:
-        yield Difference("/requests", "a request that can be answered", problem)
-    yield from compare_count(wanted.get("count"), len(recording.requests), "/requests/count")
-    yield from compare_count(wanted.get("connections"), recording.connections, "/requests/connections")
-    for number, request in enumerate(recording.requests):
-        path = f"/requests/{number}"
-        yield from _request(wanted.get("all", {}), request, recording, path)
-        each = wanted.get("each", [])
-        if number < len(each):
-            yield from _request(each[number], request, recording, path)
-    if "count" not in wanted:
-        for number in range(len(recording.requests), len(wanted.get("each", []))):
-            yield Difference(f"/requests/{number}", "a request", "none")
-
-
-def wasted_requests(wanted: Object, answers: int, recording: Recording) -> bool:
-    """Tell whether calls were answered without a request, or with more requests than necessary.
-
-    Nobody would notice that an answer wasn't asked for, or was paid for twice. After an error at least
-    the user looks.
-
-    Args:
-        wanted: A case's ``requests``, with ``count``.
-        answers: How many calls ended with an answer.
-        recording: What the server received.
-    """
-    count = wanted["count"]
-    most: int = count.get("max", len(recording.requests)) if is_object(count) else count
-    return answers > len(recording.requests) or (answers > 0 and len(recording.requests) > most)
-
-
-def compare_count(wanted: int | Object | None, got: int, path: str) -> Iterator[Difference]:
-    """Compare a count with a number or a range; None accepts any."""
-    if isinstance(wanted, Mapping):
-        yield from compare_range(wanted, got, path)
-    elif wanted is not None and wanted != got:
-        yield Difference(path, str(wanted), str(got))
-
-
-def _request(wanted: Object, got: RecordedRequest, recording: Recording, path: str) -> Iterator[Difference]:
-    request = got.request
-    for name, value in (("method", request.method), ("path", request.path)):
-        if name in wanted and wanted[name] != value:
-            yield Difference(f"{path}/{name}", wanted[name], value)
-    for name, rule in wanted.get("headers", {}).items():
-        yield from _header(rule, request.header(name), f"{path}/headers/{name}")
-    yield from _body(wanted, request.body, f"{path}/body")
-    if "body_matches" in wanted and request.body != recording.requests[0].request.body:
-        yield Difference(f"{path}/body", "the bytes of the first request", _readable(request.body))
-    if "delay" in wanted:
-        if got.delay is None:
-            yield Difference(f"{path}/delay", "an answer before it", "none")
-        else:
-            yield from compare_range(wanted["delay"], got.delay, f"{path}/delay", "s")
-    if "client_left" in wanted and wanted["client_left"] != got.client_left:
-        words = {True: "closed before the answer's end", False: "left open"}
-        path = f"{path}/connection"
-        yield Difference(path, words[wanted["client_left"]], words[got.client_left])
-
-
-def _header(rule: str | bool | Object, got: str | None, path: str) -> Iterator[Difference]:
-    found = "not there" if got is None else show(got)
-    match rule:
-        case True if got is None:
-            yield Difference(path, "there", found)
-        case False if got is not None:
-            yield Difference(path, "not there", found)
-        case str() if got != rule:
-            yield Difference(path, show(rule), found)
-        case {"contains": str(text)} if text not in (got or ""):
-            yield Difference(path, f"{show(text)} in it", found)
-        case {"lacks": str(text)} if text in (got or ""):
-            yield Difference(path, f"no {show(text)} in it", found)
-        case _:
-            pass
-
-
-_JSON_RULES = ("body", "body_keys", "body_first_key", "body_absent")
-
-
-def _body(wanted: Object, raw: bytes, path: str) -> Iterator[Difference]:
-    for text in wanted.get("raw_contains", ()):
-        if text.encode() not in raw:
-            yield Difference(path, f"{show(text)} in it", _readable(raw))
-    for text in wanted.get("raw_lacks", ()):
-        if text.encode() in raw:
-            yield Difference(path, f"no {show(text)} in it", _readable(raw))
-    if not any(rule in wanted for rule in _JSON_RULES):
-        return
-    body, problem = _parse(raw)
-    if problem:
-        yield Difference(path, "JSON", f"{_readable(raw)} ({problem})")
-        return
-    if "body" in wanted:
-        yield from compare_part(wanted["body"], body, path)
-    keys = list(as_object(body))
-    if "body_keys" in wanted and set(keys) != set(wanted["body_keys"]):
-        yield Difference(path, f"exactly {', '.join(wanted['body_keys'])}", ", ".join(keys))
-    if "body_first_key" in wanted and keys[:1] != [wanted["body_first_key"]]:
-        yield Difference(path, f"{wanted['body_first_key']} first", ", ".join(keys))
-    for pointer in wanted.get("body_absent", ()):
-        try:
-            value = resolve(body, pointer)
-        except LookupError:
-            continue
-        yield Difference(path + pointer, "nothing", show(value))
-
-
-def _parse(raw: bytes) -> tuple[Any, str]:
-    """Return the parsed body, and what is wrong with it or an empty text."""
-    try:
-        # json.loads would also take UTF-16, and bytes that aren't UTF-8.
-        body = json.loads(raw.decode())
-    except (ValueError, RecursionError) as error:
-        return None, str(error)
-    return body, f"more than {DEEPEST} levels" if too_deep(body) else ""
-
-
-def _readable(raw: bytes) -> str:
-    return show(raw.decode("utf-8", "backslashreplace"))

@@ -62,7 +62,7 @@ def _result(result: Result) -> Document:
         remarks.append(f"and {len(verdict.differences) - MANY} other differences")
     optional: dict[str, Any] = {
         "reason": cut(result.reason),
-        "fault": verdict.fault.value if verdict.fault else None,
+        "gravity": verdict.gravity.value if verdict.gravity else None,
         "differences": [
             {"path": cut(m.path), "expected": cut(m.expected), "got": cut(m.got)}
             for m in verdict.differences[:MANY]
@@ -125,7 +125,7 @@ def _testcase(suite: ET.Element, result: Result) -> None:
         time=f"{result.seconds:.3f}",
     )
     if result.fails_run:
-        kind = result.verdict.fault.value if result.verdict.fault else "stale"
+        kind = result.verdict.gravity.value if result.verdict.gravity else "stale"
         failure = ET.SubElement(case, "failure", type=kind, message=_xml(result.case.title))
         failure.text = _xml(describe_failure(result))
     elif _skipped(result):

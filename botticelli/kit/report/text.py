@@ -95,8 +95,8 @@ class RunReport:
         shown = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE, Status.NOTED)]
 
         def rank(result: Result) -> tuple[bool, int]:
-            fault = result.verdict.fault
-            return result.status is Status.NOTED, fault.gravity if fault else 99
+            gravity = result.verdict.gravity
+            return result.status is Status.NOTED, gravity.rank if gravity else 99
 
         return sorted(shown, key=rank)
 
@@ -107,7 +107,7 @@ class RunReport:
             yield f"{old} is an old word, taken for {new}: claim those of them that the client has"
         if words := ", ".join(sorted(REPORTED - self.capabilities)):
             yield f"not claimed, so judged only where it is reported: {words}"
-        if "stream" in self.capabilities and "assembles" not in self.capabilities:
+        if "stream" in self.capabilities and not {"assembles", "events"} & self.capabilities:
             yield "of streams only the texts and finish reasons are judged, as assembles isn't claimed"
 
 
@@ -187,7 +187,7 @@ def _describe(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]
         return
     noted = result.status is Status.NOTED
     word = paint(f"NOTED   {case.key}", "yellow") if noted else paint(f"FAILED  {case.key}", "red")
-    yield f"{word}  ({case.area}, {case.level}, {verdict.fault})"
+    yield f"{word}  ({case.area}, {case.level}, {verdict.gravity})"
     yield f"  {case.title}"
     for difference in verdict.differences[:MANY]:
         yield f"  at {cut(difference.path) or 'the outcome'}"

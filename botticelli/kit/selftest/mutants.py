@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
-from botticelli.kit.judge.verdict import Fault
+from botticelli.kit.judge.verdict import Gravity
 from botticelli.kit.selftest.reference_client import Answer, Choice, Connection, FailedError, ReferenceClient
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MUTANTS", "killed_by"]
 
-Kills: TypeAlias = "Mapping[str, tuple[Fault, str]]"
-"""Cases that catch a mutant, each with the fault and the first path that the judge reports."""
+Kills: TypeAlias = "Mapping[str, tuple[Gravity, str]]"
+"""Cases that catch a mutant, each with the gravity and the first path that the judge reports."""
 
 MUTANTS: dict[type[ReferenceClient], Kills] = {}
 """Every mutant, with the cases that catch it."""
@@ -36,7 +36,7 @@ def killed_by(expected: Kills) -> Callable[[T], T]:
 
     Args:
         expected: First the case that is meant for it, then the others that it can't avoid failing, of
-            those that are meant for some mutant; each with the fault that the judge must find, and where.
+            those that are meant for some mutant; each with the gravity that the judge must find, and where.
     """
 
     def register(driver: T) -> T:
@@ -46,7 +46,7 @@ def killed_by(expected: Kills) -> Callable[[T], T]:
     return register
 
 
-@killed_by({"auth-kept-on-retry": (Fault.REQUEST, "/requests/1/headers/Authorization")})
+@killed_by({"auth-kept-on-retry": (Gravity.IMPRECISE, "/requests/1/headers/Authorization")})
 class LosesKeyOnRetry(ReferenceClient):
     """Builds the headers anew for another attempt, without the key."""
 
@@ -58,7 +58,7 @@ class LosesKeyOnRetry(ReferenceClient):
         return seconds
 
 
-@killed_by({"auth-key-echoed-by-server": (Fault.LEAK, "/calls/0/error/message")})
+@killed_by({"auth-key-echoed-by-server": (Gravity.LEAK, "/calls/0/error/message")})
 class ShowsKey(ReferenceClient):
     """Passes on the server's message with the key in it."""
 
@@ -69,8 +69,8 @@ class ShowsKey(ReferenceClient):
 
 @killed_by(
     {
-        "cancel-stream-closes-connection": (Fault.REQUEST, "/requests/0/connection"),
-        "timeout-idle-after-text": (Fault.REQUEST, "/requests/0/connection"),
+        "cancel-stream-closes-connection": (Gravity.IMPRECISE, "/requests/0/connection"),
+        "timeout-idle-after-text": (Gravity.IMPRECISE, "/requests/0/connection"),
     }
 )
 class StaysConnected(ReferenceClient):
@@ -91,8 +91,8 @@ class StaysConnected(ReferenceClient):
 
 @killed_by(
     {
-        "choices-interleaved": (Fault.SILENT, "/response/choices"),
-        "choices-unasked-streamed": (Fault.SILENT, "/response/choices"),
+        "choices-interleaved": (Gravity.SILENT, "/response/choices"),
+        "choices-unasked-streamed": (Gravity.SILENT, "/response/choices"),
     }
 )
 class IgnoresChoice(ReferenceClient):
@@ -103,7 +103,7 @@ class IgnoresChoice(ReferenceClient):
         return 0
 
 
-@killed_by({"choices-unasked-streamed": (Fault.SILENT, "/response/chunks")})
+@killed_by({"choices-unasked-streamed": (Gravity.SILENT, "/response/chunks")})
 class DeliversEveryChoice(ReferenceClient):
     """Hands out the chunks of choices that nobody asked for."""
 
@@ -114,8 +114,8 @@ class DeliversEveryChoice(ReferenceClient):
 
 @killed_by(
     {
-        "chunk-content-null-first": (Fault.SILENT, "/response/choices/0/text"),
-        "tool-index-missing": (Fault.SILENT, "/response/choices/0/text"),
+        "chunk-content-null-first": (Gravity.SILENT, "/response/choices/0/text"),
+        "tool-index-missing": (Gravity.SILENT, "/response/choices/0/text"),
     }
 )
 class WritesNull(ReferenceClient):
@@ -129,7 +129,9 @@ class WritesNull(ReferenceClient):
         super().take_choice(answer, event)
 
 
-@killed_by({"connection-cut-mid-stream": (Fault.SILENT, ""), "retry-never-after-text": (Fault.SILENT, "")})
+@killed_by(
+    {"connection-cut-mid-stream": (Gravity.SILENT, ""), "retry-never-after-text": (Gravity.SILENT, "")}
+)
 class TakesLossForEnd(ReferenceClient):
     """Returns what it has when the connection is lost."""
 
@@ -143,7 +145,7 @@ class TakesLossForEnd(ReferenceClient):
             return {"response": {**answer.response(), "chunks": answer.chunks, "final_chunks": 1}}
 
 
-@killed_by({"error-status-over-words": (Fault.ERROR, "/calls/0/error/kind")})
+@killed_by({"error-status-over-words": (Gravity.IMPRECISE, "/calls/0/error/kind")})
 class KnowsEveryStatus(ReferenceClient):
     """Searches the server's message for a status before it looks at the status."""
 
@@ -152,7 +154,7 @@ class KnowsEveryStatus(ReferenceClient):
         return "rate_limit" if b"429" in body else super().kind(status, body)
 
 
-@killed_by({"finish-never-sent": (Fault.SILENT, "/response/choices/0/finish_reason")})
+@killed_by({"finish-never-sent": (Gravity.SILENT, "/response/choices/0/finish_reason")})
 class InventsStop(ReferenceClient):
     """Says stop when the server never did."""
 
@@ -165,8 +167,8 @@ class InventsStop(ReferenceClient):
 
 @killed_by(
     {
-        "forward-other-2xx": (Fault.ERROR, "/calls/0"),
-        "connection-bytes-beyond-no-content": (Fault.ERROR, "/calls/0/error/kind"),
+        "forward-other-2xx": (Gravity.REFUSED, "/calls/0"),
+        "connection-bytes-beyond-no-content": (Gravity.IMPRECISE, "/calls/0/error/kind"),
     }
 )
 class KnowsOneSuccess(ReferenceClient):
@@ -177,7 +179,7 @@ class KnowsOneSuccess(ReferenceClient):
         return status == 200
 
 
-@killed_by({"headers-stream-not-compressed": (Fault.REQUEST, "/requests/0/headers/Accept-Encoding")})
+@killed_by({"headers-stream-not-compressed": (Gravity.IMPRECISE, "/requests/0/headers/Accept-Encoding")})
 class CompressesStreams(ReferenceClient):
     """Asks for compression, which holds the text back until there is enough of it."""
 
@@ -186,7 +188,7 @@ class CompressesStreams(ReferenceClient):
         return {**super().headers(call), "Accept-Encoding": "gzip, deflate"}
 
 
-@killed_by({"json-not-an-object": (Fault.CRASH, "/calls/0")})
+@killed_by({"json-not-an-object": (Gravity.CRASH, "/calls/0")})
 class TrustsShape(ReferenceClient):
     """Reads the answer as if it could only be an object."""
 
@@ -196,7 +198,7 @@ class TrustsShape(ReferenceClient):
             super().whole(body, answer)
 
 
-@killed_by({"logprobs-half-characters": (Fault.SILENT, "/response/choices/0/logprobs/content/0/bytes")})
+@killed_by({"logprobs-half-characters": (Gravity.SILENT, "/response/choices/0/logprobs/content/0/bytes")})
 class DropsTokenBytes(ReferenceClient):
     """Decodes the bytes of each token, though a character may need two of them."""
 
@@ -209,7 +211,7 @@ class DropsTokenBytes(ReferenceClient):
         super().take_logprobs(choice, logprobs)
 
 
-@killed_by({"models-bare-array": (Fault.CRASH, "")})
+@killed_by({"models-bare-array": (Gravity.CRASH, "")})
 class NeedsEnvelope(ReferenceClient):
     """Reads a list of models as if it could only be in an envelope."""
 
@@ -219,7 +221,7 @@ class NeedsEnvelope(ReferenceClient):
         return [str(model["id"]) for model in envelope["data"]]
 
 
-@killed_by({"reasoning-named-reasoning": (Fault.SILENT, "/response/choices/0/text")})
+@killed_by({"reasoning-named-reasoning": (Gravity.SILENT, "/response/choices/0/text")})
 class MixesReasoning(ReferenceClient):
     """Adds the reasoning to the answer."""
 
@@ -230,7 +232,7 @@ class MixesReasoning(ReferenceClient):
         super().take_choice(answer, {**event, "delta": {**delta, "content": text}})
 
 
-@killed_by({"request-nothing-unasked": (Fault.REQUEST, "/requests/0/body/max_tokens")})
+@killed_by({"request-nothing-unasked": (Gravity.IMPRECISE, "/requests/0/body/max_tokens")})
 class SendsNulls(ReferenceClient):
     """Sends every parameter that it knows, set or not."""
 
@@ -241,8 +243,8 @@ class SendsNulls(ReferenceClient):
 
 @killed_by(
     {
-        "retry-never-after-text": (Fault.SILENT, ""),
-        "connection-cut-mid-stream": (Fault.REQUEST, "/requests/count"),
+        "retry-never-after-text": (Gravity.SILENT, ""),
+        "connection-cut-mid-stream": (Gravity.IMPRECISE, "/requests/count"),
     }
 )
 class RetriesAfterText(ReferenceClient):
@@ -256,7 +258,7 @@ class RetriesAfterText(ReferenceClient):
         )
 
 
-@killed_by({"sse-line-separator-in-text": (Fault.ERROR, "")})
+@killed_by({"sse-line-separator-in-text": (Gravity.REFUSED, "")})
 class SplitsLikeText(ReferenceClient):
     """Splits lines as text is split, at U+2028 and its like."""
 
@@ -266,7 +268,7 @@ class SplitsLikeText(ReferenceClient):
             yield from line.splitlines() or [""]
 
 
-@killed_by({"stream-error-in-chunk": (Fault.SILENT, "")})
+@killed_by({"stream-error-in-chunk": (Gravity.SILENT, "")})
 class SkipsErrors(ReferenceClient):
     """Reads an error in the stream as a chunk without content."""
 
@@ -274,7 +276,7 @@ class SkipsErrors(ReferenceClient):
         """Do nothing."""
 
 
-@killed_by({"timeout-idle-after-text": (Fault.HANG, "")})
+@killed_by({"timeout-idle-after-text": (Gravity.HANG, "")})
 class WaitsForEver(ReferenceClient):
     """Has a limit for the head of the answer and none for the rest."""
 
@@ -286,8 +288,8 @@ class WaitsForEver(ReferenceClient):
 
 @killed_by(
     {
-        "tool-index-missing": (Fault.SILENT, "/response/choices/0/tool_calls"),
-        "content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/tool_calls"),
+        "tool-index-missing": (Gravity.SILENT, "/response/choices/0/tool_calls"),
+        "content-text-then-tool-calls": (Gravity.SILENT, "/calls/0/response/choices/0/tool_calls"),
     }
 )
 class TakesNoIndexForZero(ReferenceClient):
@@ -295,14 +297,15 @@ class TakesNoIndexForZero(ReferenceClient):
 
     def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
         """Find the first call."""
-        return super().tool_at(tools, {**fragment, "index": fragment.get("index") or 0})
+        index = fragment.get("index") or 0
+        return next((tool for tool in tools if tool["index"] == index), None)
 
     def new_tool(self, fragment: Document) -> Document:
         """Call it the first."""
         return super().new_tool({**fragment, "index": fragment.get("index") or 0})
 
 
-@killed_by({"unicode-emoji-split": (Fault.SILENT, "/response/choices/0/text")})
+@killed_by({"unicode-emoji-split": (Gravity.SILENT, "/response/choices/0/text")})
 class DecodesPieces(ReferenceClient):
     """Decodes each read on its own, even if it ends inside a character."""
 
@@ -311,7 +314,7 @@ class DecodesPieces(ReferenceClient):
         yield from super().lines(piece.decode("utf-8", "replace").encode() for piece in pieces)
 
 
-@killed_by({"usage-cumulative": (Fault.SILENT, "/response/usage/prompt_tokens")})
+@killed_by({"usage-cumulative": (Gravity.SILENT, "/response/usage/prompt_tokens")})
 class SumsUsage(ReferenceClient):
     """Adds up usages that are running totals."""
 
@@ -329,9 +332,9 @@ class SumsUsage(ReferenceClient):
 
 @killed_by(
     {
-        "connection-framings-in-turn": (Fault.SILENT, "/requests/count"),
-        "connection-bytes-beyond-answer": (Fault.SILENT, "/calls/1/response/choices/0/text"),
-        "connection-bytes-beyond-line": (Fault.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-framings-in-turn": (Gravity.SILENT, "/requests/count"),
+        "connection-bytes-beyond-answer": (Gravity.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-line": (Gravity.SILENT, "/calls/1/response/choices/0/text"),
     }
 )
 class AnswersFromMemory(ReferenceClient):
@@ -354,8 +357,8 @@ class AnswersFromMemory(ReferenceClient):
 
 @killed_by(
     {
-        "models-extra-members": (Fault.SILENT, "/requests/count"),
-        "models-bare-array": (Fault.SILENT, "/requests/count"),
+        "models-extra-members": (Gravity.SILENT, "/requests/count"),
+        "models-bare-array": (Gravity.SILENT, "/requests/count"),
     }
 )
 class AsksTwice(ReferenceClient):
@@ -368,7 +371,7 @@ class AsksTwice(ReferenceClient):
         return super().exchange(call)
 
 
-@killed_by({"chunk-tool-calls-null": (Fault.SILENT, "/response/choices/0/tool_calls")})
+@killed_by({"chunk-tool-calls-null": (Gravity.SILENT, "/response/choices/0/tool_calls")})
 class CallsNull(ReferenceClient):
     """Makes a tool call of a member that is null."""
 
@@ -382,11 +385,11 @@ class CallsNull(ReferenceClient):
 
 @killed_by(
     {
-        "stream-error-not-json": (Fault.SILENT, "/partial_chunks"),
-        "connection-cut-mid-stream": (Fault.SILENT, "/partial_chunks"),
-        "stream-error-in-chunk": (Fault.SILENT, "/partial_chunks"),
-        "retry-never-after-text": (Fault.SILENT, "/partial_chunks"),
-        "timeout-idle-after-text": (Fault.SILENT, "/partial_chunks"),
+        "stream-error-not-json": (Gravity.SILENT, "/partial_chunks"),
+        "connection-cut-mid-stream": (Gravity.SILENT, "/partial_chunks"),
+        "stream-error-in-chunk": (Gravity.SILENT, "/partial_chunks"),
+        "retry-never-after-text": (Gravity.SILENT, "/partial_chunks"),
+        "timeout-idle-after-text": (Gravity.SILENT, "/partial_chunks"),
     }
 )
 class Withholds(ReferenceClient):
@@ -397,7 +400,7 @@ class Withholds(ReferenceClient):
         return {**super().failure(error, answer, attempt), "partial_chunks": []}
 
 
-@killed_by({"content-text-then-tool-calls": (Fault.SILENT, "/calls/0/response/choices/0/content")})
+@killed_by({"content-text-then-tool-calls": (Gravity.SILENT, "/calls/0/response/choices/0/content")})
 class GroupsBlocks(ReferenceClient):
     """Reports tool calls before all other blocks, whatever the server sent first."""
 
@@ -467,10 +470,10 @@ class _Kept(Connection):
 
 @killed_by(
     {
-        "connection-bytes-beyond-answer": (Fault.SILENT, "/calls/1/response/choices/0/text"),
-        "connection-bytes-beyond-stream": (Fault.SILENT, "/calls/1/response/choices/0/text"),
-        "connection-bytes-beyond-no-content": (Fault.SILENT, "/calls/1/response/choices/0/text"),
-        "connection-bytes-beyond-line": (Fault.ERROR, "/calls/1"),
+        "connection-bytes-beyond-answer": (Gravity.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-stream": (Gravity.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-no-content": (Gravity.SILENT, "/calls/1/response/choices/0/text"),
+        "connection-bytes-beyond-line": (Gravity.REFUSED, "/calls/1"),
     }
 )
 class KeepsSurplus(ReferenceClient):
@@ -513,7 +516,7 @@ class KeepsSurplus(ReferenceClient):
             self.drop(connection)
 
 
-@killed_by({"connection-bytes-beyond-stream": (Fault.SILENT, "/calls/1/response/choices/0/text")})
+@killed_by({"connection-bytes-beyond-stream": (Gravity.SILENT, "/calls/1/response/choices/0/text")})
 class KeepsSurplusOfStreams(KeepsSurplus):
     """Looks for more after whole answers only."""
 
@@ -522,7 +525,7 @@ class KeepsSurplusOfStreams(KeepsSurplus):
         return reply.chunked or not connection.surplus
 
 
-@killed_by({"connection-bytes-beyond-no-content": (Fault.SILENT, "/calls/1/response/choices/0/text")})
+@killed_by({"connection-bytes-beyond-no-content": (Gravity.SILENT, "/calls/1/response/choices/0/text")})
 class KeepsSurplusOfNoContent(KeepsSurplus):
     """Looks for more only where there was a body."""
 
@@ -531,7 +534,7 @@ class KeepsSurplusOfNoContent(KeepsSurplus):
         return reply.status == 204 or not connection.surplus
 
 
-@killed_by({"connection-bytes-beyond-line": (Fault.ERROR, "/calls/1")})
+@killed_by({"connection-bytes-beyond-line": (Gravity.REFUSED, "/calls/1")})
 class KeepsEmptyLines(KeepsSurplus):
     """Looks for more than empty lines."""
 

@@ -271,7 +271,11 @@ class AnswerReader:
         """Return the tool call that a fragment belongs to, if it has begun."""
         index, name = fragment.get("index"), fragment.get("id")
         if index is not None:
-            return next((tool for tool in tools if tool["index"] == index), None)
+            tool = next((tool for tool in reversed(tools) if tool["index"] == index), None)
+            # Some servers give every call the same index; another call has a name and an id of its own.
+            named = as_object(fragment.get("function")).get("name")
+            another = tool is not None and name and named and tool["id"] not in (None, name)
+            return None if another else tool
         if name:
             return next((tool for tool in tools if tool["id"] == name), None)
         return tools[-1] if tools else None
@@ -288,7 +292,8 @@ class AnswerReader:
             tool = self.new_tool(fragment)
             tools.append(tool)
         function = as_object(fragment.get("function"))
-        tool["name"] += function.get("name") or ""
+        if function.get("name") != tool["name"]:  # some servers repeat it
+            tool["name"] += function.get("name") or ""
         tool["arguments"] += function.get("arguments") or ""
 
 
