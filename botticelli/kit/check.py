@@ -11,8 +11,9 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
+from botticelli.kit.adapters.hosted import open_adapter
 from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
-from botticelli.kit.adapters.load import close_adapter, importable_working_directory, load_adapter
+from botticelli.kit.adapters.load import close_adapter, importable_working_directory
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine
@@ -124,7 +125,7 @@ def _judge(
     spec: str, cases: Sequence[Case], out: TextIO, *, known: Mapping[str, str], seed: int, jobs: int
 ) -> RunReport:
     """Run the cases against one adapter; an interruption ends the run and is noted in its report."""
-    adapter = load_adapter(spec)
+    adapter = open_adapter(spec)
     report = RunReport(spec, adapter.capabilities)
     start = time.perf_counter()
     results = run_cases(cases, adapter, seed=seed, known=known, jobs=jobs)
