@@ -28,7 +28,7 @@ from botticelli.kit.runner import JOBS, Result, Status, read_baseline, run_cases
 from botticelli.kit.selection import LEVELS, Shard, failed_in, narrow, read_report, select_cases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from botticelli.contracts.jsonvalue import Document
@@ -210,6 +210,8 @@ def _judge(
         report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
         report.interrupted = True
     finally:
+        unexplained: Callable[[], list[str]] = getattr(adapter, "unexplained", list)
+        report.mishaps += unexplained()
         try:
             close_adapter(adapter, patience)
         except AdapterError as error:

@@ -63,7 +63,6 @@ JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
 _CLOSING = 5.0  # seconds that a client has to close a connection that it should close
-_ALONE = 2  # times that a case which was lost with others is played again, by itself
 
 
 # What is run, and what comes of it
@@ -482,14 +481,15 @@ def _play_fairly(case: Case, adapter: Adapter, server: MockServer, *, seed: int,
         return play_case(case, adapter, server, seed=seed, limit=limit, rescue=True)
     except BystanderError:
         pass
-    for time_left in reversed(range(_ALONE)):
-        alone = getattr(adapter, "alone", None) or (lambda: contextlib.nullcontext(adapter))
-        try:
-            with alone() as single:
-                return play_case(case, single, server, seed=seed, limit=limit, rescue=time_left > 0)
-        except BystanderError:
-            continue
-    raise AssertionError("the last time nothing is rescued")  # pragma: no cover
+    alone: Callable[..., contextlib.AbstractContextManager[Adapter]] = getattr(
+        adapter, "alone", lambda **_fresh: contextlib.nullcontext(adapter)
+    )
+    try:
+        with alone() as single:
+            return play_case(case, single, server, seed=seed, limit=limit, rescue=True)
+    except BystanderError:  # something that an earlier case left behind
+        with alone(fresh=True) as single:
+            return play_case(case, single, server, seed=seed, limit=limit)
 
 
 def play_case(

@@ -175,6 +175,7 @@ class HostedAdapter:
         self._single = threading.Semaphore(_SEVERAL)
         self._spare: list[_Child] = []
         self._texts: dict[str, str] = {}
+        self._losses: dict[_Child, tuple[str, set[str]]] = {}
         try:
             self._shared, self._capabilities = self._start()
         except BaseException:  # also Ctrl-C: no child may go on running
@@ -197,15 +198,18 @@ class HostedAdapter:
         return self.call_in(self._child_for(call["base_url"]), call)
 
     @contextlib.contextmanager
-    def alone(self) -> Generator[_Alone, None, None]:
+    def alone(self, *, fresh: bool = False) -> Generator[_Alone, None, None]:
         """Give one case a child in which no other case runs.
 
         A child that survives a case gets the next one. So what an earlier case left in it may still end it;
-        then :class:`BystanderError` is raised once more, and the next child is a new one.
+        then :class:`BystanderError` is raised once more.
+
+        Args:
+            fresh: Start a new child, in which nothing is left of anything.
         """
         with self._single:
             with self._lock:
-                child = self._spare.pop() if self._spare else None
+                child = self._spare.pop() if self._spare and not fresh else None
             if child is not None and child.lost:
                 self._forget(child)
                 child = None
@@ -241,6 +245,16 @@ class HostedAdapter:
         with self._lock:
             return self._texts.pop(base_url, "")
 
+    def unexplained(self) -> list[str]:
+        """Say which children were lost though none of the cases in them fails alone."""
+        with self._lock:
+            losses = list(self._losses.values())
+        return [
+            f"{why} (while {', '.join(sorted(cases))} {'was' if len(cases) == 1 else 'were'} played, "
+            "which alone end no process)"
+            for why, cases in losses
+        ]
+
     def close(self) -> None:
         """Close the adapter in the child that all share, then end every child.
 
@@ -273,8 +287,14 @@ class HostedAdapter:
         try:
             answer = child.ask({"call": call}, self._limit * _PATIENCE + _MARGIN, place)
         except (HungError, CrashedError) as error:
-            if child.served != {place}:
-                raise BystanderError(str(error)) from error
+            with self._lock:
+                if child.served != {place}:
+                    why, cases = self._losses.setdefault(child, (str(error), set()))
+                    cases.add(call["case"])
+                    raise BystanderError(why) from error
+                # This case is to blame, and so it is for the children that it ended before.
+                for other in [one for one, (_, cases) in self._losses.items() if call["case"] in cases]:
+                    del self._losses[other]
             raise
         finally:
             if call["last"] or child.lost:
