@@ -1,4 +1,4 @@
-"""The kit's commands: `check`, `validate`, `serve`, `list`. They don't import the driver."""
+"""The kit's commands: `check`, `explain`, `validate`, `serve`, `list`. They don't import the driver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
     from botticelli.kit.selection import Shard
 
-__all__ = ["add_check", "add_list", "add_serve", "add_validate"]
+__all__ = ["add_check", "add_explain", "add_list", "add_serve", "add_validate"]
 
 _PROTOCOL = """\
 A factory takes no arguments and returns an adapter: an object with `capabilities` (a frozenset
@@ -191,6 +191,27 @@ def _adapters(name: str) -> tuple[str, ...]:
         wanted = f"{', '.join(PROVIDERS)}, package.module:factory or 'command: PROGRAM ARGS'"
         raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
     return tuple(f"botticelli.providers.adapters:{prefix}{name}" for prefix in ("", "async_"))
+
+
+def add_explain(commands: Commands) -> None:
+    """Register `explain`."""
+    explain = commands.add_parser(
+        "explain",
+        help="show a case: its rule, what is asked and played, what is right, and how it went",
+    )
+    explain.add_argument("case", metavar="CASE", help="the case's name, as list cases shows it")
+    explain.add_argument(
+        "--report", type=Path, metavar="FILE", help="a JSON report of check driver, to show how it went"
+    )
+    explain.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are shown")
+    explain.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from botticelli.kit.explain import explain
+
+    explain(sys.stdout, options.case, report=options.report, seed=options.seed)
+    return 0
 
 
 def add_validate(commands: Commands) -> None:
