@@ -38,9 +38,9 @@ _LARGEST_SCALE = 100
 
 
 def add_check(commands: Commands) -> None:
-    """Register `check driver`."""
+    """Register `check driver` and `check adapter`."""
     check = commands.add_parser("check", help="judge drivers against the contract")
-    kinds = check.add_subparsers(title="what to judge", required=True, metavar="driver")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="{driver,adapter}")
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",
@@ -124,6 +124,7 @@ def add_check(commands: Commands) -> None:
     driver.epilog = _PROTOCOL
     driver.formatter_class = argparse.RawDescriptionHelpFormatter
     driver.set_defaults(run=_check_driver)
+    _add_check_adapter(kinds)
 
 
 def _shard(text: str) -> Shard:
@@ -149,6 +150,28 @@ def _suite_version(text: str) -> str:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", text):
         raise argparse.ArgumentTypeError("must be a version, such as 1")
     return text
+
+
+def _add_check_adapter(kinds: Commands) -> None:
+    adapter = kinds.add_parser(
+        "adapter",
+        help="try an adapter with easy calls, and say what is wrong with it",
+        description="Play a few easy cases, and say what to mend in the adapter before its client is judged.",
+    )
+    adapter.add_argument("adapter", metavar="ADAPTER", help="as for check driver")
+    adapter.add_argument(
+        "--in-process", action="store_true", help="import it into this process, for a debugger"
+    )
+    adapter.set_defaults(run=_check_adapter)
+
+
+def _check_adapter(options: argparse.Namespace) -> int:
+    from botticelli.kit.checkup import check_adapter
+
+    # Of our own drivers there are two; a run ends with the worse.
+    return max(
+        check_adapter(spec, sys.stdout, in_process=options.in_process) for spec in _adapters(options.adapter)
+    )
 
 
 def _check_driver(options: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ class _Child(Program):
         self._places: dict[int, str] = {}
         self._texts: defaultdict[str, list[str]] = defaultdict(list)
         self._why_lost = ""
-        self.served: set[str] = set()
+        self.served: set[tuple[str, str]] = set()  # a port may come back, with another case
         self.open_places: set[str] = set()
         self.retired = False
         super().__init__([sys.executable, "-c", _BOOT, json.dumps(sys.path)])
@@ -230,7 +230,7 @@ class HostedAdapter:
     def call_in(self, child: _Child, call: Document) -> Document:
         """Make the call in one child; for the errors see :meth:`exchange`."""
         place: str = call["base_url"]
-        child.served.add(place)
+        child.served.add((place, call["case"]))
         try:
             answer = self._asked(child, call, place)
         finally:
@@ -288,7 +288,7 @@ class HostedAdapter:
             answer = child.ask({"call": call}, self._limit * _PATIENCE + _MARGIN, place)
         except (HungError, CrashedError) as error:
             with self._lock:
-                if child.served != {place}:
+                if child.served != {(place, call["case"])}:
                     why, cases = self._losses.setdefault(child, (str(error), set()))
                     cases.add(call["case"])
                     raise BystanderError(why) from error
