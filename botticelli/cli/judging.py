@@ -1,8 +1,9 @@
-"""The kit's commands: `check`, `validate`, `serve`, `list`. They don't import the driver."""
+"""The kit's commands: `check`, `explain`, `validate`, `serve`, `list`. They don't import the driver."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,9 @@ from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_num
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
+    from botticelli.kit.selection import Shard
 
-__all__ = ["add_check", "add_list", "add_serve", "add_validate"]
+__all__ = ["add_check", "add_explain", "add_list", "add_serve", "add_validate"]
 
 _PROTOCOL = """\
 A factory takes no arguments and returns an adapter: an object with `capabilities` (a frozenset
@@ -32,12 +34,13 @@ can't be carried out as given, 130 interrupted, 141 nobody reads the output (`| 
 
 
 _LONGEST_DELAY = 3600
+_LARGEST_SCALE = 100
 
 
 def add_check(commands: Commands) -> None:
-    """Register `check driver`."""
+    """Register `check driver` and `check adapter`."""
     check = commands.add_parser("check", help="judge drivers against the contract")
-    kinds = check.add_subparsers(title="what to judge", required=True, metavar="driver")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="{driver,adapter}")
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",
@@ -59,19 +62,120 @@ def add_check(commands: Commands) -> None:
         metavar="WORD",
         help="a case, an area, or a pattern (sse-*); repeatable",
     )
-    driver.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    driver.add_argument(
+        "--level",
+        choices=("must", "should", "may"),
+        default="may",
+        help="play the cases of this level and above",
+    )
+    driver.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        choices=("core", "tolerance", "hardening", "provider"),
+        help="play the cases of this profile; repeatable; default: all",
+    )
+    driver.add_argument(
+        "--rerun", type=Path, metavar="REPORT", help="play only what failed in this JSON report"
+    )
+    driver.add_argument("--shard", type=_shard, metavar="I/N", help="play part I of N, for several machines")
+    driver.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write the report as JSON; each result goes to FILE with an l added as soon as it is there",
+    )
     driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
     driver.add_argument(
         "--baseline", type=Path, metavar="FILE", help="known failures: a JSON file with their reasons by case"
     )
-    driver.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are played")
+    driver.add_argument(
+        "--write-baseline",
+        type=Path,
+        metavar="FILE",
+        help="write what fails now as such a file, with reasons",
+    )
+    driver.add_argument(
+        "--seed", type=int, help="chooses the texts, ids and keys that are played; default: drawn and printed"
+    )
     driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
+    driver.add_argument(
+        "--timeout-scale",
+        type=_scale,
+        default=1.0,
+        metavar="F",
+        help="multiply the time after which a call counts as hanging, for a slow machine",
+    )
+    driver.add_argument(
+        "--strict", action="store_true", help="remarks fail the run too, and so does a may that isn't kept"
+    )
+    driver.add_argument(
+        "--in-process",
+        action="store_true",
+        help="import adapters into this process, for a debugger; else they run in one of their own, "
+        "which may hang or die without harm to the run",
+    )
+    driver.add_argument(
+        "--suite-version",
+        type=_suite_version,
+        metavar="V",
+        help="the version of the cases that counts; others are played, and never fail",
+    )
     driver.epilog = _PROTOCOL
     driver.formatter_class = argparse.RawDescriptionHelpFormatter
     driver.set_defaults(run=_check_driver)
+    _add_check_adapter(kinds)
+
+
+def _shard(text: str) -> Shard:
+    from botticelli.kit.selection import Shard
+
+    try:
+        return Shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _scale(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.1 <= factor <= _LARGEST_SCALE:
+        raise argparse.ArgumentTypeError(f"must be a factor, from 0.1 to {_LARGEST_SCALE}")
+    return factor
+
+
+def _suite_version(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", text):
+        raise argparse.ArgumentTypeError("must be a version, such as 1")
+    return text
+
+
+def _add_check_adapter(kinds: Commands) -> None:
+    adapter = kinds.add_parser(
+        "adapter",
+        help="try an adapter with easy calls, and say what is wrong with it",
+        description="Play a few easy cases, and say what to mend in the adapter before its client is judged.",
+    )
+    adapter.add_argument("adapter", metavar="ADAPTER", help="as for check driver")
+    adapter.add_argument(
+        "--in-process", action="store_true", help="import it into this process, for a debugger"
+    )
+    adapter.set_defaults(run=_check_adapter)
+
+
+def _check_adapter(options: argparse.Namespace) -> int:
+    from botticelli.kit.checkup import check_adapter
+
+    # Of our own drivers there are two; a run ends with the worse.
+    return max(
+        check_adapter(spec, sys.stdout, in_process=options.in_process) for spec in _adapters(options.adapter)
+    )
 
 
 def _check_driver(options: argparse.Namespace) -> int:
+    from botticelli.kit.cases.suite import SUITE_VERSION
     from botticelli.kit.check import run_check
     from botticelli.kit.runner import JOBS
 
@@ -79,11 +183,20 @@ def _check_driver(options: argparse.Namespace) -> int:
         [adapter for name in options.drivers for adapter in _adapters(name)],
         out=sys.stdout,
         select=options.case,
+        level=options.level,
+        profiles=options.profile,
+        shard=options.shard,
+        rerun=options.rerun,
         json_path=options.json,
         junit_path=options.junit,
         baseline=options.baseline,
+        new_baseline=options.write_baseline,
         seed=options.seed,
         jobs=options.jobs or JOBS,
+        timeout_scale=options.timeout_scale,
+        strict=options.strict,
+        in_process=options.in_process,
+        suite_version=options.suite_version or SUITE_VERSION,
     )
 
 
@@ -101,6 +214,27 @@ def _adapters(name: str) -> tuple[str, ...]:
         wanted = f"{', '.join(PROVIDERS)}, package.module:factory or 'command: PROGRAM ARGS'"
         raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
     return tuple(f"botticelli.providers.adapters:{prefix}{name}" for prefix in ("", "async_"))
+
+
+def add_explain(commands: Commands) -> None:
+    """Register `explain`."""
+    explain = commands.add_parser(
+        "explain",
+        help="show a case: its rule, what is asked and played, what is right, and how it went",
+    )
+    explain.add_argument("case", metavar="CASE", help="the case's name, as list cases shows it")
+    explain.add_argument(
+        "--report", type=Path, metavar="FILE", help="a JSON report of check driver, to show how it went"
+    )
+    explain.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are shown")
+    explain.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from botticelli.kit.explain import explain
+
+    explain(sys.stdout, options.case, report=options.report, seed=options.seed)
+    return 0
 
 
 def add_validate(commands: Commands) -> None:

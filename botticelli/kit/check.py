@@ -1,60 +1,58 @@
-"""What the command line asks of the kit: choose cases, judge drivers, write the reports.
+"""What the command line asks of the kit: judge drivers, write the reports, note what is known to fail.
 
 Whatever the user can correct is raised as KitError, with a message of one line.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
+import shlex
 import time
 from contextlib import closing
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
+from botticelli.kit.adapters.hosted import open_adapter
 from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
-from botticelli.kit.adapters.load import close_adapter, importable_working_directory, load_adapter
+from botticelli.kit.adapters.load import close_adapter, importable_working_directory
 from botticelli.kit.cases.case import load_cases
-from botticelli.kit.errors import AdapterError, KitError, nearest
+from botticelli.kit.cases.suite import SUITE_VERSION, is_scored, suite_hash
+from botticelli.kit.errors import AdapterError, KitError
+from botticelli.kit.journal import Journal, writing
 from botticelli.kit.report import machine
-from botticelli.kit.report.text import RunReport, watch, write_report, write_table
-from botticelli.kit.runner import JOBS, read_baseline, run_cases
+from botticelli.kit.report.text import RunReport, cut, watch, write_report, write_table
+from botticelli.kit.runner import JOBS, Result, Status, read_baseline, run_cases
+from botticelli.kit.selection import LEVELS, Shard, failed_in, narrow, read_report, select_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.cases.case import Case
 
-__all__ = ["list_cases", "run_check", "select_cases"]
+__all__ = ["SEEDS", "list_cases", "run_check", "select_cases", "write_baseline"]
+
+SEEDS = 1 << 31
+"""A seed that is drawn is below this, so that it is short enough to type."""
 
 _HURRY = 1.0  # seconds that a driver has to close when the run was interrupted
 
 
-def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """Choose cases.
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """How the cases are played, alike for every driver of a run."""
 
-    Args:
-        cases: All of them.
-        words: Ids, areas, or patterns of ids (``sse-*``, ``gemini/*``); none means all.
-
-    Raises:
-        KitError: A word chooses nothing.
-    """
-    if not words:
-        return list(cases)
-    chosen: set[str] = set()
-    for word in words:
-        found = {
-            case.key
-            for case in cases
-            if word == case.area or fnmatchcase(case.id, word) or fnmatchcase(case.key, word)
-        }
-        if not found:
-            known = {name for case in cases for name in (case.id, case.key, case.area)}
-            near = nearest(word, known) or "; see botticelli list cases"
-            raise KitError(f"no case or area is called {word!r}{near}")
-        chosen |= found
-    return [case for case in cases if case.key in chosen]
+    known: Mapping[str, str]
+    seed: int
+    jobs: int
+    limit: float
+    strict: bool
+    in_process: bool
+    suite_version: str
 
 
 def run_check(
@@ -62,11 +60,20 @@ def run_check(
     *,
     out: TextIO,
     select: Sequence[str] = (),
+    level: str = LEVELS[-1],
+    profiles: Sequence[str] = (),
+    shard: Shard | None = None,
+    rerun: Path | None = None,
     json_path: Path | None = None,
     junit_path: Path | None = None,
     baseline: Path | None = None,
-    seed: int = 0,
+    new_baseline: Path | None = None,
+    seed: int | None = None,
     jobs: int = JOBS,
+    timeout_scale: float = 1.0,
+    strict: bool = False,
+    in_process: bool = False,
+    suite_version: str = SUITE_VERSION,
 ) -> int:
     """Judge drivers one after the other and report.
 
@@ -74,11 +81,20 @@ def run_check(
         adapters: Their adapters: ``package.module:factory`` or ``command: ...``.
         out: Where the report is written; with colour and a progress bar only if it is a terminal.
         select: Ids, areas or patterns of the cases to play; none means all.
+        level: The laxest level to play.
+        profiles: The profiles to play; none means all.
+        shard: The part of the cases to play.
+        rerun: An earlier report; only what failed in it is played.
         json_path: Where to write the report as JSON, if anywhere.
         junit_path: Where to write it as JUnit XML, if anywhere.
         baseline: File of known failures, if there is one.
-        seed: Decides the texts, ids and keys that are played.
+        new_baseline: Where to write what is known to fail after this run, if anywhere.
+        seed: Decides the texts, ids and keys that are played; None draws one and prints it.
         jobs: Cases at once.
+        timeout_scale: Multiplies the time that a call may take before it counts as hanging.
+        strict: Remarks fail the run, and so does a ``may`` that wasn't kept.
+        in_process: Import adapters in Python into this process.
+        suite_version: Cases that don't belong to it count for nothing.
 
     Returns:
         0 when something was judged and nothing failed, else 1.
@@ -88,57 +104,114 @@ def run_check(
         KitError: A driver, a case, the baseline or a file to write cannot be used.
     """
     everything = load_cases()
-    cases = select_cases(everything, select)
+    cases = narrow(select_cases(everything, select), level=level, profiles=profiles, shard=shard)
     known = read_baseline(baseline, everything) if baseline else {}
-    for path in filter(None, (json_path, junit_path)):
+    chosen = _chosen(adapters, cases, rerun, strict=strict)
+    drawn = seed is None
+    settings = _Settings(
+        known=known,
+        seed=secrets.randbelow(SEEDS) if seed is None else seed,
+        jobs=jobs,
+        limit=LIMIT * timeout_scale,
+        strict=strict,
+        in_process=in_process,
+        suite_version=suite_version,
+    )
+    for path in filter(None, (junit_path, new_baseline)):
         # If the file can't be written, the user learns it before the run and not after it.
-        _write(path, lambda path: path.open("ab").close())
-    reports: list[RunReport] = []
-    with bypass_proxies(), importable_working_directory():
-        for spec in adapters:
-            report = _judge(spec, cases, out, known=known, seed=seed, jobs=jobs)
-            out.write("\n" if reports else "")
-            write_report(report, out)
-            out.flush()
-            reports.append(report)
-            if report.interrupted:
-                break
-    if json_path:
-        document = machine.as_document(reports, seed, version("botticelli"))
-        _write(json_path, lambda path: machine.write_json(path, document))
-    if junit_path:
-        _write(junit_path, lambda path: machine.write_junit(path, reports))
-    if reports and reports[-1].interrupted:
-        raise KeyboardInterrupt
-    return 0 if all(report.passed for report in reports) else 1
+        writing(path, lambda path: path.open("ab").close())
+    suite = (suite_version, suite_hash(everything, suite_version))
+    date = datetime.now(UTC).isoformat(timespec="seconds")
 
+    def begin(spec: str) -> RunReport:
+        return RunReport(spec, frozenset(), finished=False, date=date, shard=str(shard or ""), suite=suite)
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
+    def document(reports: Sequence[RunReport]) -> Document:
+        return machine.as_document(reports, settings.seed, version("botticelli"))
+
+    journal, reports, finished = Journal(json_path, document), list[RunReport](), False
     try:
-        write(path)
-    except OSError as error:
-        raise KitError(f"cannot write the report {path}: {error.strerror or error}") from error
+        with bypass_proxies(), importable_working_directory():
+            for spec, wanted in chosen:
+                report = begin(spec)
+                _judge(report, wanted, out, journal, settings, reports)
+                out.write("\n" if len(reports) > 1 else "")
+                if drawn and len(reports) == 1:
+                    out.write(
+                        f"seed {settings.seed} was drawn; --seed {settings.seed} plays the same again\n\n"
+                    )
+                write_report(report, out)
+                out.flush()
+                if report.interrupted:
+                    break
+        finished = len(reports) == len(chosen) and all(report.finished for report in reports)
+    finally:
+        journal.finish(reports, finished=finished)
+    if junit_path:
+        writing(junit_path, lambda path: machine.write_junit(path, reports))
+    if new_baseline:
+        writing(new_baseline, lambda path: write_baseline(path, reports, known))
+    if reports[-1].interrupted:
+        raise KeyboardInterrupt
+    return 0 if finished and all(report.passed for report in reports) else 1
+
+
+def _chosen(
+    adapters: Sequence[str], cases: Sequence[Case], rerun: Path | None, *, strict: bool
+) -> list[tuple[str, list[Case]]]:
+    """Return each adapter with the cases to play for it; those without any are left out of a second run."""
+    if rerun is None:
+        return [(spec, list(cases)) for spec in adapters]
+    runs = read_report(rerun)
+    failed = {spec: failed_in(runs, spec, strict=strict) for spec in adapters}
+    chosen = [(spec, [case for case in cases if case.key in failed[spec]]) for spec in adapters]
+    chosen = [(spec, wanted) for spec, wanted in chosen if wanted]
+    if not chosen:
+        raise KitError(
+            f"{rerun}: none of the chosen cases failed there, so that nothing is to be played again"
+        )
+    return chosen
 
 
 def _judge(
-    spec: str, cases: Sequence[Case], out: TextIO, *, known: Mapping[str, str], seed: int, jobs: int
-) -> RunReport:
+    report: RunReport,
+    cases: Sequence[Case],
+    out: TextIO,
+    journal: Journal,
+    settings: _Settings,
+    reports: list[RunReport],
+) -> None:
     """Run the cases against one adapter; an interruption ends the run and is noted in its report."""
-    adapter = load_adapter(spec)
-    report = RunReport(spec, adapter.capabilities)
-    start = time.perf_counter()
-    results = run_cases(cases, adapter, seed=seed, known=known, jobs=jobs)
-    patience = _HURRY
+    spec, start, patience = report.name, time.perf_counter(), _HURRY
+    adapter = open_adapter(spec, limit=settings.limit, in_process=settings.in_process)
+    report.capabilities = adapter.capabilities
+    reports.append(report)
+    again = f"botticelli check driver {shlex.quote(spec)} --seed {settings.seed} --case "
+    results = run_cases(
+        cases,
+        adapter,
+        seed=settings.seed,
+        known=settings.known,
+        scored=lambda case: is_scored(case, settings.suite_version),
+        strict=settings.strict,
+        jobs=settings.jobs,
+        limit=settings.limit,
+        command=lambda case: again + case.key,
+    )
     try:
         with closing(results):
             for result in watch(results, len(cases), spec, out):
                 report.results.append(result)
-        patience = LIMIT
+                report.mishaps += _mishaps(result)
+                journal.note(report, result)
+        patience, report.finished = LIMIT, True
     except KeyboardInterrupt:
         left = len(cases) - len(report.results)
         report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
         report.interrupted = True
     finally:
+        unexplained: Callable[[], list[str]] = getattr(adapter, "unexplained", list)
+        report.mishaps += unexplained()
         try:
             close_adapter(adapter, patience)
         except AdapterError as error:
@@ -146,8 +219,45 @@ def _judge(
         except KeyboardInterrupt:
             report.mishaps.append("interrupted while the driver was being closed")
             report.interrupted = True
+        finally:
+            getattr(adapter, "kill", lambda: None)()
     report.seconds = time.perf_counter() - start
-    return report
+
+
+def _mishaps(result: Result) -> list[str]:
+    """Return what a result says about the run itself."""
+    if result.mishap:
+        return [f"{result.case.key} couldn't be judged: {result.mishap}"]
+    if result.fails_run and result.status is Status.PASSED:
+        return [f"{result.case.key}: {remark}" for remark in result.verdict.remarks]
+    return []
+
+
+def write_baseline(path: Path, reports: Sequence[RunReport], known: Mapping[str, str]) -> None:
+    """Write what is known to fail, with the reasons: the old ones, and the first difference of a new one.
+
+    What passes now is left out; what wasn't played stays as it was.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    results = [result for report in reports for result in report.results if not result.mishap]
+    reasons = {key: reason for key, reason in known.items() if key not in {r.case.key for r in results}}
+    for result in results:
+        if result.status is Status.KNOWN:
+            reasons[result.case.key] = result.reason
+        elif result.status is Status.FAILED:
+            reasons.setdefault(result.case.key, _reason(result))
+    text = json.dumps({"known": dict(sorted(reasons.items()))}, ensure_ascii=False, indent=2) + "\n"
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _reason(result: Result) -> str:
+    """Return the first difference in a line."""
+    first = result.verdict.differences[0]
+    place = f"at {cut(first.path)} " if first.path else ""
+    line = f"{result.verdict.gravity}: {place}expected {cut(first.expected)}, got {cut(first.got)}"
+    return " ".join(line.split())
 
 
 def list_cases(out: TextIO, select: Sequence[str] = ()) -> None:

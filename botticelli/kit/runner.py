@@ -1,53 +1,57 @@
 """Run cases against an adapter: many at once, with results as they come.
 
-:func:`run` schedules any items and weighs their verdicts against the baseline; :func:`run_case` plays one
-case. What is right or wrong is decided by the judge alone.
+:func:`run` schedules any items and weighs their verdicts against the baseline; :func:`play_case` plays one
+case. What is right or wrong is decided by the judge alone. Nothing that happens in one case ends the run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import queue
 import threading
 import time
-import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from botticelli.kit.adapters.adapter import claims_of
 from botticelli.kit.adapters.limits import (
     LIMIT,
+    BystanderError,
     CrashedError,
     HungError,
-    call_with_timeout,
     describe_exception,
+    make_call,
 )
 from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import BaselineError, KitError
-from botticelli.kit.judge.verdict import Crash, Hang, Outcome, Verdict, judge
+from botticelli.kit.evidence import Secrets, evidence_of
+from botticelli.kit.judge.compare import Difference
+from botticelli.kit.judge.verdict import Crash, Gravity, Hang, Outcome, Verdict, judge
 from botticelli.kit.schemas import schema_violations
 from botticelli.kit.server.server import MockServer, Responder, exchange_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import Adapter
     from botticelli.kit.cases.case import Case, CaseRun
-    from botticelli.kit.server.recording import Request
+    from botticelli.kit.server.recording import Recording, Request
 
 __all__ = [
     "JOBS",
     "DaemonPool",
+    "Finding",
     "Item",
+    "Played",
     "Result",
     "Status",
     "call_adapter",
+    "play_case",
     "read_baseline",
     "respond_with",
     "run",
@@ -59,7 +63,6 @@ JOBS = 16
 """Cases at once. They mostly wait, so there are more than processors."""
 
 _CLOSING = 5.0  # seconds that a client has to close a connection that it should close
-_GRACE = 1.2  # the watchdog waits this many times longer than an adapter that keeps the limit itself
 
 
 # What is run, and what comes of it
@@ -153,6 +156,9 @@ class Result:
         seconds: How long it took.
         reason: Why it is known to fail, or which capabilities are missing; else empty.
         evidence: What was exchanged (evidence in report.schema.json), of what didn't pass.
+        mishap: What the kit itself failed with, so that nothing was judged; fails the run whatever the case.
+        unscored: The case isn't part of the suite's version, so its result counts for nothing.
+        strict: Remarks fail the run, and so does a ``may`` that wasn't kept.
     """
 
     case: Item
@@ -161,11 +167,35 @@ class Result:
     seconds: float
     reason: str = ""
     evidence: Document | None = None
+    mishap: str = ""
+    unscored: bool = False
+    strict: bool = False
 
     @property
     def fails_run(self) -> bool:
         """True for a result that makes the whole run fail."""
+        if self.mishap or self.unscored:
+            return bool(self.mishap)
+        if self.strict and (self.status is Status.NOTED or self._remarked):
+            return True
         return self.status in (Status.STALE, Status.FAILED)
+
+    @property
+    def _remarked(self) -> bool:
+        return self.status is Status.PASSED and bool(self.verdict.remarks)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of executing one item.
+
+    Attributes:
+        verdict: What the judge found.
+        evidence: What was exchanged, where it is worth keeping.
+    """
+
+    verdict: Verdict
+    evidence: Document | None = None
 
 
 def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
@@ -199,10 +229,12 @@ def read_baseline(path: Path, items: Sequence[Item]) -> dict[str, str]:
 
 def run(
     items: Iterable[ItemT],
-    execute: Callable[[ItemT], Verdict],
+    execute: Callable[[ItemT], Finding],
     *,
     missing: Callable[[ItemT], Iterable[str]] = lambda _item: (),
+    scored: Callable[[ItemT], bool] = lambda _item: True,
     known: Mapping[str, str] | None = None,
+    strict: bool = False,
     jobs: int = JOBS,
     after: Callable[[], None] | None = None,
 ) -> Generator[Result, None, None]:
@@ -212,43 +244,65 @@ def run(
 
     Args:
         items: What to run, in any order.
-        execute: Returns the verdict on one item; called in several threads.
+        execute: Returns what came of one item; called in several threads. What it raises is the item's
+            result, as a mishap of the kit.
         missing: Returns the capabilities that an item lacks; an item that lacks one isn't run.
+        scored: Tells whether an item's result counts.
         known: Items known to fail, with reasons.
+        strict: Remarks fail the run, and so does a ``may`` that wasn't kept.
         jobs: Items at once.
         after: Called once no item is running any more, even if that is after the generator is closed.
-
-    Raises:
-        Exception: What ``execute`` raised.
     """
     reasons = known or {}
 
-    def timed(item: ItemT) -> tuple[Verdict, float]:
+    def timed(item: ItemT) -> Result:
         start = time.perf_counter()
-        verdict = execute(item)
-        return verdict, time.perf_counter() - start
+        reason, unscored = reasons.get(item.key), not scored(item)
+        try:
+            found = execute(item)
+        except Exception as error:  # noqa: BLE001 -- no item may end the run
+            return _mishap(item, error, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        status = _weigh(item, found.verdict, reason)
+        return Result(
+            item,
+            status,
+            found.verdict,
+            seconds,
+            reason or "",
+            found.evidence,
+            unscored=unscored,
+            strict=strict,
+        )
 
     pool = DaemonPool(timed, jobs)
     try:
         runnable: list[ItemT] = []
         for item in items:
             if words := ", ".join(sorted(missing(item))):
-                yield Result(item, Status.NOT_CLAIMED, Verdict(None), 0.0, words)
+                yield Result(item, Status.NOT_CLAIMED, Verdict(None), 0.0, words, unscored=not scored(item))
             else:
                 runnable.append(item)
-        for item, (verdict, seconds) in pool.map(runnable):
-            yield _weigh(item, verdict, seconds, reasons.get(item.key))
+        for _, result in pool.map(runnable):
+            yield result
     finally:
         pool.abandon(after)
 
 
-def _weigh(item: Item, verdict: Verdict, seconds: float, reason: str | None) -> Result:
-    if reason is None:
-        missed = Status.NOTED if item.level == "may" else Status.FAILED
-        status = Status.PASSED if verdict.passed else missed
-    else:
-        status = Status.STALE if verdict.passed else Status.KNOWN
-    return Result(item, status, verdict, seconds, reason or "")
+def _weigh(item: Item, verdict: Verdict, reason: str | None) -> Status:
+    if reason is not None:
+        return Status.STALE if verdict.passed else Status.KNOWN
+    if verdict.passed:
+        return Status.PASSED
+    return Status.NOTED if item.level == "may" else Status.FAILED
+
+
+def _mishap(item: Item, error: Exception, seconds: float) -> Result:
+    """Return the result of an item that the kit couldn't judge: nobody is to blame, and nobody is cleared."""
+    why = str(error) if isinstance(error, KitError) else describe_exception(error)
+    text = " ".join(why.split())
+    found = Difference("", "a verdict", f"the kit itself failed: {text}")
+    return Result(item, Status.FAILED, Verdict(Gravity.CRASH, (found,)), seconds, mishap=text)
 
 
 TaskT = TypeVar("TaskT")
@@ -335,8 +389,11 @@ def run_cases(
     server: MockServer | None = None,
     seed: int = 0,
     known: Mapping[str, str] | None = None,
+    scored: Callable[[Case], bool] = lambda _case: True,
+    strict: bool = False,
     jobs: int = JOBS,
     limit: float = LIMIT,
+    command: Callable[[Case], str] = lambda _case: "",
 ) -> Generator[Result, None, None]:
     """Play cases for an adapter and yield each result when it is there; see :func:`run`.
 
@@ -346,19 +403,26 @@ def run_cases(
         server: Where to play; by default a server on loopback that lives as long as the run.
         seed: Decides the texts, ids and keys that are played.
         known: Cases known to fail, with reasons.
+        scored: Tells whether a case's result counts.
+        strict: Remarks fail the run, and so does a ``may`` that wasn't kept.
         jobs: Cases at once.
         limit: Seconds for one call.
-
-    Raises:
-        KitError: A case cannot be played.
+        command: Returns the command that plays a case again, for the evidence.
     """
     claims = claims_of(adapter)
     playing = server or MockServer()
+
+    def execute(case: Case) -> Finding:
+        played = _play_fairly(case, adapter, playing, seed=seed, limit=limit)
+        return Finding(played.verdict, played.evidence(command(case)))
+
     yield from run(
         cases,
-        lambda case: run_case(case, adapter, playing, seed=seed, limit=limit),
+        execute,
         missing=lambda case: case.needs - claims,
+        scored=scored,
         known=known,
+        strict=strict,
         jobs=jobs,
         after=playing.close if server is None else None,
     )
@@ -367,6 +431,76 @@ def run_cases(
 def run_case(
     case: Case, adapter: Adapter, server: MockServer, *, seed: int = 0, limit: float = LIMIT
 ) -> Verdict:
+    """Play one case for an adapter and return the verdict; see :func:`play_case`."""
+    return play_case(case, adapter, server, seed=seed, limit=limit).verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One case as it was played.
+
+    Attributes:
+        play: The case as it was rendered.
+        outcomes: What came of its calls, as far as they were made.
+        recording: What the server received, and what went over the wire.
+        verdict: What the judge found.
+        output: What the adapter printed meanwhile, where that is known.
+    """
+
+    play: CaseRun
+    outcomes: Sequence[Outcome]
+    recording: Recording
+    verdict: Verdict
+    output: str = ""
+
+    def evidence(self, command: str = "") -> Document | None:
+        """Return what shows how it went, unless all was right; the keys are struck out.
+
+        Args:
+            command: What plays it again.
+        """
+        if self.verdict.passed and not self.verdict.remarks:
+            return None
+        calls = [call.neutral for call in self.play.calls]
+        return evidence_of(
+            calls,
+            self.outcomes,
+            self.recording.wire,
+            secrets=Secrets([self.play.key, *(call["api_key"] for call in calls)]),
+            output=self.output,
+            command=command,
+        )
+
+
+def _play_fairly(case: Case, adapter: Adapter, server: MockServer, *, seed: int, limit: float) -> Played:
+    """Play a case; again and alone, when what happened to it may be the fault of another one.
+
+    When the process of an adapter dies, or its interpreter is held, all cases in it are lost.
+    """
+    try:
+        return play_case(case, adapter, server, seed=seed, limit=limit, rescue=True)
+    except BystanderError:
+        pass
+    alone: Callable[..., contextlib.AbstractContextManager[Adapter]] = getattr(
+        adapter, "alone", lambda **_fresh: contextlib.nullcontext(adapter)
+    )
+    try:
+        with alone() as single:
+            return play_case(case, single, server, seed=seed, limit=limit, rescue=True)
+    except BystanderError:  # something that an earlier case left behind
+        with alone(fresh=True) as single:
+            return play_case(case, single, server, seed=seed, limit=limit)
+
+
+def play_case(
+    case: Case,
+    adapter: Adapter,
+    server: MockServer,
+    *,
+    seed: int = 0,
+    limit: float = LIMIT,
+    rescue: bool = False,
+) -> Played:
     """Play one case for an adapter and judge what came of it.
 
     Args:
@@ -375,27 +509,36 @@ def run_case(
         server: Where to play it.
         seed: Decides the texts, ids and keys that are played.
         limit: Seconds for one call, after which the driver counts as hanging.
+        rescue: Raise BystanderError where another case may be to blame, rather than call it a crash.
 
     Raises:
+        BystanderError: The case has to be played again.
         KitError: The case cannot be played.
     """
     try:
         listener = server.open(listens=case.listens)
     except OSError as error:
         raise KitError(f"there is no port to play {case.key} on: {error.strerror or error}") from error
-    play = case.render(seed=seed, port=listener.port)
-    listener.respond(respond_with(play))
     outcomes: list[Outcome] = []
-    for call in play.calls:
-        time.sleep(call.pause)
-        outcomes.append(call_adapter(adapter, call.neutral, limit))
-        if isinstance(outcomes[-1], Crash | Hang):
-            break
+    try:
+        play = case.render(seed=seed, port=listener.port)
+        listener.respond(respond_with(play))
+        for call in play.calls:
+            time.sleep(call.pause)
+            outcomes.append(call_adapter(adapter, call.neutral, limit, rescue=rescue))
+            if isinstance(outcomes[-1], Crash | Hang):
+                break
+    except BaseException:
+        listener.finish()
+        raise
     recording = listener.finish(
         linger=play.requests.get("linger", 0.0),
         patience=_CLOSING if _must_close(play.requests) else 0.0,
     )
-    return judge(play, outcomes, recording, adapter.capabilities)
+    verdict = judge(play, outcomes, recording, adapter.capabilities)
+    printed: Callable[[str], str] = getattr(adapter, "printed", lambda _place: "")
+    places = dict.fromkeys(call.neutral["base_url"] for call in play.calls)
+    return Played(play, outcomes, recording, verdict, "".join(map(printed, places)))
 
 
 def _must_close(requests: Document) -> bool:
@@ -414,31 +557,25 @@ def respond_with(play: CaseRun) -> Responder:
     return script
 
 
-def call_adapter(adapter: Adapter, call: Document, limit: float) -> Outcome:
-    """Make one call, which may raise anything or never return."""
+def call_adapter(adapter: Adapter, call: Document, limit: float, *, rescue: bool = False) -> Outcome:
+    """Make one call, which may raise anything or never return.
 
-    def make() -> Document:
-        # A copy, because the driver may change the call, and the original is needed to judge it.
-        return _detached(adapter.exchange(copy.deepcopy(call)))
+    Args:
+        adapter: The adapter.
+        call: The neutral call.
+        limit: Seconds that the driver has.
+        rescue: Raise BystanderError rather than call it a crash.
 
+    Raises:
+        BystanderError: The call was lost, and another may be to blame.
+    """
     try:
-        return call_with_timeout(make, limit * _GRACE, f"botticelli-{call['case']}")
+        if getattr(adapter, "keeps_limits", False):
+            return adapter.exchange(call)
+        return make_call(adapter, call, limit)
     except HungError:
         return Hang(limit)
     except CrashedError as error:
+        if rescue and isinstance(error, BystanderError):
+            raise
         return Crash(str(error))
-    except Exception as error:  # noqa: BLE001 -- any exception of the driver's is part of the verdict
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        return Crash(f"{describe_exception(error)} (at {Path(last.filename).name}:{last.lineno})")
-
-
-def _detached(outcome: Document) -> Document:
-    """Return an outcome as plain JSON, read here, in the thread with the time limit.
-
-    A driver may return a dict of its own class, which could run any code when the judge reads it.
-    """
-    try:
-        plain: Document = json.loads(json.dumps(outcome))
-    except (TypeError, ValueError, RecursionError):
-        return outcome  # it isn't JSON, which the judge reports
-    return plain

@@ -12,7 +12,13 @@ import pytest
 
 from botticelli.kit.adapters.adapter import OLD_WORDS, claims_of
 from botticelli.kit.adapters.aio import AsyncBridge
-from botticelli.kit.adapters.limits import CrashedError, HungError, bypass_proxies, no_proxy_variables
+from botticelli.kit.adapters.limits import (
+    BystanderError,
+    CrashedError,
+    HungError,
+    bypass_proxies,
+    no_proxy_variables,
+)
 from botticelli.kit.adapters.load import as_adapter, close_adapter, importable_working_directory, load_adapter
 from botticelli.kit.errors import AdapterError
 from botticelli.kit.judge.compare import REPORTED
@@ -281,7 +287,7 @@ def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
         else {type(e): str(e) for e in caught}
         == {
             HungError: "no outcome in 0.5 s",
-            CrashedError: "the event loop was blocked meanwhile, by case a-culprit",
+            BystanderError: "the event loop was blocked meanwhile, by case a-culprit",
         }
     )
     assert adapter.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]

@@ -37,7 +37,7 @@ def test_cases_are_chosen_by_area_id_or_pattern_and_keep_their_order() -> None:
 
 def test_a_good_driver_ends_with_0() -> None:
     out = io.StringIO()
-    assert run_check([REFERENCE], out=out, select=["usage-cumulative", "models-bare-array"]) == 0
+    assert run_check([REFERENCE], out=out, seed=0, select=["usage-cumulative", "models-bare-array"]) == 0
     assert out.getvalue().startswith(f"{REFERENCE}\n")
     assert "passed: 2 passed in " in out.getvalue()
 
@@ -65,24 +65,26 @@ def test_a_baseline_excuses_what_it_knows_and_is_stale_when_it_need_not(tmp_path
     path = tmp_path / "known.json"
     path.write_text('{"known": {"usage-cumulative": "sums, and we know it"}}')
     out = io.StringIO()
-    assert run_check([SUMS], out=out, select=["usage-cumulative"], baseline=path) == 0
+    assert run_check([SUMS], out=out, seed=0, select=["usage-cumulative"], baseline=path) == 0
     assert "1 known" in out.getvalue()
-    assert run_check([REFERENCE], out=out, select=["usage-cumulative"], baseline=path) == 1
+    assert run_check([REFERENCE], out=out, seed=0, select=["usage-cumulative"], baseline=path) == 1
     assert "STALE   usage-cumulative" in out.getvalue()
 
 
 def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
     out = io.StringIO()
     with pytest.raises(KitError, match=r"cannot open no\.such:adapter"):
-        run_check(["no.such:adapter"], out=out)
+        run_check(["no.such:adapter"], out=out, seed=0)
     with pytest.raises(KitError, match="cannot write the report"):
-        run_check([REFERENCE], out=out, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json")
+        run_check(
+            [REFERENCE], out=out, seed=0, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json"
+        )
 
 
 def test_a_report_that_cannot_be_written_is_an_error_before_the_run(tmp_path: Path) -> None:
     out = io.StringIO()
     with pytest.raises(KitError, match="cannot write the report"):
-        run_check([REFERENCE], out=out, junit_path=tmp_path)
+        run_check([REFERENCE], out=out, seed=0, junit_path=tmp_path)
     assert out.getvalue() == ""
 
 
@@ -105,7 +107,7 @@ class Unclosable(ReferenceClient):
 
 def test_a_driver_of_which_nothing_can_be_judged_ends_with_1() -> None:
     out = io.StringIO()
-    assert run_check([f"{__name__}:ClaimsNothing"], out=out) == 1
+    assert run_check([f"{__name__}:ClaimsNothing"], out=out, seed=0) == 1
     assert re.search(
         r"\n  nothing was judged: the driver claims nothing; .* is (generate|stream), ", out.getvalue()
     )
@@ -113,7 +115,7 @@ def test_a_driver_of_which_nothing_can_be_judged_ends_with_1() -> None:
 
 def test_a_driver_that_cannot_be_closed_ends_with_1_after_its_report() -> None:
     out = io.StringIO()
-    assert run_check([f"{__name__}:Unclosable"], out=out, select=["usage-cumulative"]) == 1
+    assert run_check([f"{__name__}:Unclosable"], out=out, seed=0, select=["usage-cumulative"]) == 1
     assert "FAILED: 1 passed in " in out.getvalue()
     assert out.getvalue().endswith("\n  the driver cannot be closed: RuntimeError: stuck\n")
 
@@ -124,7 +126,9 @@ def test_proxies_are_no_concern_of_a_judged_run(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, nowhere)
     monkeypatch.setenv("NO_PROXY", "example.org")
     out = io.StringIO()
-    assert run_check([f"{__name__}:Proxied"], out=out, select=["models-bare-array"]) == 0, out.getvalue()
+    assert run_check([f"{__name__}:Proxied"], out=out, seed=0, select=["models-bare-array"]) == 0, (
+        out.getvalue()
+    )
     assert os.environ["NO_PROXY"] == "example.org"
     assert "no_proxy" not in os.environ
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.adapters import process
+from botticelli.kit.adapters import program as program_module
 from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.adapters.load import load_adapter
 from botticelli.kit.adapters.process import ProcessAdapter
@@ -204,7 +204,7 @@ def test_closing_ends_a_program_in_the_middle_of_a_call(program: list[str]) -> N
 
 
 def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LONGEST", 1_000_000)
+    monkeypatch.setattr(program_module, "LONGEST", 1_000_000)
     adapter = ProcessAdapter(program)
     with pytest.raises(CrashedError, match="an answer of more than 1000000 bytes"):
         adapter.exchange({**call("long"), "size": 1_000_001})

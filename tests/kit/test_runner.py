@@ -249,19 +249,24 @@ def test_a_run_that_is_left_closes_its_player(monkeypatch: pytest.MonkeyPatch) -
     assert closed.wait(10)
 
 
-def test_what_the_kit_fails_with_ends_the_run() -> None:
-    broken = case(title="{{nothing}}")
-    with pytest.raises(CaseError, match="nothing"):
-        results([broken], ReferenceClient())
+def test_what_the_kit_fails_with_is_the_result_of_its_case_and_fails_the_run() -> None:
+    broken = case("a-broken", title="{{nothing}}", level="may")
+    found = results([broken, case("a-sound")], ReferenceClient(), known={"a-broken": "for a reason"})
+    assert found["a-sound"].status is Status.PASSED
+    assert "unknown variable {{nothing}}" in found["a-broken"].mishap
+    assert found["a-broken"].fails_run
+    [difference] = found["a-broken"].verdict.differences
+    assert difference.got.startswith("the kit itself failed: a-broken: unknown variable {{nothing}}")
 
 
-def test_no_free_port_is_an_error() -> None:
+def test_no_free_port_is_the_result_of_its_case() -> None:
     class Full(MockServer):
         def open(self, **_how: Any) -> Listener:
             raise OSError(24, "Too many open files")
 
-    with Full() as server, pytest.raises(KitError, match="no port to play a-case on: Too many open files"):
-        results([case()], ReferenceClient(), server=server)
+    with Full() as server:
+        found = results([case()], ReferenceClient(), server=server)
+    assert found["a-case"].mishap == "there is no port to play a-case on: Too many open files"
 
 
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])

@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, describe_exception
+from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError, describe_exception
 
 if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
@@ -47,7 +47,7 @@ class AsyncBridge:
 
         Raises:
             HungError: The limit ran out; the call was cancelled.
-            CrashedError: The limit ran out because another call blocks the loop.
+            BystanderError: The limit ran out because another call blocks the loop.
         """
         loop, name = self._loop, f"case {call.get('case')}"
         future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
@@ -59,7 +59,7 @@ class AsyncBridge:
             future.cancel()
             culprit = self._abandon_if_blocked(loop)
             if culprit not in (None, name):
-                raise CrashedError(f"the event loop was blocked meanwhile, by {culprit}") from None
+                raise BystanderError(f"the event loop was blocked meanwhile, by {culprit}") from None
             raise HungError(f"no outcome in {self._limit:g} s") from None
 
     def close(self) -> None:

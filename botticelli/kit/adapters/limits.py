@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import threading
+import traceback
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from botticelli.contracts.jsonvalue import Document
+    from botticelli.kit.adapters.adapter import Adapter
+
 __all__ = [
     "LIMIT",
+    "BystanderError",
     "CrashedError",
     "HungError",
     "bypass_proxies",
     "call_with_timeout",
     "describe_exception",
     "in_one_line",
+    "make_call",
     "no_proxy_variables",
 ]
 
@@ -34,6 +43,51 @@ class HungError(Exception):
 
 class CrashedError(Exception):
     """Raised when a driver's process died, or when it raised something that isn't an Exception."""
+
+
+class BystanderError(CrashedError):
+    """Raised when a call was lost and another, made at the same time or before, may be to blame."""
+
+
+_GRACE = 1.2  # the watchdog waits this many times longer than an adapter that keeps the limit itself
+
+
+def make_call(adapter: Adapter, call: Document, limit: float) -> Document:
+    """Make one call, which may raise anything or never return.
+
+    Returns:
+        The outcome as plain JSON, where it is JSON.
+
+    Raises:
+        HungError: No outcome in time.
+        BystanderError: It was lost through no fault of its own, as far as that is known.
+        CrashedError: The driver raised something that isn't one of its own errors.
+    """
+
+    def make() -> Document:
+        # A copy, because the driver may change the call, and the original is needed to judge it.
+        return _detached(adapter.exchange(copy.deepcopy(call)))
+
+    try:
+        return call_with_timeout(make, limit * _GRACE, f"botticelli-{call['case']}")
+    except (HungError, CrashedError):
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        raise CrashedError(f"{describe_exception(error)} (at {where})") from error
+
+
+def _detached(outcome: Document) -> Document:
+    """Return an outcome as plain JSON, read here, in the thread with the time limit.
+
+    A driver may return a dict of its own class, which could run any code when the judge reads it.
+    """
+    try:
+        plain: Document = json.loads(json.dumps(outcome))
+    except (TypeError, ValueError, RecursionError):
+        return outcome  # it isn't JSON, which the judge reports
+    return plain
 
 
 def call_with_timeout(work: Callable[[], T], limit: float, name: str) -> T:

@@ -46,18 +46,19 @@ def importable_working_directory() -> Generator[None, None, None]:
         sys.path.remove(here)
 
 
-def load_adapter(spec: str) -> Adapter:
-    """Import or start the adapter that a user names.
+def load_adapter(spec: str, *, limit: float = LIMIT) -> Adapter:
+    """Import the adapter that a user names into this process, or start the program that it is.
 
     Args:
         spec: ``package.module:factory``, where the factory takes nothing and returns an adapter,
             synchronous or not; or ``command:`` and a command line whose program speaks JSON lines.
+        limit: Seconds that a program, or an asynchronous adapter, has for one call.
 
     Raises:
         AdapterError: There is no such thing, or it isn't an adapter.
     """
     if spec.startswith("command:"):
-        return ProcessAdapter(spec.removeprefix("command:").strip())
+        return ProcessAdapter(spec.removeprefix("command:").strip(), limit)
     module_name, colon, path = spec.partition(":")
     if not (module_name and colon and path):
         raise AdapterError(f"{spec!r} doesn't name a driver: write package.module:factory or command: ...")
@@ -73,11 +74,16 @@ def load_adapter(spec: str) -> Adapter:
     except Exception as error:
         # Importing foreign code may raise anything; the user gets one line.
         raise AdapterError(f"cannot open {spec}: {in_one_line(error)}") from error
-    return as_adapter(adapter, spec)
+    return as_adapter(adapter, spec, limit=limit)
 
 
-def as_adapter(adapter: object, name: str) -> Adapter:
+def as_adapter(adapter: object, name: str, *, limit: float = LIMIT) -> Adapter:
     """Check that an object is an adapter, and bridge it if it is asynchronous.
+
+    Args:
+        adapter: The object.
+        name: What the user calls it.
+        limit: Seconds that an asynchronous adapter has for one call.
 
     Raises:
         AdapterError: It isn't an adapter.
@@ -94,7 +100,7 @@ def as_adapter(adapter: object, name: str) -> Adapter:
     check_capabilities(cast("frozenset[object]", words), name)
     if not isinstance(adapter, Adapter):
         raise AdapterError(f"{name}: an adapter has exchange(call); this has not")
-    return AsyncBridge(adapter) if is_async(adapter) else adapter
+    return AsyncBridge(adapter, limit) if is_async(adapter) else adapter
 
 
 def close_adapter(adapter: Adapter, limit: float = LIMIT) -> None:

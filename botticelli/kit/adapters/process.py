@@ -17,23 +17,17 @@ The last lines that it wrote to standard error are reported.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import queue
-import re
 import shlex
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from botticelli.contracts.jsonvalue import is_array, is_object
+from botticelli.kit.adapters import program
 from botticelli.kit.adapters.adapter import check_capabilities
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, no_proxy_variables
+from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
+from botticelli.kit.adapters.program import SHUTDOWN, Program, object_on_line
 from botticelli.kit.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -41,57 +35,19 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
 
-__all__ = ["LONGEST", "ProcessAdapter"]
+__all__ = ["ProcessAdapter"]
 
-LONGEST = 64 << 20
-"""Bytes that an answer may have; far more than any case needs."""
-
-_TAIL = 20  # lines of standard error that are reported for a program that died
-_WIDE = 4096  # bytes kept of such a line
 _AHEAD = 4  # unsolicited answers to buffer; further ones are dropped
-_SHUTDOWN = 2.0  # seconds that programs have to end once their input is closed
 _GREETING = 'it must answer {"id": 0, "hello": 1} with {"id": 0, "hello": {"capabilities": [...]}}'
 
 
-_CREDENTIAL = re.compile(
-    r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)_?KEY(?:_ID)?|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|BASE_URL)$",
-    re.IGNORECASE,
-)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment for a program that is judged: loopback without proxies, and nobody's keys.
-
-    The run is offline, and each call brings a key of its own, so that a program has no use for the user's,
-    which are nobody else's business. A base URL would lead it past the cases.
-    """
-    kept = {name: value for name, value in os.environ.items() if not _CREDENTIAL.search(name)}
-    return kept | no_proxy_variables(os.environ)
-
-
-class _Program:
-    """One running program, and the threads that write to it and read from it.
-
-    Threads, because nothing else waits on pipes on every system; each ends with its pipe.
-    """
+class _Program(Program):
+    """A program that answers one question after the other."""
 
     def __init__(self, argv: Sequence[str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 -- the command is the user's own
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,  # its own process group, so that its children can be killed with it
-        )
         self._asked = 0
-        self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._answers: queue.Queue[bytes] = queue.Queue(_AHEAD)
-        self._error_lines: deque[str] = deque(maxlen=_TAIL)
-        work = (self._write_questions, self._read_answers, self._read_error_lines)
-        self._threads = [threading.Thread(target=target, daemon=True) for target in work]
-        for thread in self._threads:
-            thread.start()
+        super().__init__(argv)
 
     def ask(self, question: Document, limit: float) -> Document:
         """Send one line, wait for the one that answers it.
@@ -101,84 +57,36 @@ class _Program:
             CrashedError: It died, or its answer isn't one to this question; it has been killed.
         """
         number, self._asked = self._asked, self._asked + 1
-        self._questions.put(json.dumps({"id": number, **question}).encode() + b"\n")
+        self.send({"id": number, **question})
         try:
             line = self._answers.get(timeout=limit)
         except queue.Empty:
             self.end(0)
             raise HungError(f"no answer in {limit:g} s") from None
         if not line:
-            self.end(_SHUTDOWN)  # its output is closed: wait for its own exit code, then kill it
-            raise self._failed(f"the program ended with code {self._process.returncode}")
-        if len(line) > LONGEST:
-            raise self._failed(f"an answer of more than {LONGEST} bytes")
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            answer = None
-        if not is_object(answer):
+            self.end(SHUTDOWN)  # its output is closed: wait for its own exit code, then kill it
+            raise self._failed(f"the program {self.ending()}")
+        if len(line) > program.LONGEST:
+            raise self._failed(f"an answer of more than {program.LONGEST} bytes")
+        answer = object_on_line(line)
+        if answer is None:
             text = line.decode("utf-8", "backslashreplace").rstrip()
             raise self._failed(f"answered {text!r} and not a JSON object on a line")
         if answer.get("id") != number:
             raise self._failed(f"answered id {answer.get('id')!r} when it was asked id {number}")
         return answer
 
-    def close_input(self) -> None:
-        """Close the program's standard input, after everything queued has been written."""
-        self._questions.put(None)
-
-    def end(self, patience: float) -> None:
-        """Wait ``patience`` seconds for the program to end, then kill it and all that it started."""
-        self.close_input()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience)
-        self._kill()
-        self._process.wait()
-        for thread in self._threads:
-            thread.join(_SHUTDOWN)
-        if not any(thread.is_alive() for thread in self._threads):
-            for pipe in filter(None, (self._process.stdin, self._process.stdout, self._process.stderr)):
-                with contextlib.suppress(OSError):  # flushing to a program that has ended
-                    pipe.close()
-
-    def _kill(self) -> None:
-        if sys.platform == "win32":
-            self._process.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+    def answered(self, line: bytes) -> bool:
+        """Keep a line for who asked; with too many that nobody asked for, stop reading."""
+        try:
+            self._answers.put_nowait(line)
+        except queue.Full:
+            return False
+        return True
 
     def _failed(self, what: str) -> CrashedError:
         self.end(0)
-        return CrashedError(f"{what}; on standard error: {self._last_lines()}")
-
-    def _last_lines(self) -> str:
-        return "\n".join(self._error_lines) or "nothing"
-
-    def _write_questions(self) -> None:
-        pipe = self._process.stdin
-        assert pipe  # noqa: S101 -- opened as a pipe
-        # If the program no longer reads, its missing answer will be noticed.
-        with contextlib.suppress(OSError):
-            for line in iter(self._questions.get, None):
-                pipe.write(line)
-                pipe.flush()
-            pipe.close()
-
-    def _read_answers(self) -> None:
-        pipe = self._process.stdout
-        assert pipe  # noqa: S101 -- opened as a pipe
-        with contextlib.suppress(queue.Full):
-            while line := pipe.readline(LONGEST + 1):
-                if line.strip():
-                    self._answers.put_nowait(line)
-            self._answers.put_nowait(b"")
-
-    def _read_error_lines(self) -> None:
-        pipe = self._process.stderr
-        assert pipe  # noqa: S101 -- opened as a pipe
-        while line := pipe.readline(_WIDE):
-            self._error_lines.append(line.decode("utf-8", "replace").rstrip())
+        return CrashedError(f"{what}; on standard error: {self.last_words()}")
 
 
 class ProcessAdapter:
@@ -205,13 +113,14 @@ class ProcessAdapter:
         self._running: set[_Program] = set()
         self._idle: list[_Program] = []
         self._busy: dict[str, _Program] = {}
+        self._printed: dict[str, str] = {}
         try:
-            program = self._start()
-            self._capabilities = self._greet(program)
+            first = self._start()
+            self._capabilities = self._greet(first)
         except BaseException:  # also Ctrl-C: no program may go on running
             self.close()
             raise
-        self._idle.append(program)
+        self._idle.append(first)
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -227,16 +136,20 @@ class ProcessAdapter:
         """
         place = call["base_url"]
         with self._lock:
-            program = self._busy.pop(place, None) or (self._idle.pop() if self._idle else None)
-        if program is None:
-            program = self._start()
-            self._greet(program)
-        answer = self._asked(program, {"call": call})
+            found = self._busy.pop(place, None) or (self._idle.pop() if self._idle else None)
+        if found is None:
+            found = self._start()
+            self._greet(found)
+        try:
+            answer = self._asked(found, {"call": call})
+        finally:
+            with self._lock:
+                self._printed[place] = self._printed.get(place, "") + found.printed()
         with self._lock:
             if call["last"]:
-                self._idle.append(program)
+                self._idle.append(found)
             else:
-                self._busy[place] = program
+                self._busy[place] = found
         if "crash" in answer:
             raise CrashedError(str(answer["crash"]))
         outcome = answer.get("outcome")
@@ -244,41 +157,46 @@ class ProcessAdapter:
             raise CrashedError("the answer has neither outcome nor crash")
         return outcome
 
+    def printed(self, base_url: str) -> str:
+        """Return and forget what was written to standard error during the calls with this base_url."""
+        with self._lock:
+            return self._printed.pop(base_url, "")
+
     def close(self) -> None:
         """Kill the programs that are in a call; let the others end by closing their input."""
         with self._lock:
             programs, self._running = self._running, set()
             waiting = {*self._idle, *self._busy.values()}
             self._idle, self._busy = [], {}
-        for program in programs - waiting:
-            program.end(0)
-        for program in waiting:
-            program.close_input()
-        until = time.monotonic() + _SHUTDOWN
-        for program in waiting:
-            program.end(max(0.0, until - time.monotonic()))
+        for one in programs - waiting:
+            one.end(0)
+        for one in waiting:
+            one.close_input()
+        until = time.monotonic() + SHUTDOWN
+        for one in waiting:
+            one.end(max(0.0, until - time.monotonic()))
 
-    def _asked(self, program: _Program, question: Document) -> Document:
+    def _asked(self, asked: _Program, question: Document) -> Document:
         try:
-            return program.ask(question, self.limit)
+            return asked.ask(question, self.limit)
         except (HungError, CrashedError):
             with self._lock:
-                self._running.discard(program)
+                self._running.discard(asked)
             raise
 
     def _start(self) -> _Program:
         try:
-            program = _Program(self._argv)
+            started = _Program(self._argv)
         except (OSError, ValueError) as error:
             why = (isinstance(error, OSError) and error.strerror) or error
             raise AdapterError(f"cannot start {self._line!r}: {why}") from error
         with self._lock:
-            self._running.add(program)
-        return program
+            self._running.add(started)
+        return started
 
-    def _greet(self, program: _Program) -> frozenset[str]:
+    def _greet(self, greeted: _Program) -> frozenset[str]:
         try:
-            hello = self._asked(program, {"hello": 1}).get("hello")
+            hello = self._asked(greeted, {"hello": 1}).get("hello")
         except (HungError, CrashedError) as error:
             raise AdapterError(
                 f"{self._line!r} does not answer the greeting: {error}; {_GREETING}"

@@ -49,6 +49,10 @@ class RunReport:
         seconds: How long the run took.
         mishaps: What went wrong with the run itself, such as a driver that can't be closed.
         interrupted: The user ended it.
+        finished: Every case that was chosen has a result.
+        date: When the run began, RFC 3339.
+        shard: Which part of the cases was played, as I/N; empty when all.
+        suite: Version and hash of the set of cases.
     """
 
     name: str
@@ -57,11 +61,15 @@ class RunReport:
     seconds: float = 0.0
     mishaps: list[str] = field(default_factory=list[str])
     interrupted: bool = False
+    finished: bool = True
+    date: str = ""
+    shard: str = ""
+    suite: tuple[str, str] = ("", "")
 
     @property
     def passed(self) -> bool:
-        """True when something was judged and nothing fails the run."""
-        return not self.problems() and not any(result.fails_run for result in self.results)
+        """True when something was judged to the end and nothing fails the run."""
+        return self.finished and not self.problems() and not any(result.fails_run for result in self.results)
 
     def problems(self) -> list[str]:
         """Return what makes the run itself fail, whatever the results are."""

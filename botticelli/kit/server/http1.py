@@ -11,8 +11,12 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from botticelli.kit.server.recording import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["LONGEST", "Bodies", "Limits", "Room", "UnreadableRequestError", "read_request"]
 
@@ -96,13 +100,13 @@ class Bodies:
 
 
 async def read_request(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies
+    reader: asyncio.StreamReader, write: Callable[[bytes], None], bodies: Bodies
 ) -> Request | None:
     """Read the next request, or return None when the client has closed the connection or left it idle.
 
     Args:
         reader: From the client; its limit is the longest head.
-        writer: To the client, for the 100 Continue that it may wait for.
+        write: Sends to the client, for the 100 Continue that it may wait for.
         bodies: Takes room for the body, which the caller releases.
 
     Raises:
@@ -116,7 +120,7 @@ async def read_request(
                 return None
             patience = limits.patience
             clock.reschedule(None if patience is None else asyncio.get_running_loop().time() + patience)
-            return await _read(first, reader, writer, bodies)
+            return await _read(first, reader, write, bodies)
     except TimeoutError:
         if not first:
             return None
@@ -125,7 +129,7 @@ async def read_request(
 
 
 async def _read(
-    first_byte: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies
+    first_byte: bytes, reader: asyncio.StreamReader, write: Callable[[bytes], None], bodies: Bodies
 ) -> Request:
     if first_byte == b"\r":
         raise _broken("not a request line: ''")
@@ -143,7 +147,7 @@ async def _read(
     if length is not None:
         bodies.take(length, length)
     if (request.header("expect") or "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         body = await (_chunks(reader, bodies) if length is None else reader.readexactly(length))
     except asyncio.IncompleteReadError:

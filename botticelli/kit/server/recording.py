@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botticelli.kit.server.wire import Piece
 
 __all__ = ["RecordedRequest", "Recording", "Request"]
 
@@ -62,8 +66,10 @@ class Recording:
         requests: In order of arrival.
         connections: TCP connections opened.
         protocol_errors: Requests that break HTTP, and exchanges that could not be played.
+        wire: What went over the connections, in order, split as it came.
     """
 
     requests: tuple[RecordedRequest, ...]
     connections: int
     protocol_errors: tuple[str, ...]
+    wire: tuple[Piece, ...] = ()

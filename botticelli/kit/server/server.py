@@ -14,24 +14,28 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
 
 from botticelli.kit.cases.script import ByteScript, Pause
+from botticelli.kit.errors import KitError
 from botticelli.kit.server.http1 import Bodies, Limits, Room, UnreadableRequestError, read_request
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
+from botticelli.kit.server.wire import Line, Side, Transcript
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from botticelli.contracts.jsonvalue import Document
 
-__all__ = ["Listener", "MockServer", "Responder", "exchange_for", "play_script"]
+__all__ = ["Listener", "MockServer", "Responder", "exchange_for"]
 
 T = TypeVar("T")
 
@@ -57,6 +61,29 @@ class _Memory:
     answered_at: float | None = None
 
 
+class _NotingReader(asyncio.StreamReader):
+    """A reader that notes what comes from the client, split as it comes."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(limit=_HEAD_LIMIT, loop=asyncio.get_running_loop())
+        self._line = line
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """Take what the connection received."""
+        self._line.sent("client", bytes(data))
+        super().feed_data(data)
+
+    def feed_eof(self) -> None:
+        """Take the end: the client has closed its side, or the connection was closed here."""
+        self._line.did("client", "close")
+        super().feed_eof()
+
+    def set_exception(self, exc: Exception) -> None:
+        """Take an error of the connection, such as a reset."""
+        self._line.did("client", "reset")
+        super().set_exception(exc)
+
+
 class Listener:
     """One port, and what is played on it. Made by :meth:`MockServer.open`."""
 
@@ -68,6 +95,7 @@ class Listener:
         self._memory = _Memory()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._transcript: Transcript | None = None
         self._socket: socket.socket | None = None
         self._responder: Responder | None = None
         self._quiet = asyncio.Event()
@@ -102,7 +130,10 @@ class Listener:
             self._socket.bind((host, port))
             self.port = self._socket.getsockname()[1]
             return
-        self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_LIMIT)
+        loop = asyncio.get_running_loop()
+        if self._records:
+            self._transcript = Transcript(loop.time)
+        self._server = await loop.create_server(self._protocol, host, port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _finish(self, linger: float, patience: float) -> Recording:
@@ -118,37 +149,51 @@ class Listener:
         if self._tasks:
             await asyncio.wait(self._tasks)
         memory = self._memory
-        return Recording(tuple(memory.requests), memory.connections, tuple(memory.protocol_errors))
+        wire = self._transcript.pieces() if self._transcript else ()
+        return Recording(tuple(memory.requests), memory.connections, tuple(memory.protocol_errors), wire)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 -- start_server runs each connection as a task
-        self._tasks.add(task)
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        """Return what reads a new connection: as asyncio.start_server does, with a reader of our own."""
         number = self._memory.connections
         self._memory.connections += 1
+        line = self._transcript.line(number) if self._transcript else None
+        reader = _NotingReader(line) if line else asyncio.StreamReader(limit=_HEAD_LIMIT)
+        return asyncio.StreamReaderProtocol(reader, partial(self._connected, number, line))
+
+    async def _connected(
+        self,
+        number: int,
+        line: Line | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 -- the protocol runs each connection as a task
+        self._tasks.add(task)
+        connection = _Connection(reader, writer, line, self._writing)
+        connection.did("client", "open")
         # Every drain waits until the kernel has the bytes: a later write is a later segment.
         writer.transport.set_write_buffer_limits(0)
         bodies = Bodies(self._room)
         try:
-            await self._serve(number, reader, writer, bodies)
+            await self._serve(number, connection, bodies)
         except UnreadableRequestError as error:
             bodies.release()
-            writer.write(self._reject(error.status, str(error)))
+            connection.write(self._reject(error.status, str(error)))
             if self._refused is not None:
                 self._refused(error.status)
-            await _hear_out(reader, writer)
+            await _hear_out(connection)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client has closed between answers, or the listener is being closed
         finally:
             bodies.release()
             self._tasks.discard(task)
+            connection.did("server", "close")
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    async def _serve(
-        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies
-    ) -> None:
+    async def _serve(self, number: int, connection: _Connection, bodies: Bodies) -> None:
         memory, loop = self._memory, asyncio.get_running_loop()
-        while request := await read_request(reader, writer, bodies):
+        while request := await read_request(connection.reader, connection.write, bodies):
             index, before = memory.arrived, memory.answered_at
             delay = None if before is None else loop.time() - before
             memory.arrived += 1
@@ -158,7 +203,7 @@ class Listener:
             self._quiet.clear()
             try:
                 script = self._script(index, request)
-                closed_early = await play_script(script, reader, writer, self._writing)
+                closed_early = await _play_script(script, connection)
             finally:
                 bodies.release()
                 memory.playing -= 1
@@ -209,39 +254,57 @@ def exchange_for(exchanges: Sequence[Document], index: int) -> Document:
     return exchanges[-1] if exchanges else _UNEXPECTED
 
 
-async def play_script(
-    script: ByteScript,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    writing: Callable[[], None],
-) -> bool:
-    """Play one script on an open connection.
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """An open connection, and what notes what goes over it.
 
-    Args:
-        script: What to play.
+    Attributes:
         reader: Reads from the client.
-        writer: Writes to the client.
-        writing: Called before each write, and once for a script that writes nothing.
+        writer: Writes to the client; used through :meth:`write`.
+        line: Notes what is written, unless nothing is recorded.
+        writing: Called before each write of a script, and once for a script that writes nothing.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    line: Line | None
+    writing: Callable[[], None]
+
+    def write(self, data: bytes) -> None:
+        """Note bytes and write them."""
+        if self.line is not None:
+            self.line.sent("server", data)
+        self.writer.write(data)
+
+    def did(self, side: Side, event: str) -> None:
+        """Note an event."""
+        if self.line is not None:
+            self.line.did(side, event)
+
+
+async def _play_script(script: ByteScript, connection: _Connection) -> bool:
+    """Play one script on an open connection.
 
     Returns:
         True when the client closed the connection before the end.
     """
     for step in script.steps:
         if isinstance(step, Pause):
-            if await _pause(step.seconds, reader, writer):
+            if await _pause(step.seconds, connection.reader, connection.writer):
                 return True
             continue
-        writing()
-        writer.write(step)
+        connection.writing()
+        connection.write(step)
         try:
-            await writer.drain()
+            await connection.writer.drain()
         except ConnectionError:
             return True
     if not script.steps:
-        writing()
+        connection.writing()
     if script.end == "reset":
-        await _wait_until_received(writer)
-        _reset(writer)
+        await _wait_until_received(connection.writer)
+        connection.did("server", "reset")
+        _reset(connection.writer)
     return False
 
 
@@ -272,12 +335,12 @@ def _unsent(file: int) -> int:
     return count[0]
 
 
-async def _hear_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _hear_out(connection: _Connection) -> None:
     """Read what a client still sends for a while: closed with bytes unread, the connection would be reset."""
     with contextlib.suppress(OSError):  # a timeout is one
-        writer.write_eof()
+        connection.writer.write_eof()
         async with asyncio.timeout(_HEARING):
-            while await reader.read(_HEAD_LIMIT):
+            while await connection.reader.read(_HEAD_LIMIT):
                 pass
 
 
@@ -327,7 +390,12 @@ class MockServer:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the server's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_LOOP_LIMIT)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(_LOOP_LIMIT)
+        except FutureTimeoutError:  # an OSError, which would be taken for the socket's
+            future.cancel()
+            raise KitError(f"the embedded server didn't get to work in {_LOOP_LIMIT:g} s") from None
 
     def close(self) -> None:
         """Close all listeners, stop the loop and end the thread."""
