@@ -16,11 +16,12 @@ from botticelli.kit.adapters.load import close_adapter, importable_working_direc
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.errors import AdapterError, KitError, nearest
 from botticelli.kit.report import machine
-from botticelli.kit.report.text import RunReport, watch, write_report, write_table
+from botticelli.kit.report.running import RunReport
+from botticelli.kit.report.text import watch, write_report, write_table
 from botticelli.kit.runner import JOBS, read_baseline, run_cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from botticelli.kit.cases.case import Case
@@ -64,6 +65,7 @@ def run_check(
     select: Sequence[str] = (),
     json_path: Path | None = None,
     junit_path: Path | None = None,
+    paths: Mapping[str, Path | None] | None = None,
     baseline: Path | None = None,
     seed: int = 0,
     jobs: int = JOBS,
@@ -76,6 +78,7 @@ def run_check(
         select: Ids, areas or patterns of the cases to play; none means all.
         json_path: Where to write the report as JSON, if anywhere.
         junit_path: Where to write it as JUnit XML, if anywhere.
+        paths: Where to write it in other forms, by the words of ``machine.FORMS``.
         baseline: File of known failures, if there is one.
         seed: Decides the texts, ids and keys that are played.
         jobs: Cases at once.
@@ -90,34 +93,23 @@ def run_check(
     everything = load_cases()
     cases = select_cases(everything, select)
     known = read_baseline(baseline, everything) if baseline else {}
-    for path in filter(None, (json_path, junit_path)):
-        # If the file can't be written, the user learns it before the run and not after it.
-        _write(path, lambda path: path.open("ab").close())
+    files = {"json": json_path, "junit": junit_path, **(paths or {})}
+    machine.reserve(files.values())
     reports: list[RunReport] = []
     with bypass_proxies(), importable_working_directory():
         for spec in adapters:
             report = _judge(spec, cases, out, known=known, seed=seed, jobs=jobs)
             out.write("\n" if reports else "")
-            write_report(report, out)
+            write_report(report, out, saved=str(json_path or ""))
             out.flush()
             reports.append(report)
             if report.interrupted:
                 break
-    if json_path:
-        document = machine.as_document(reports, seed, version("botticelli"))
-        _write(json_path, lambda path: machine.write_json(path, document))
-    if junit_path:
-        _write(junit_path, lambda path: machine.write_junit(path, reports))
+    report = machine.report_of(reports, seed, version("botticelli"), suite=machine.suite_of(everything))
+    machine.write_files(report, files)
     if reports and reports[-1].interrupted:
         raise KeyboardInterrupt
     return 0 if all(report.passed for report in reports) else 1
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    try:
-        write(path)
-    except OSError as error:
-        raise KitError(f"cannot write the report {path}: {error.strerror or error}") from error
 
 
 def _judge(

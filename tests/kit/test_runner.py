@@ -17,7 +17,8 @@ from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
-from botticelli.kit.report.text import RunReport, describe_failure
+from botticelli.kit.report.running import RunReport
+from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.server import Listener, MockServer, exchange_for
