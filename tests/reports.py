@@ -109,9 +109,10 @@ def evidence_of(case: Case) -> model.Evidence:
     for number, exchange in enumerate(play.exchanges[:4]):
         body = json.dumps(play.calls[0].neutral.get("request") or {}, ensure_ascii=False)
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:45123\r\nAccept-Encoding: gzip, deflate\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:45123\r\nAccept-Encoding: gzip\r\n"
             "Connection: keep-alive\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
-            f"User-Agent: OpenAI/Python 3.57.0\r\nAuthorization: Bearer [key]\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"User-Agent: OpenAI/Python 3.57.0\r\nAuthorization: Bearer [key]\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         wire += [
             model.WireEvent(clock, number, "client", event="open"),

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.cli.reporting import add_report_options, report_paths
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
@@ -59,13 +60,12 @@ def add_check(commands: Commands) -> None:
         metavar="WORD",
         help="a case, an area, or a pattern (sse-*); repeatable",
     )
-    driver.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
-    driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
     driver.add_argument(
         "--baseline", type=Path, metavar="FILE", help="known failures: a JSON file with their reasons by case"
     )
     driver.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are played")
     driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
+    add_report_options(driver)
     driver.epilog = _PROTOCOL
     driver.formatter_class = argparse.RawDescriptionHelpFormatter
     driver.set_defaults(run=_check_driver)
@@ -79,8 +79,7 @@ def _check_driver(options: argparse.Namespace) -> int:
         [adapter for name in options.drivers for adapter in _adapters(name)],
         out=sys.stdout,
         select=options.case,
-        json_path=options.json,
-        junit_path=options.junit,
+        paths=report_paths(options),
         baseline=options.baseline,
         seed=options.seed,
         jobs=options.jobs or JOBS,

@@ -100,13 +100,13 @@ def run_check(
         for spec in adapters:
             report = _judge(spec, cases, out, known=known, seed=seed, jobs=jobs)
             out.write("\n" if reports else "")
-            write_report(report, out, saved=str(json_path or ""))
+            write_report(report, out, saved=str(files["json"] or ""))
             out.flush()
             reports.append(report)
             if report.interrupted:
                 break
-    report = machine.report_of(reports, seed, version("botticelli"), suite=machine.suite_of(everything))
-    machine.write_files(report, files)
+    suite = machine.suite_of(everything)
+    machine.write_files(machine.report_of(reports, seed, version("botticelli"), suite=suite), files)
     if reports and reports[-1].interrupted:
         raise KeyboardInterrupt
     return 0 if all(report.passed for report in reports) else 1

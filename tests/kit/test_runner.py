@@ -17,6 +17,7 @@ from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import BaselineError, CaseError, KitError
 from botticelli.kit.judge.verdict import Crash, Fault, Hang
 from botticelli.kit.report.machine import as_document
+from botticelli.kit.report.model import Suite
 from botticelli.kit.report.running import RunReport
 from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
@@ -265,6 +266,9 @@ def test_no_free_port_is_an_error() -> None:
         results([case()], ReferenceClient(), server=server)
 
 
+SUITE = Suite("1", "0123456789abcdef")
+
+
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
 def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, how: str) -> None:
     """The report shows 280 characters from the beginning of a long text and 100 from its end."""
@@ -287,7 +291,8 @@ def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, h
         verdict = run_case(one, Scripted(leak), server)
         result = Result(one, Status.FAILED, verdict, 0.0)
         texts.append(
-            describe_failure(result) + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1"))
+            describe_failure(result)
+            + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1", suite=SUITE))
         )
     [key] = keys
     assert all("characters]" in text for text in texts)

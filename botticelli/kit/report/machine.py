@@ -83,8 +83,12 @@ def report_of(
     )
 
 
-def as_document(report: Report) -> Document:
-    """Return a report as JSON (contracts/kit/report.schema.json)."""
+def as_document(reports: Sequence[RunReport], seed: int, version: str, *, suite: model.Suite) -> Document:
+    """Return the same as JSON (contracts/kit/report.schema.json)."""
+    return _document(report_of(reports, seed, version, suite=suite))
+
+
+def _document(report: Report) -> Document:
     document: Document = msgspec.to_builtins(report)
     return document
 
@@ -143,7 +147,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _json(report: Report) -> str:
-    return _dumped(as_document(report))
+    return _dumped(_document(report))
 
 
 def _markdown(report: Report) -> str:

@@ -2,8 +2,8 @@
 
 The page needs no network and, to be read, no script: a cell is a link to its exchange, and CSS shows what the
 address names (``:target``). The script (page.js) only adds the filters and the search. Whatever comes from a
-client or a server passes through :func:`_text` or :func:`_attribute`; the page's own policy forbids any script
-and any connection but what is in here.
+client or a server passes through :func:`_text` or :func:`_attribute`; the page's own policy forbids any
+script and any connection but what is in here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from itertools import count, groupby
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import msgspec
+
 from botticelli.kit.judge.compare import escape_invisible
 from botticelli.kit.report import model
 from botticelli.kit.report.text import facts
@@ -30,25 +32,21 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_ROOM = 1_900_000
+_ROOM = 1_980_000
 """Bytes that a page may have; the texts of exchanges are shortened until it does."""
 
 
 class _Terms(NamedTuple):
     """How much of the exchanges is shown."""
 
-    must: int  # characters kept of a text, of a must
-    other: int  # the same of anything else
-    shared: bool  # what the server sent to several clients alike is shown once for all of them
+    must: int  # characters kept of a text, or of what one side sends in one go, for a must
+    other: int  # the same for anything else
+    shared: bool  # what is alike is shown once: answers to several clients, and a client's usual headers
 
 
 _TERMS = (
     _Terms(8000, 8000, shared=False),
-    _Terms(2000, 800, shared=True),
-    _Terms(1000, 400, shared=True),
-    _Terms(500, 200, shared=True),
-    _Terms(200, 100, shared=True),
-    _Terms(60, 40, shared=True),
+    *(_Terms(cap, cap // 4, shared=True) for cap in (4000, 2000, 1200, 800, 600, 450, 300, 200, 100, 40)),
 )
 """From generous to scanty; the first that fits is taken."""
 
@@ -92,8 +90,10 @@ def _rows(runs: Sequence[Run]) -> list[_Row]:
 def _page(report: Report, terms: _Terms) -> str:
     style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     rows, names = _rows(report.runs), _names(report.runs)
+    usual = [_usual(run) if terms.shared else frozenset[str]() for run in report.runs]
     title = f"{names[0]}: chat format conformance" if len(names) == 1 else "Chat format conformance"
-    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    allowed = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    policy = f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'"
     return "".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -108,7 +108,8 @@ def _page(report: Report, terms: _Terms) -> str:
             *_summary(report.runs, names),
             *_faults(report.runs, names),
             *_matrix(rows, names),
-            *_cases(rows, names, terms),
+            *_usual_headers(names, usual),
+            *_cases(rows, names, terms, usual),
             f"</main>\n{_foot(report)}<script>{script}</script>\n</body>\n</html>\n",
         ]
     )
@@ -125,6 +126,11 @@ def _text(text: object) -> str:
 
 def _attribute(text: object) -> str:
     return escape(escape_invisible(str(text)), quote=True)
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken behind its underscores, where a phone has no room for it."""
+    return _text(name).replace("_", "_<wbr>")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -165,43 +171,49 @@ def _foot(report: Report) -> str:
 
 def _summary(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
     """Yield the share of kept cases by level, over all and in each profile."""
-    used = [
-        name for name in model.PROFILES if any(one.profile == name for run in runs for one in run.results)
-    ]
-    groups = ["", *used]
+    found = {one.profile for run in runs for one in run.results}
+    groups = ["", *(name for name in model.PROFILES if name in found)]
     yield '<section aria-labelledby="summary">\n<h2 id="summary">What is kept</h2>\n'
-    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="summary">\n<table class="numbers">\n'
-    yield "<caption>Per cent of the cases judged that were kept, and how many. “must” is required, “should” is "
-    yield "recommended, “may” is optional and fails nothing.</caption>\n"
+    yield '<p class="about">Per cent of the cases judged that were kept, and how many. A must is required, a '
+    yield "should is recommended, a may is optional and fails nothing.</p>\n"
+    yield f'{_BOX.format("summary")}<table class="numbers">\n'
     yield '<thead>\n<tr><th rowspan="2" scope="col">implementation</th>'
     yield "".join(f'<th colspan="3" scope="colgroup">{name or "all"}</th>' for name in groups)
-    yield "</tr>\n<tr>" + "".join(f'<th scope="col">{level}</th>' for _ in groups for level in model.LEVELS)
+    first, *others = model.LEVELS
+    levels = f'<th scope="col" class="first">{first}</th>'
+    levels += "".join(f'<th scope="col">{level}</th>' for level in others)
+    yield "</tr>\n<tr>" + levels * len(groups)
     yield "</tr>\n</thead>\n<tbody>\n"
     for run, name in zip(runs, names, strict=True):
         counts = model.tally(run.results)
         cells = (_share(counts, level, profile) for profile in groups for level in model.LEVELS)
-        yield f'<tr><th scope="row" title="{_attribute(run.label)}">{_text(name)}</th>{"".join(cells)}</tr>\n'
+        yield f'<tr><th scope="row" title="{_attribute(run.label)}">{_breakable(name)}</th>'
+        yield f"{''.join(cells)}</tr>\n"
     yield "</tbody>\n</table>\n</div>\n</section>\n"
+
+
+_ALL = 100  # per cent
+_BOX = '<div class="scroll" tabindex="0" role="region" aria-labelledby="{}">\n'
 
 
 def _share(counts: Counter[tuple[str, str, str, str]], level: str, profile: str) -> str:
     one = model.score(counts, level, profile=profile)
+    kind = f"{'first' if level == model.LEVELS[0] else ''} {'all' if one.percent == _ALL else ''}".strip()
     if one.percent is None:
-        return '<td class="none">–</td>'
-    whole = ' class="all"' if one.percent == 100 else ""
-    return f"<td{whole}>{one.percent}<small>{one.kept}/{one.judged}</small></td>"
+        return f'<td class="none {kind}">–</td>'
+    return f'<td class="{kind}">{one.percent}<small>{one.kept}/{one.judged}</small></td>'
 
 
 def _faults(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
     """Yield how many cases of each gravity weren't kept, by level, with the meaning of the letters."""
     yield '<section aria-labelledby="faults">\n<h2 id="faults">What is wrong</h2>\n'
-    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="faults">\n<table class="numbers">\n'
-    yield "<caption>Cases that weren’t kept, the gravest kind first: musts, and below them shoulds and mays."
-    yield '</caption>\n<thead>\n<tr><th scope="col">implementation</th>'
+    yield '<p class="about">Cases that weren’t kept, the gravest kind first: musts, and below them shoulds '
+    yield f'and mays.</p>\n{_BOX.format("faults")}<table class="numbers">\n'
+    yield '<thead>\n<tr><th scope="col">implementation</th>'
     yield "".join(f'<th scope="col">{_mark(word)} {word}</th>' for word in model.GRAVITIES)
     yield "</tr>\n</thead>\n<tbody>\n"
     for run, name in zip(runs, names, strict=True):
-        yield f'<tr><th scope="row" title="{_attribute(run.label)}">{_text(name)}</th>'
+        yield f'<tr><th scope="row" title="{_attribute(run.label)}">{_breakable(name)}</th>'
         for word in model.GRAVITIES:
             found = [
                 result.level
@@ -221,7 +233,7 @@ def _faults(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
 
 
 def _mark(word: str) -> str:
-    return f'<b class="mark {word[0]}" aria-hidden="true">{word[0].upper()}</b>'
+    return f'<b class="mark {word[0]}">{word[0].upper()}</b>'
 
 
 # The matrix
@@ -297,12 +309,13 @@ def _cell(number: int, place: int, result: Result | None) -> str:
         return "<td class=o>not run"
     if result.grade in _GRADES:
         kind = "k" if result.grade == "OK" else "n"
-        return f"<td class={kind}>{'passes, though known to fail' if result.status == 'stale' else _GRADES[result.grade]}"
+        stale = ", though known to fail" if result.status == "stale" else ""
+        return f"<td class={kind}>{_GRADES[result.grade]}{stale}"
     word = result.gravity or "imprecise"
     known = "<i>, known</i>*" if result.status == "known" else ""
     aside = "<i>, unscored</i>" if result.unscored else ""
     kind = f'"f {word[0]} u"' if result.unscored else f'"f {word[0]}"'
-    link = f"<a href=#x{number}-{place} id=m{number}-{place}>{word[0].upper()}<i>{word[1:]}</i>{known}{aside}</a>"
+    link = f"<a href=#x{number}-{place}>{word[0].upper()}<i>{word[1:]}</i>{known}{aside}</a>"
     return f"<td class={kind}>{link}"
 
 
@@ -312,18 +325,22 @@ _Turn: TypeAlias = "tuple[WireEvent, ...]"
 """What one side sent without the other coming between."""
 
 
-def _cases(rows: Sequence[_Row], names: Sequence[str], terms: _Terms) -> Iterator[str]:
+def _cases(
+    rows: Sequence[_Row], names: Sequence[str], terms: _Terms, usual: Sequence[frozenset[str]]
+) -> Iterator[str]:
     yield '<section class="cases" aria-label="The cases and their exchanges">\n'
     for number, row in enumerate(rows):
-        yield from _case(number, row, names, terms)
+        yield from _case(number, row, names, terms, usual)
     yield "</section>\n"
 
 
-def _case(number: int, row: _Row, names: Sequence[str], terms: _Terms) -> Iterator[str]:
+def _case(
+    number: int, row: _Row, names: Sequence[str], terms: _Terms, usual: Sequence[frozenset[str]]
+) -> Iterator[str]:
     about = row.about
     cap = terms.must if about.level == "must" else terms.other
     wrong = [(place, one) for place, one in enumerate(row.results) if one and one.grade not in _GRADES]
-    shared = _shared([one for _, one in wrong]) if terms.shared else {}
+    shared = _shared([(one, usual[place]) for place, one in wrong]) if terms.shared else {}
     yield f"<article id=c{number} tabindex=-1 aria-labelledby=t{number}>\n"
     yield f'<p class=bar><a class=close href="#r{number}">Close</a></p>\n'
     yield f"<h3 id=t{number}>{_text(about.case)}</h3>\n<p class=title>{_text(about.title)}</p>\n"
@@ -337,18 +354,17 @@ def _case(number: int, row: _Row, names: Sequence[str], terms: _Terms) -> Iterat
     else:
         yield "<p>Everyone who claims it keeps it.</p>\n"
     for place, result in wrong:
-        yield from _exchange(f"x{number}-{place}", names[place], result, cap, shared)
-    for turn, letter in shared.values():
-        yield f"<section class=both><h5>Answer {letter} of the server</h5>\n<ol class=w>\n"
-        yield f"{_turn(turn, cap)}</ol></section>\n"
+        show = _Show(cap, _several(result), usual[place], shared)
+        yield from _exchange(f"x{number}-{place}", names[place], result, show)
+    for turn, name in shared.values():
+        yield f"<section class=both><h5>{name[0].upper()}{name[1:]}</h5>\n"
+        yield f"<ol class=w>\n{_turn(turn, _Show(cap))}</ol></section>\n"
     yield from _facts(about, next((one for _, one in wrong if one.evidence), None), cap)
     yield "</article>\n"
 
 
-def _exchange(
-    anchor: str, name: str, result: Result, cap: int, shared: Mapping[object, tuple[_Turn, str]]
-) -> Iterator[str]:
-    word = result.gravity or "imprecise"
+def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[str]:
+    word, cap = result.gravity or "imprecise", show.cap
     yield f"<section class=x id={anchor} tabindex=-1>\n<h4>{_mark(word)} {_text(name)}: {word}</h4>\n"
     if result.reason:
         yield f"<p>Known to fail: {_text(_shortened(result.reason, cap))}</p>\n"
@@ -364,9 +380,7 @@ def _exchange(
     if seen is not None:
         if seen.wire:
             yield "<h5>On the wire</h5>\n<ol class=w>\n"
-            for turn in _turns(seen.wire):
-                known = shared.get(_same(turn))
-                yield _turn(turn, cap, known[1] if known else "")
+            yield from (_turn(_without_usual(turn, show.usual), show) for turn in _turns(seen.wire))
             yield "</ol>\n"
         for outcome in seen.outcomes:
             yield f"<h5>Handed over</h5>\n<pre>{_text(_shortened(_json(outcome), cap))}</pre>\n"
@@ -385,40 +399,135 @@ def _turns(wire: Iterable[WireEvent]) -> list[_Turn]:
     return [tuple(events) for _, events in groups]
 
 
+def _without_usual(turn: _Turn, usual: frozenset[str]) -> _Turn:
+    """Return a turn without the usual header lines of its requests."""
+    if turn[0].sender != "client" or not usual:
+        return turn
+    return tuple(
+        msgspec.structs.replace(event, text=_without(usual, event.text)) if event.text else event
+        for event in turn
+    )
+
+
 def _same(turn: _Turn) -> object:
     """Return what two turns have in common that differ in nothing but time."""
     return tuple((e.sender, e.connection, e.text, e.base64, e.omitted, e.event) for e in turn)
 
 
-def _shared(results: Iterable[Result]) -> dict[object, tuple[_Turn, str]]:
-    """Return the turns of the server that several clients were sent, each with a letter."""
-    turns = [turn for one in results if one.evidence for turn in _turns(one.evidence.wire)]
-    servers = [(_same(turn), turn) for turn in turns if turn[0].sender == "server"]
-    times = Counter(same for same, _ in servers)
-    alike = {same: turn for same, turn in servers if times[same] > 1}
-    letters = (f"{ascii_uppercase[n % 26]}{n // 26 or ''}" for n in count())
-    return {same: (turn, letter) for (same, turn), letter in zip(alike.items(), letters, strict=False)}
+def _shared(results: Iterable[tuple[Result, frozenset[str]]]) -> dict[object, tuple[_Turn, str]]:
+    """Return the turns that occur in several exchanges, each with the name under which it is shown."""
+    times: Counter[object] = Counter()
+    turns: dict[object, _Turn] = {}
+    for result, usual in results:
+        if result.evidence is not None:
+            reduced = (_without_usual(turn, usual) for turn in _turns(result.evidence.wire))
+            seen = {_same(turn): turn for turn in reduced}
+            times.update(seen.keys())
+            turns = seen | turns
+    letters = {"client": count(), "server": count()}
+    words = {"client": "request", "server": "answer"}
+    return {
+        same: (turn, f"{words[turn[0].sender]} {_letter(next(letters[turn[0].sender]))}")
+        for same, turn in turns.items()
+        if times[same] > 1
+    }
 
 
-def _turn(turn: _Turn, cap: int, letter: str = "") -> str:
+def _letter(number: int) -> str:
+    return f"{ascii_uppercase[number % 26]}{number // 26 or ''}"
+
+
+class _Show(NamedTuple):
+    """How to show an exchange: how much of a text, and what is shown elsewhere."""
+
+    cap: int
+    several: bool = False
+    usual: frozenset[str] = frozenset()
+    shared: Mapping[object, tuple[_Turn, str]] = {}
+
+
+def _several(result: Result) -> bool:
+    return result.evidence is not None and len({event.connection for event in result.evidence.wire}) > 1
+
+
+def _turn(turn: _Turn, show: _Show) -> str:
     """Return one turn, in the pieces in which it came, or only the letter under which it is shown."""
     first, last = turn[0], turn[-1]
-    head = f"<li class={first.sender[0]}><span>{first.sender}, connection {first.connection}"
-    if letter:
-        return f"{head}: answer {letter}, below, from {first.at:.3f} to {last.at:.3f} s</span>\n"
-    return f"{head}</span><pre>{''.join(_piece(event, cap) for event in turn)}</pre>\n"
+    where = f", connection {first.connection}" if show.several else ""
+    head = f"<li class={first.sender[0]}><span>{first.sender}{where}"
+    if known := show.shared.get(_same(turn)):
+        return f"{head}: {known[1]}, below, at {first.at:.3f} to {last.at:.3f} s</span>\n"
+    return f"{head}</span><pre>{''.join(_pieces(turn, show))}</pre>\n"
 
 
-def _piece(event: WireEvent, cap: int) -> str:
+def _pieces(turn: _Turn, show: _Show) -> Iterator[str]:
+    """Yield the pieces of a turn until there is no room; what happened to the connection is always told."""
+    left, skipped = show.cap, 0
+    for event in turn:
+        size = len(event.text or event.base64 or "")
+        if left <= 0 and size:
+            skipped += 1
+            continue
+        if skipped:
+            yield f"<b>[… {skipped} more …]</b>"
+            skipped = 0
+        yield _piece(event, show._replace(cap=left))
+        left -= size
+    if skipped:
+        yield f"<b>[… {skipped} more …]</b>"
+
+
+def _piece(event: WireEvent, show: _Show) -> str:
     body, head = "", f"{event.at:.3f} s"
     if event.event:
         head += f" {event.event}"
     elif event.text is not None:
-        body = _shortened(event.text.replace("\r\n", "\n"), cap)
+        body = _shortened(event.text.replace("\r\n", "\n"), show.cap)
     elif event.base64 is not None:
-        head, body = f"{head} base64", _shortened(event.base64, cap)
+        head, body = f"{head} base64", _shortened(event.base64, show.cap)
     more = f"\n[{event.omitted} bytes more]" if event.omitted else ""
     return f"<b>{head}</b>{_text(body + more)}"
+
+
+_HEAD = re.compile(r"[A-Z]+ \S+ HTTP/1\.[01]\r\n")
+_USUAL = 0.6  # a line that so many of the requests have is usual
+
+
+def _usual(run: Run) -> frozenset[str]:
+    """Return the header lines that most requests of a run have, which needn't be shown with each."""
+    heads = [
+        event.text.partition("\r\n\r\n")[0].split("\r\n")[1:]
+        for result in run.results
+        if result.evidence
+        for event in result.evidence.wire
+        if event.sender == "client" and event.text and _HEAD.match(event.text)
+    ]
+    times = Counter(line for head in heads for line in set(head))
+    return frozenset(line for line, each in times.items() if each > len(heads) * _USUAL)
+
+
+def _without(usual: frozenset[str], text: str) -> str:
+    """Return a request with its usual header lines left out and counted."""
+    if not usual or not _HEAD.match(text):
+        return text
+    head, blank, body = text.partition("\r\n\r\n")
+    lines = head.split("\r\n")
+    kept = [line for line in lines if line not in usual]
+    left_out = len(lines) - len(kept)
+    note = [f"[and {left_out} usual header{'s' * (left_out != 1)}]"] if left_out else []
+    return "\r\n".join(kept + note) + blank + body
+
+
+def _usual_headers(names: Sequence[str], usual: Sequence[frozenset[str]]) -> Iterator[str]:
+    if not any(usual):
+        return
+    yield '<section aria-labelledby="usual">\n<h2 id="usual">Usual headers</h2>\n'
+    yield "<p class=about>Most requests of an implementation have them; an exchange only counts them.</p>\n"
+    for name, lines in zip(names, usual, strict=True):
+        if lines:
+            text = _shortened("\n".join(sorted(lines)), _TERMS[0].must)
+            yield f"<details><summary>{_text(name)}</summary><pre>{_text(text)}</pre></details>\n"
+    yield "</section>\n"
 
 
 def _facts(about: Result, failing: Result | None, cap: int) -> Iterator[str]:
@@ -436,7 +545,8 @@ def _facts(about: Result, failing: Result | None, cap: int) -> Iterator[str]:
     calls = failing.evidence.calls if failing and failing.evidence else []
     for call in calls:
         shown = {name: value for name, value in call.items() if name not in ("case", "format", "last")}
-        yield f"<details><summary>The call</summary><pre>{_text(_shortened(_json(shown), cap))}</pre></details>\n"
+        text = _text(_shortened(_json(shown), cap))
+        yield f"<details><summary>The call</summary><pre>{text}</pre></details>\n"
 
 
 _ISSUE = re.compile(r"([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)#([0-9]+)")
@@ -459,7 +569,7 @@ def _json(value: object) -> str:
     return flat if len(flat) <= _LINE else json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
 
-_LINE = 100
+_LINE = 2000  # characters up to which a value stays on one line, which the page wraps
 
 
 def _shortened(text: str, cap: int) -> str:
@@ -467,4 +577,4 @@ def _shortened(text: str, cap: int) -> str:
     if len(text) <= cap + 40:  # what the note itself takes
         return text
     end = cap // 3
-    return f"{text[: cap - end]}\n[… {len(text) - cap} characters …]\n{text[-end:]}"
+    return f"{text[: cap - end]}\n[… {len(text) - cap} characters …]\n{text[len(text) - end :]}"
