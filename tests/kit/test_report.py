@@ -183,7 +183,7 @@ def test_no_cell_is_without_bounds(tmp_path: Path) -> None:
     for text in (written(one), describe_failure(one.results[0])):
         assert max(map(len, text.split("\n"))) < 500
         assert len(text) < 250_000
-        assert "and 15 other differences" in text
+        assert "and 79 other differences" in text
         assert "[... 77 lines]" in text
         assert "[... 10000 characters]" in text
     [entry] = as_document([one], 0, "1")["runs"][0]["results"]

@@ -135,11 +135,14 @@ def _gravity_of(verdict: Verdict) -> str:
 
 
 def cut(text: str) -> str:
-    """Shorten a text in the middle, both its long lines and its many lines."""
+    """Shorten a text in the middle, both its long lines and its many lines.
+
+    What was shortened once stays as it is.
+    """
     lines = text.split("\n")
     if len(lines) > _HIGH:
         lines[4 : 5 - _HIGH] = [f"[... {len(lines) - _HIGH + 1} lines]"]
     return "\n".join(
-        line if len(line) <= _WIDE else f"{line[: _WIDE - 120]} [... {len(line)} characters] {line[-100:]}"
+        line if len(line) <= _WIDE else f"{line[: _WIDE - 120]} [... {len(line)} characters] {line[-80:]}"
         for line in lines
     )

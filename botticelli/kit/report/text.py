@@ -11,6 +11,7 @@ import shlex
 import time
 from collections import Counter
 from importlib.util import find_spec
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from botticelli.kit.adapters.adapter import OLD_WORDS
@@ -88,10 +89,11 @@ def _write_scores(run: Run, out: TextIO) -> None:
     profiles = [name for name in model.PROFILES if any(result.profile == name for result in run.results)]
     below = [[name, *_cells(counts, profile=name)] for name in profiles]
     # One width for both tables, so that their columns stand above each other.
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, *below, strict=True)]
+    head = ("profile", *_HEAD[1:])
+    widths = [max(map(len, column)) for column in zip(_HEAD, head, *rows, *below, strict=True)]
     write_table(out, _HEAD, rows, styles, numbers=True, widths=widths)
     out.write("\n")
-    write_table(out, ("profile", *_HEAD[1:]), below, [""] * len(below), numbers=True, widths=widths)
+    write_table(out, head, below, [""] * len(below), numbers=True, widths=widths)
 
 
 _HEAD = ("area", *model.LEVELS, "not claimed")
@@ -226,13 +228,14 @@ def describe(result: Result, *, saved: str = "") -> Iterator[str]:
     for fact in found[:FACTS]:
         yield from _fact(fact)
     if len(found) > FACTS:
-        yield f"  and {len(found) - FACTS} other differences"
+        yield f"  and {len(found) - FACTS} other facts"
+    yield from (_indented(f"  {cut(remark)}", 2) for remark in result.remarks)
     if result.unscored:
         yield "  it is newer than this version of the suite, and counts for nothing"
     if result.spec:
         yield f"  rule      {cut(result.spec)}"
     if result.policy:
-        yield _indented(f"  policy    {cut(result.policy)}", 12)
+        yield _indented("  policy    " + "\n".join(wrap(cut(result.policy), _LINE - 12)), 12)
     if saved:
         yield f"  botticelli explain {result.case} --report {shlex.quote(saved)}"
 
