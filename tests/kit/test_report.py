@@ -114,6 +114,7 @@ def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> Non
         "FAILED  tool-a  (tool, must, core, imprecise)\n"
         "  Does tool-a\n"
         '  /response/id: expected "a", got "b"\n'
+        "  could be better\n"
         "  rule      https://spec\n"
         "\n"
     ) in text

@@ -73,7 +73,14 @@ SMALL = report_with(
     run(result("a-one", "known", reason="we know"), result("a-two", "not_claimed", reason="n"), name="m:two"),
 )
 
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> --> </style> & &amp; \u202e\x00\ud83d |`*_"
+HOSTILE = (
+    "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> --> </style> & &amp; "
+    "\u202e\x00\ud83d |`*_"
+)
+MEMBERS = (
+    "name version date problems case title area reason path expected got remarks spec provenance policy "
+    "cause source operation message text base64 output command"
+)
 
 
 def hostile_everywhere() -> Report:
@@ -125,20 +132,9 @@ def test_a_hostile_text_is_nothing_but_text_on_the_page() -> None:
     assert len(parsed.all("script")) == 1
     assert parsed.all("img") == []
     assert not [name for _, attributes in parsed.elements for name in attributes if name.startswith("on")]
-    members = "name version date problems case title area reason path expected got remarks spec provenance policy cause"
-    for member in [
-        *members.split(),
-        "source",
-        "operation",
-        "message",
-        "text",
-        "base64",
-        "output",
-        "command",
-        "seed",
-    ]:
-        if member != "seed":
-            assert f"{member} </script><script>alert(1)" in re.sub(r"\\[nr]|\s+", " ", parsed.text), member
+    seen = re.sub(r"\s+", " ", parsed.text)
+    for member in MEMBERS.split():
+        assert f"{member} </script><script>alert(1)" in seen, member
     assert "\u202e" not in text
     assert "\x00" not in text
     assert "\\u202e" in text
@@ -191,7 +187,7 @@ def test_ten_clients_fit_into_two_megabytes(ten: str) -> None:
     rows = Parsed(ten).all("tr")
     assert sum("data-l" in row for row in rows) == len(load_cases())
     shorter = matrix([(name, version, 1.0) for name, version, _ in CLIENTS])
-    assert len(page(shorter).encode()) < 2_000_000 * 1.6, "nobody misses everything, but it stays in bounds"
+    assert len(page(shorter).encode()) < 2_500_000, "who misses everything has no exchanges there"
 
 
 def test_one_client_has_its_exchanges_whole() -> None:

@@ -271,7 +271,7 @@ SUITE = Suite("1", "0123456789abcdef")
 
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
 def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, how: str) -> None:
-    """The report shows 280 characters from the beginning of a long text and 100 from its end."""
+    """The report shows 280 characters from the beginning of a long text and 80 from its end."""
     keys, texts = set[str](), list[str]()
     for before in range(255, 300):
 

@@ -46,7 +46,8 @@ class _Terms(NamedTuple):
 
 _TERMS = (
     _Terms(8000, 8000, shared=False),
-    *(_Terms(cap, cap // 4, shared=True) for cap in (4000, 2000, 1200, 800, 600, 450, 300, 200, 100, 40)),
+    *(_Terms(cap, cap // 4, shared=True) for cap in (4000, 2000, 1200, 800, 600, 450, 300, 200, 100)),
+    _Terms(0, 0, shared=True),  # no exchanges
 )
 """From generous to scanty; the first that fits is taken."""
 
@@ -340,7 +341,7 @@ def _case(
     about = row.about
     cap = terms.must if about.level == "must" else terms.other
     wrong = [(place, one) for place, one in enumerate(row.results) if one and one.grade not in _GRADES]
-    shared = _shared([(one, usual[place]) for place, one in wrong]) if terms.shared else {}
+    shared = _shared([(one, usual[place]) for place, one in wrong]) if terms.shared and cap else {}
     yield f"<article id=c{number} tabindex=-1 aria-labelledby=t{number}>\n"
     yield f'<p class=bar><a class=close href="#r{number}">Close</a></p>\n'
     yield f"<h3 id=t{number}>{_text(about.case)}</h3>\n<p class=title>{_text(about.title)}</p>\n"
@@ -364,7 +365,7 @@ def _case(
 
 
 def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[str]:
-    word, cap = result.gravity or "imprecise", show.cap
+    word, cap = result.gravity or "imprecise", max(show.cap, _LEAST)
     yield f"<section class=x id={anchor} tabindex=-1>\n<h4>{_mark(word)} {_text(name)}: {word}</h4>\n"
     if result.reason:
         yield f"<p>Known to fail: {_text(_shortened(result.reason, cap))}</p>\n"
@@ -377,7 +378,7 @@ def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[s
         yield f"<dt>got<dd>{_text(_shortened(fact.got, cap))}</dl>\n"
     yield from (f"<p>{_text(_shortened(remark, cap))}</p>\n" for remark in result.remarks)
     seen = result.evidence
-    if seen is not None:
+    if seen is not None and show.cap:
         if seen.wire:
             yield "<h5>On the wire</h5>\n<ol class=w>\n"
             yield from (_turn(_without_usual(turn, show.usual), show) for turn in _turns(seen.wire))
@@ -391,6 +392,7 @@ def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[s
     yield "</section>\n"
 
 
+_LEAST = 60  # characters of a difference
 _COMMAND = 500  # characters of a command; a shortened one can't be run
 
 
@@ -542,7 +544,7 @@ def _facts(about: Result, failing: Result | None, cap: int) -> Iterator[str]:
     yield '<dl class="facts">'
     yield "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in named if value)
     yield "</dl>\n"
-    calls = failing.evidence.calls if failing and failing.evidence else []
+    calls = failing.evidence.calls if cap and failing and failing.evidence else []
     for call in calls:
         shown = {name: value for name, value in call.items() if name not in ("case", "format", "last")}
         text = _text(_shortened(_json(shown), cap))
