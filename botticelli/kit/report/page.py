@@ -89,7 +89,9 @@ def _rows(runs: Sequence[Run]) -> list[_Row]:
 
 
 def _page(report: Report, terms: _Terms) -> str:
-    style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style, script = (
+        files("botticelli.kit.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
+    )
     rows, names = _rows(report.runs), _names(report.runs)
     usual = [_usual(run) if terms.shared else frozenset[str]() for run in report.runs]
     title = f"{names[0]}: chat format conformance" if len(names) == 1 else "Chat format conformance"

@@ -79,12 +79,13 @@ def write_report(report: RunReport | Run, out: TextIO, *, saved: str = "") -> No
 
 
 def _write_scores(run: Run, out: TextIO) -> None:
-    """Write how many of the cases judged were kept, by area and by profile."""
+    """Write how many of the cases judged were kept, by profile, and by area where one was not."""
     counts = model.tally(run.results)
-    areas = sorted({result.area for result in run.results})
+    missed = {result.area for result in run.results if result.grade not in ("OK", "NOT CLAIMED")}
+    areas = sorted(missed | {result.area for result in run.results if result.status == "stale"})
     failing = {result.area for result in run.results if result.fails_run}
     rows = [[area, *_cells(counts, area=area)] for area in areas]
-    rows.append(["all", *_cells(counts)])
+    rows.append(["all" if areas else "every area", *_cells(counts)])
     styles = [*("red" if area in failing else "" for area in areas), "bold"]
     profiles = [name for name in model.PROFILES if any(result.profile == name for result in run.results)]
     below = [[name, *_cells(counts, profile=name)] for name in profiles]
