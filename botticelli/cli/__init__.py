@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING
 
 from botticelli.cli.judging import add_check, add_explain, add_list, add_serve, add_validate
+from botticelli.cli.reporting import add_report
 from botticelli.cli.talking import add_chat, add_models
 from botticelli.cli.terminal import UsageError, in_one_line
 
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_check(commands)
     add_explain(commands)
+    add_report(commands)
     add_validate(commands)
     add_chat(commands)
     add_models(commands)

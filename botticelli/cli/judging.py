@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.cli.reporting import add_report_options, report_paths
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
@@ -80,13 +81,6 @@ def add_check(commands: Commands) -> None:
     )
     driver.add_argument("--shard", type=_shard, metavar="I/N", help="play part I of N, for several machines")
     driver.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="also write the report as JSON; each result goes to FILE with an l added as soon as it is there",
-    )
-    driver.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
-    driver.add_argument(
         "--baseline", type=Path, metavar="FILE", help="known failures: a JSON file with their reasons by case"
     )
     driver.add_argument(
@@ -121,6 +115,7 @@ def add_check(commands: Commands) -> None:
         metavar="V",
         help="the version of the cases that counts; others are played, and never fail",
     )
+    add_report_options(driver)
     driver.epilog = _PROTOCOL
     driver.formatter_class = argparse.RawDescriptionHelpFormatter
     driver.set_defaults(run=_check_driver)
@@ -187,8 +182,7 @@ def _check_driver(options: argparse.Namespace) -> int:
         profiles=options.profile,
         shard=options.shard,
         rerun=options.rerun,
-        json_path=options.json,
-        junit_path=options.junit,
+        paths=report_paths(options),
         baseline=options.baseline,
         new_baseline=options.write_baseline,
         seed=options.seed,

@@ -11,7 +11,6 @@ import shlex
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,15 +22,16 @@ from botticelli.kit.cases.suite import SUITE_VERSION, is_scored, suite_hash
 from botticelli.kit.errors import AdapterError, KitError
 from botticelli.kit.journal import Journal, writing
 from botticelli.kit.report import machine
-from botticelli.kit.report.text import RunReport, cut, watch, write_report, write_table
+from botticelli.kit.report.model import LEVELS, Report, Suite, read_report
+from botticelli.kit.report.running import RunReport, cut
+from botticelli.kit.report.text import watch, write_report, write_table
 from botticelli.kit.runner import JOBS, Result, Status, read_baseline, run_cases
-from botticelli.kit.selection import LEVELS, Shard, failed_in, narrow, read_report, select_cases
+from botticelli.kit.selection import Shard, failed_in, narrow, select_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.cases.case import Case
 
 __all__ = ["SEEDS", "list_cases", "run_check", "select_cases", "write_baseline"]
@@ -64,8 +64,7 @@ def run_check(
     profiles: Sequence[str] = (),
     shard: Shard | None = None,
     rerun: Path | None = None,
-    json_path: Path | None = None,
-    junit_path: Path | None = None,
+    paths: Mapping[str, Path | None] | None = None,
     baseline: Path | None = None,
     new_baseline: Path | None = None,
     seed: int | None = None,
@@ -85,8 +84,7 @@ def run_check(
         profiles: The profiles to play; none means all.
         shard: The part of the cases to play.
         rerun: An earlier report; only what failed in it is played.
-        json_path: Where to write the report as JSON, if anywhere.
-        junit_path: Where to write it as JUnit XML, if anywhere.
+        paths: Where to write the report, by the words of ``machine.FORMS``.
         baseline: File of known failures, if there is one.
         new_baseline: Where to write what is known to fail after this run, if anywhere.
         seed: Decides the texts, ids and keys that are played; None draws one and prints it.
@@ -117,38 +115,40 @@ def run_check(
         in_process=in_process,
         suite_version=suite_version,
     )
-    for path in filter(None, (junit_path, new_baseline)):
-        # If the file can't be written, the user learns it before the run and not after it.
-        writing(path, lambda path: path.open("ab").close())
-    suite = (suite_version, suite_hash(everything, suite_version))
-    date = datetime.now(UTC).isoformat(timespec="seconds")
+    files = dict(paths or {})
+    json_path = files.pop("json", None)
+    machine.reserve([*files.values(), new_baseline])
+    suite = Suite(suite_version, suite_hash(everything, suite_version))
 
-    def begin(spec: str) -> RunReport:
-        return RunReport(spec, frozenset(), finished=False, date=date, shard=str(shard or ""), suite=suite)
+    def report_of(reports: Sequence[RunReport], ended: bool) -> Report:
+        return machine.report_of(
+            reports,
+            settings.seed,
+            version("botticelli"),
+            suite=suite,
+            finished=ended,
+            shard=str(shard or ""),
+        )
 
-    def document(reports: Sequence[RunReport]) -> Document:
-        return machine.as_document(reports, settings.seed, version("botticelli"))
-
-    journal, reports, finished = Journal(json_path, document), list[RunReport](), False
+    journal, reports, finished = Journal(json_path, report_of), list[RunReport](), False
     try:
         with bypass_proxies(), importable_working_directory():
             for spec, wanted in chosen:
-                report = begin(spec)
+                report = RunReport(spec, frozenset(), finished=False)
                 _judge(report, wanted, out, journal, settings, reports)
                 out.write("\n" if len(reports) > 1 else "")
                 if drawn and len(reports) == 1:
                     out.write(
                         f"seed {settings.seed} was drawn; --seed {settings.seed} plays the same again\n\n"
                     )
-                write_report(report, out)
+                write_report(report, out, saved=str(json_path or ""))
                 out.flush()
                 if report.interrupted:
                     break
         finished = len(reports) == len(chosen) and all(report.finished for report in reports)
     finally:
         journal.finish(reports, finished=finished)
-    if junit_path:
-        writing(junit_path, lambda path: machine.write_junit(path, reports))
+    machine.write_files(report_of(reports, finished), files)
     if new_baseline:
         writing(new_baseline, lambda path: write_baseline(path, reports, known))
     if reports[-1].interrupted:
@@ -162,7 +162,7 @@ def _chosen(
     """Return each adapter with the cases to play for it; those without any are left out of a second run."""
     if rerun is None:
         return [(spec, list(cases)) for spec in adapters]
-    runs = read_report(rerun)
+    runs = read_report(rerun).runs
     failed = {spec: failed_in(runs, spec, strict=strict) for spec in adapters}
     chosen = [(spec, [case for case in cases if case.key in failed[spec]]) for spec in adapters]
     chosen = [(spec, wanted) for spec, wanted in chosen if wanted]

@@ -20,7 +20,8 @@ from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import AdapterError, KitError
 from botticelli.kit.evidence import Secrets
 from botticelli.kit.judge.verdict import Crash, Hang
-from botticelli.kit.report.text import cut, painter
+from botticelli.kit.report.running import cut
+from botticelli.kit.report.text import painter
 from botticelli.kit.runner import Played, play_case
 from botticelli.kit.schemas import schema_violations
 from botticelli.kit.server.server import MockServer

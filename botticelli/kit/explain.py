@@ -15,8 +15,10 @@ from botticelli.kit.cases.case import load_cases
 from botticelli.kit.cases.script import Pause, compile_exchange
 from botticelli.kit.errors import KitError
 from botticelli.kit.evidence import Secrets
+from botticelli.kit.report.machine import document_of
+from botticelli.kit.report.model import read_report
 from botticelli.kit.report.text import painter
-from botticelli.kit.selection import read_report, select_cases
+from botticelli.kit.selection import select_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -203,7 +205,7 @@ def _laid_out(value: object, indent: str, name: str = "", comma: str = "") -> It
 
 
 def _results(report: Path, key: str) -> Iterator[tuple[str, Document]]:
-    for run in read_report(report):
+    for run in document_of(read_report(report))["runs"]:
         for result in run["results"]:
             if is_object(result) and result["case"] == key:
                 yield str(run["name"]), result

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
+
 from botticelli.kit.errors import KitError
 from botticelli.kit.report import machine
-from botticelli.kit.report.text import RunReport
+from botticelli.kit.report.running import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from botticelli.contracts.jsonvalue import Document
+    from botticelli.kit.report.model import Report
+    from botticelli.kit.report.running import RunReport
     from botticelli.kit.runner import Result
 
 __all__ = ["Journal", "writing"]
@@ -41,15 +44,15 @@ class Journal:
 
     Args:
         path: Where the report goes; None writes nothing.
-        document: Returns the report of the runs so far as JSON.
+        report_of: Returns the report of the runs so far, given whether they are all and at their end.
 
     Raises:
         KitError: The file cannot be written.
     """
 
-    def __init__(self, path: Path | None, document: Callable[[Sequence[RunReport]], Document]) -> None:
+    def __init__(self, path: Path | None, report_of: Callable[[Sequence[RunReport], bool], Report]) -> None:
         self._path = path
-        self._document = document
+        self._report_of = report_of
         self._lines: TextIO | None = None
         if path is not None:
             self._write([], finished=False)
@@ -70,8 +73,7 @@ class Journal:
         lines = self._lines
         if lines is None or self._path is None:
             return
-        single = machine.as_document([RunReport(report.name, report.capabilities, [result])], 0, "")
-        line = json.dumps({"run": report.name, **single["runs"][0]["results"][0]})
+        line = json.dumps({"run": report.name, **msgspec.to_builtins(result_of(result))})
 
         def write(_path: Path) -> None:
             lines.write(f"{line}\n")
@@ -95,9 +97,7 @@ class Journal:
             self._write(reports, finished=finished)
 
     def _write(self, reports: Sequence[RunReport], *, finished: bool) -> None:
-        document = self._document(reports)
-        if not finished:
-            document = {**document, "finished": False, "passed": False}
+        document = machine.document_of(self._report_of(reports, finished))
         path, replaces = self._path, self._replaces
         assert path is not None  # noqa: S101 -- the callers look
 

@@ -6,26 +6,19 @@ Whatever the user can correct is raised as KitError, with a message of one line.
 from __future__ import annotations
 
 import hashlib
-import json
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.errors import KitError, nearest
+from botticelli.kit.report.model import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.cases.case import Case
+    from botticelli.kit.report.model import Run
 
-__all__ = ["LEVELS", "PROFILES", "Shard", "failed_in", "narrow", "read_report", "select_cases"]
-
-LEVELS: Final = ("must", "should", "may")
-"""From the strictest; asking for one asks for those before it too."""
-
-PROFILES: Final = ("core", "tolerance", "hardening", "provider")
+__all__ = ["Shard", "failed_in", "narrow", "select_cases"]
 
 
 def select_cases(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
@@ -108,31 +101,7 @@ def narrow(
 # An earlier report
 
 
-def read_report(path: Path) -> list[Document]:
-    """Return the runs of a report that was written as JSON.
-
-    Raises:
-        KitError: The file cannot be read, or isn't a report.
-    """
-    try:
-        document: object = json.loads(path.read_bytes())
-    except OSError as error:
-        raise KitError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise KitError(f"{path}: not JSON: {error}") from error
-    runs = document.get("runs") if is_object(document) else None
-    if not is_array(runs) or not all(map(_is_run, runs)):
-        raise KitError(f"{path}: this isn't a report of botticelli check driver --json")
-    return [run for run in runs if is_object(run)]
-
-
-def _is_run(run: object) -> bool:
-    if not (is_object(run) and isinstance(run.get("name"), str) and is_array(run.get("results"))):
-        return False
-    return all(is_object(result) and {"case", "status"} <= result.keys() for result in run["results"])
-
-
-def failed_in(runs: Sequence[Document], name: str, *, strict: bool = False) -> set[str]:
+def failed_in(runs: Sequence[Run], name: str, *, strict: bool = False) -> set[str]:
     """Return the keys of the cases that failed an earlier run.
 
     Args:
@@ -140,11 +109,11 @@ def failed_in(runs: Sequence[Document], name: str, *, strict: bool = False) -> s
         name: What was judged; where no run is called that, all runs count.
         strict: A ``may`` that wasn't kept, or a remark, is a failure too.
     """
-    named = [run for run in runs if run["name"] == name]
+    named = [run for run in runs if run.name == name]
     wanted = {"failed", "stale", *(("noted",) if strict else ())}
     return {
-        str(result["case"])
+        result.case
         for run in named or runs
-        for result in run["results"]
-        if result["status"] in wanted or (strict and result.get("remarks"))
+        for result in run.results
+        if result.status in wanted or (strict and result.remarks)
     }

@@ -706,7 +706,7 @@ class TestProcess:
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert "\npassed: 1 passed in " in done.stdout
+        assert "\npassed: 1 OK in " in done.stdout
 
     def test_serve_says_where_and_ends_quietly_when_interrupted(self) -> None:
         process = subprocess.Popen(

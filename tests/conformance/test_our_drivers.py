@@ -37,7 +37,7 @@ SECOND_BEST = {
 def test_every_case_passes(spec: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a client of the driver's own, and with a user's of either library."""
     monkeypatch.setenv("BOTTICELLI_HTTP_LIBRARY", library)
-    adapter = load_adapter(spec)
+    adapter = load_adapter(spec, limit=PATIENCE)
     results = list(run_cases(load_cases(), adapter, seed=1, limit=PATIENCE))
     close_adapter(adapter)
     # A may counts here as everything does.

@@ -39,7 +39,7 @@ def test_a_good_driver_ends_with_0() -> None:
     out = io.StringIO()
     assert run_check([REFERENCE], out=out, seed=0, select=["usage-cumulative", "models-bare-array"]) == 0
     assert out.getvalue().startswith(f"{REFERENCE}\n")
-    assert "passed: 2 passed in " in out.getvalue()
+    assert "passed: 2 OK in " in out.getvalue()
 
 
 def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) -> None:
@@ -48,12 +48,11 @@ def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) 
         [REFERENCE, SUMS],
         out=out,
         select=["usage-cumulative"],
-        json_path=json_report,
-        junit_path=junit,
+        paths={"json": json_report, "junit": junit},
         seed=5,
     )
     assert code == 1
-    assert "FAILED  usage-cumulative  (usage, must, silent)" in out.getvalue()
+    assert "FAILED  usage-cumulative  (usage, must, tolerance, silent)" in out.getvalue()
     document = json.loads(json_report.read_text())
     assert schema_violations("report", document) == []
     assert document["seed"] == 5
@@ -68,7 +67,7 @@ def test_a_baseline_excuses_what_it_knows_and_is_stale_when_it_need_not(tmp_path
     assert run_check([SUMS], out=out, seed=0, select=["usage-cumulative"], baseline=path) == 0
     assert "1 known" in out.getvalue()
     assert run_check([REFERENCE], out=out, seed=0, select=["usage-cumulative"], baseline=path) == 1
-    assert "STALE   usage-cumulative" in out.getvalue()
+    assert "STALE  usage-cumulative" in out.getvalue()
 
 
 def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
@@ -77,14 +76,18 @@ def test_what_the_user_can_mend_is_a_kit_error(tmp_path: Path) -> None:
         run_check(["no.such:adapter"], out=out, seed=0)
     with pytest.raises(KitError, match="cannot write the report"):
         run_check(
-            [REFERENCE], out=out, seed=0, select=["usage-cumulative"], json_path=tmp_path / "none" / "r.json"
+            [REFERENCE],
+            out=out,
+            seed=0,
+            select=["usage-cumulative"],
+            paths={"json": tmp_path / "none" / "r.json"},
         )
 
 
 def test_a_report_that_cannot_be_written_is_an_error_before_the_run(tmp_path: Path) -> None:
     out = io.StringIO()
     with pytest.raises(KitError, match="cannot write the report"):
-        run_check([REFERENCE], out=out, seed=0, junit_path=tmp_path)
+        run_check([REFERENCE], out=out, seed=0, paths={"junit": tmp_path})
     assert out.getvalue() == ""
 
 
@@ -116,7 +119,7 @@ def test_a_driver_of_which_nothing_can_be_judged_ends_with_1() -> None:
 def test_a_driver_that_cannot_be_closed_ends_with_1_after_its_report() -> None:
     out = io.StringIO()
     assert run_check([f"{__name__}:Unclosable"], out=out, seed=0, select=["usage-cumulative"]) == 1
-    assert "FAILED: 1 passed in " in out.getvalue()
+    assert "FAILED: 1 OK in " in out.getvalue()
     assert out.getvalue().endswith("\n  the driver cannot be closed: RuntimeError: stuck\n")
 
 

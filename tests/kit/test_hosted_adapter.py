@@ -23,7 +23,7 @@ from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungErr
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import run_check
 from botticelli.kit.errors import AdapterError
-from botticelli.kit.judge.verdict import Fault
+from botticelli.kit.judge.verdict import Gravity
 from botticelli.kit.runner import Status, run_cases
 from botticelli.kit.selection import select_cases
 from botticelli.kit.selftest.reference_client import ReferenceClient
@@ -136,11 +136,11 @@ def played(adapter: HostedAdapter, *names: str, **options: Any) -> dict[str, Res
 
 def test_what_ends_the_process_is_the_crash_of_its_case_alone(spoiler: HostedAdapter) -> None:
     found = played(spoiler, "models")
-    assert {slug: one.verdict.fault for slug, one in found.items() if not one.verdict.passed} == {
-        "models-many": Fault.CRASH,
-        "models-data-null": Fault.CRASH,
-        "models-refused": Fault.CRASH,
-        "models-not-a-list": Fault.INVALID,
+    assert {slug: one.verdict.gravity for slug, one in found.items() if not one.verdict.passed} == {
+        "models-many": Gravity.CRASH,
+        "models-data-null": Gravity.CRASH,
+        "models-refused": Gravity.CRASH,
+        "models-not-a-list": Gravity.CRASH,
     }
     got = {slug: one.verdict.differences[0].got for slug, one in found.items() if one.verdict.differences}
     assert "the process of the adapter ended with code 0;" in got["models-many"]
@@ -166,7 +166,7 @@ def test_a_client_that_holds_the_interpreter_hangs_alone() -> None:
         found = played(adapter, "error-body-huge", "sse-cr-only", "usage-c*", limit=3)
     finally:
         adapter.kill()
-    assert found["error-body-huge"].verdict.fault is Fault.HANG
+    assert found["error-body-huge"].verdict.gravity is Gravity.HANG
     others = {slug: one.verdict.differences for slug, one in found.items() if slug != "error-body-huge"}
     assert not any(others.values()), others
     evidence = found["error-body-huge"].evidence
@@ -216,7 +216,7 @@ def test_the_cases_in_a_process_that_ends_are_bystanders_until_one_ends_it_alone
 
 def test_a_process_that_ends_without_a_culprit_fails_the_run(tmp_path: Path) -> None:
     out, path = io.StringIO(), tmp_path / "report.json"
-    assert run_check([where("EndsAtTheTenth")], out=out, select=["models"], seed=1, json_path=path) == 1
+    assert run_check([where("EndsAtTheTenth")], out=out, select=["models"], seed=1, paths={"json": path}) == 1
     assert re.search(r"the process of the adapter ended with code 0; .* \(while .* played", out.getvalue())
     report = json.loads(path.read_text())
     assert report["passed"] is False

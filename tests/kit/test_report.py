@@ -11,11 +11,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
+from botticelli.kit.cases.causes import CAUSES
 from botticelli.kit.cases.formats import OPENAI
+from botticelli.kit.errors import KitError
 from botticelli.kit.judge.compare import REPORTED, Difference
 from botticelli.kit.judge.verdict import Gravity, Verdict
-from botticelli.kit.report.machine import as_document, write_json, write_junit
-from botticelli.kit.report.text import MANY, RunReport, cut, describe_failure, watch, write_report
+from botticelli.kit.report import machine
+from botticelli.kit.report.machine import report_of, write_json
+from botticelli.kit.report.model import Suite
+from botticelli.kit.report.running import MANY, RunReport, cut
+from botticelli.kit.report.text import describe_failure, watch, write_report
 from botticelli.kit.runner import Result, Status
 from botticelli.kit.schemas import schema_violations
 
@@ -63,6 +68,17 @@ class Terminal(io.StringIO):
         return True
 
 
+SUITE = Suite("1", "0123456789abcdef")
+
+
+def as_document(reports: list[RunReport], seed: int, version: str) -> dict[str, Any]:
+    return machine.document_of(report_of(reports, seed, version, suite=SUITE))
+
+
+def write_junit(path: Path, reports: list[RunReport]) -> None:
+    machine.write_files(report_of(reports, 0, "1", suite=SUITE), {"junit": path})
+
+
 def written(one: RunReport, out: io.StringIO | None = None) -> str:
     out = out or io.StringIO()
     write_report(one, out)
@@ -74,32 +90,36 @@ def test_the_table_is_plain_and_aligned() -> None:
     assert text.startswith(
         "my.module:adapter\n"
         "\n"
-        "area  passed  failed  noted  known  stale  not claimed\n"
-        "sse        1       1      .      1      .            .\n"
-        "tool       .       1      1      .      1            1\n"
-        "all        1       2      1      1      1            1\n"
+        "area     must  should  may  not claimed\n"
+        "sse       1/3       .    .            .\n"
+        "tool      1/2       .  0/1            1\n"
+        "all       2/5       .  0/1            1\n"
+        "\n"
+        "profile  must  should  may  not claimed\n"
+        "core      2/5       .  0/1            1\n"
         "\n"
     )
     assert "\x1b" not in text
     assert text.endswith(
-        "\nFAILED: 1 passed, 2 failed, 1 noted, 1 known, 1 stale, 1 not claimed in 1.3 s\n"
+        "\nFAILED: 2 OK, 1 INFORMATIONAL, 3 FAILED, 1 not claimed, 1 known, 1 stale in 1.3 s\n"
+        "  required 40 %, optional 0 %\n"
         "  not claimed: vision (1)\n"
     )
 
 
 def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> None:
     text = written(MIXED)
-    assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("STALE   tool-c")
-    assert text.index("STALE   tool-c") < text.index("NOTED   tool-d"), "what fails nothing comes last"
+    assert text.index("FAILED  sse-b") < text.index("FAILED  tool-a") < text.index("INFORMATIONAL  tool-d")
+    assert text.index("INFORMATIONAL  tool-d") < text.index("STALE  tool-c")
     assert (
-        "FAILED  tool-a  (tool, must, imprecise)\n"
+        "FAILED  tool-a  (tool, must, core, imprecise)\n"
         "  Does tool-a\n"
-        "  at /response/id\n"
-        '    expected  "a"\n'
-        '    got       "b"\n'
-        "  source    https://spec; x/y#1; recorded\n"
+        '  /response/id: expected "a", got "b"\n'
+        "  could be better\n"
+        "  rule      https://spec\n"
+        "\n"
     ) in text
-    assert "at the outcome\n    expected  error\n    got       response\n" in text
+    assert "  the outcome: expected error, got response\n" in text
     assert "remove it from the baseline, which says: was broken once" in text
     assert "sse-c" not in text
 
@@ -107,7 +127,7 @@ def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> Non
 def test_a_run_in_which_all_is_well() -> None:
     good = report(result("sse-a", Status.PASSED))
     assert good.passed
-    assert written(good).endswith("\npassed: 1 passed in 1.3 s\n")
+    assert written(good).endswith("\npassed: 1 OK in 1.3 s\n  required 100 %\n")
 
 
 def test_a_run_in_which_nothing_was_judged_is_not_passed(tmp_path: Path) -> None:
@@ -146,7 +166,7 @@ def test_what_is_wrong_with_the_run_itself_fails_it() -> None:
     one.mishaps.append("the driver cannot be closed: RuntimeError: stuck")
     assert not one.passed
     assert written(one).endswith(
-        "\nFAILED: 1 passed in 1.3 s\n  the driver cannot be closed: RuntimeError: stuck\n"
+        "\nFAILED: 1 OK in 1.3 s\n  required 100 %\n  the driver cannot be closed: RuntimeError: stuck\n"
     )
 
 
@@ -187,8 +207,8 @@ def test_a_may_that_fails_does_not_fail_the_run_but_is_reported() -> None:
     one = report(result("tool-d", Status.NOTED, WRONG, level="may"))
     assert one.passed
     text = written(one)
-    assert "NOTED   tool-d  (tool, may, imprecise)" in text
-    assert text.endswith("\npassed: 1 noted in 1.3 s\n")
+    assert "INFORMATIONAL  tool-d  (tool, may, core, imprecise)" in text
+    assert text.endswith("\npassed: 1 INFORMATIONAL in 1.3 s\n  optional 0 %\n")
     assert "FAILED" not in text
     assert "\x1b[31m" not in written(one, Terminal()), "nothing is red"
 
@@ -197,7 +217,8 @@ def test_it_is_said_what_is_judged_less_strictly_because_it_is_not_claimed() -> 
     one = report(result("sse-a", Status.PASSED))
     one.capabilities = CLAIMS - {"code", "phase", "assembles"} | {"timeouts"}
     assert written(one).endswith(
-        "\npassed: 1 passed in 1.3 s\n"
+        "\npassed: 1 OK in 1.3 s\n"
+        "  required 100 %\n"
         "  timeouts is an old word, taken for "
         "connect_timeout, first_byte_timeout, idle_timeout, pool_timeout: "
         "claim those of them that the client has\n"
@@ -205,10 +226,10 @@ def test_it_is_said_what_is_judged_less_strictly_because_it_is_not_claimed() -> 
         "  of streams only the texts and finish reasons are judged, as assembles isn't claimed\n"
     )
     one.capabilities = REPORTED | {"generate"}
-    assert written(one).endswith("\npassed: 1 passed in 1.3 s\n")
+    assert written(one).endswith("\npassed: 1 OK in 1.3 s\n  required 100 %\n")
 
 
-PAINTED, PLAIN = "\x1b[31mFAILED  sse-b\x1b[0m", "FAILED  sse-b  ("
+PAINTED, PLAIN = "\x1b[31mFAILED\x1b[0m  sse-b  (", "FAILED  sse-b  ("
 
 
 @pytest.mark.parametrize(
@@ -242,7 +263,7 @@ def test_colour_is_for_who_can_see_it_and_wants_it(
 
 def test_a_text_of_several_lines_stays_in_its_column() -> None:
     crash = Verdict(Gravity.CRASH, (Difference("", "an outcome", "one\ntwo"),))
-    assert "    got       one\n              two\n" in describe_failure(result("a-b", Status.FAILED, crash))
+    assert "    got       one\n              two" in describe_failure(result("a-b", Status.FAILED, crash))
 
 
 def test_results_pass_through_the_progress_bar_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,20 +327,25 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
         "title": "Does tool-a",
         "area": "tool",
         "level": "must",
+        "profile": "core",
         "status": "failed",
+        "grade": "FAILED",
         "seconds": 0.25,
         "source": ["x/y#1", "recorded"],
         "spec": "https://spec",
+        "cause": CAUSES["tool"],
         "gravity": "imprecise",
         "differences": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
         "remarks": ["could be better"],
     }
     assert "gravity" not in run["results"][0]
+    assert document["suite"] == {"version": "1", "hash": "0123456789abcdef"}
+    assert document["finished"] is True
 
 
-def test_every_gravity_and_status_is_in_the_schema() -> None:
-    for gravity in Gravity:
-        verdict = Verdict(gravity, (Difference("", "a", "b"),))
+def test_every_fault_and_status_is_in_the_schema() -> None:
+    for fault in Gravity:
+        verdict = Verdict(fault, (Difference("", "a", "b"),))
         one = report(result("a-b", Status.FAILED, verdict))
         assert schema_violations("report", as_document([one], 0, "1")) == []
     for status in Status:
@@ -387,5 +413,5 @@ def test_json_holds_what_utf_8_cannot(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_json(tmp_path / "none" / "x.json", {})
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(KitError, match=r"cannot write the report .*x\.xml: No such file"):
         write_junit(tmp_path / "none" / "x.xml", [])

@@ -14,10 +14,11 @@ from botticelli.kit.cases.case import Case, load_cases
 from botticelli.kit.cases.suite import is_scored, suite_hash
 from botticelli.kit.check import run_check
 from botticelli.kit.errors import KitError
-from botticelli.kit.judge.verdict import Fault, Verdict
-from botticelli.kit.report.text import RunReport
+from botticelli.kit.judge.verdict import Gravity, Verdict
+from botticelli.kit.report.model import LEVELS, PROFILES, read_report
+from botticelli.kit.report.running import RunReport
 from botticelli.kit.runner import Result, Status, read_baseline, run_cases
-from botticelli.kit.selection import LEVELS, PROFILES, Shard, failed_in, narrow, read_report
+from botticelli.kit.selection import Shard, failed_in, narrow
 from botticelli.kit.selftest.reference_client import ReferenceClient
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ def test_what_is_no_shard(text: str) -> None:
 def test_a_second_run_plays_what_failed_in_the_first(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     words = ("usage-cumulative", "models-bare-array")
-    assert check(REFERENCE, SUMS, select=words, json_path=path)[0] == 1
+    assert check(REFERENCE, SUMS, select=words, paths={"json": path})[0] == 1
     code, text = check(SUMS, select=(), rerun=path)
     assert code == 1
-    assert "FAILED: 1 failed in " in text
+    assert "FAILED: 1 FAILED in " in text
     with pytest.raises(KitError, match="none of the chosen cases failed there"):
         check(REFERENCE, select=(), rerun=path)
-    runs = read_report(path)
+    runs = read_report(path).runs
     assert failed_in(runs, SUMS) == failed_in(runs, "of another name") == {"usage-cumulative"}
 
 
@@ -95,7 +96,7 @@ def test_a_seed_is_drawn_and_printed_unless_it_is_given(tmp_path: Path) -> None:
     seeds = set[int]()
     for number in range(2):
         path = tmp_path / f"{number}.json"
-        _, text = check(REFERENCE, seed=None, json_path=path)
+        _, text = check(REFERENCE, seed=None, paths={"json": path})
         printed = re.match(r"seed (\d+) was drawn", text)
         assert printed
         assert int(printed[1]) == json.loads(path.read_text())["seed"]
@@ -181,13 +182,13 @@ def test_what_does_not_count_is_played_and_fails_nothing() -> None:
 def test_strictness_makes_remarks_and_mays_fail(
     status: Status, remarks: tuple[str, ...], *, strict: bool, fails: bool
 ) -> None:
-    fault = Fault.DETAIL if status is Status.NOTED else None
+    fault = Gravity.IMPRECISE if status is Status.NOTED else None
     result = Result(a_case(), status, Verdict(fault, (), remarks), 0.0, strict=strict)
     assert result.fails_run is fails
 
 
 def test_a_mishap_of_the_kit_always_counts() -> None:
-    result = Result(a_case(), Status.KNOWN, Verdict(Fault.CRASH), 0.0, mishap="x", unscored=True)
+    result = Result(a_case(), Status.KNOWN, Verdict(Gravity.CRASH), 0.0, mishap="x", unscored=True)
     assert result.fails_run
 
 
@@ -233,7 +234,7 @@ def test_a_report_is_unfinished_until_the_end_and_its_results_are_there_as_they_
         lines.append(len((tmp_path / "report.jsonl").read_text().splitlines()))
 
     watched(monkeypatch, path, look)
-    assert check(REFERENCE, select=("usage-cumulative", "models-bare-array"), json_path=path)[0] == 0
+    assert check(REFERENCE, select=("usage-cumulative", "models-bare-array"), paths={"json": path})[0] == 0
     assert lines == [0, 1]
     document = json.loads(path.read_text())
     assert document["passed"] is True
@@ -256,7 +257,7 @@ def test_an_interrupted_run_is_unfinished_and_keeps_what_it_has(
 
     watched(monkeypatch, path, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        check(REFERENCE, select=("models",), json_path=path)
+        check(REFERENCE, select=("models",), paths={"json": path})
     document = json.loads(path.read_text())
     assert (document["finished"], document["passed"]) == (False, False)
     assert len(document["runs"][0]["results"]) == 1
@@ -266,20 +267,20 @@ def test_an_interrupted_run_is_unfinished_and_keeps_what_it_has(
 def test_a_second_driver_that_cannot_be_opened_leaves_the_first_ones_results(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     with pytest.raises(KitError, match="cannot open no"):
-        check(REFERENCE, "no.such:adapter", json_path=path)
+        check(REFERENCE, "no.such:adapter", paths={"json": path})
     document = json.loads(path.read_text())
     assert (document["finished"], document["passed"]) == (False, False)
     assert [len(run["results"]) for run in document["runs"]] == [1]
 
 
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
-    assert check(REFERENCE, json_path=Path("/dev/null"))[0] == 0
+    assert check(REFERENCE, paths={"json": Path("/dev/null")})[0] == 0
     assert Path("/dev/null").is_char_device()
     assert not Path("/dev/nulll").exists()
     real, link = tmp_path / "real.json", tmp_path / "link.json"
     real.write_text("")
     link.symlink_to(real)
-    check(REFERENCE, json_path=link)
+    check(REFERENCE, paths={"json": link})
     assert link.is_symlink()
     assert json.loads(real.read_text())["passed"] is True
 

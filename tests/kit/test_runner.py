@@ -14,10 +14,12 @@ import pytest
 from botticelli.kit.adapters.limits import CrashedError, HungError
 from botticelli.kit.cases.case import Case
 from botticelli.kit.cases.formats import OPENAI
-from botticelli.kit.errors import BaselineError, CaseError, KitError
+from botticelli.kit.errors import BaselineError
 from botticelli.kit.judge.verdict import Crash, Gravity, Hang
-from botticelli.kit.report.machine import as_document
-from botticelli.kit.report.text import RunReport, describe_failure
+from botticelli.kit.report.machine import document_of, report_of
+from botticelli.kit.report.model import Suite
+from botticelli.kit.report.running import RunReport
+from botticelli.kit.report.text import describe_failure
 from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.server import Listener, MockServer, exchange_for
@@ -269,9 +271,12 @@ def test_no_free_port_is_the_result_of_its_case() -> None:
     assert found["a-case"].mishap == "there is no port to play a-case on: Too many open files"
 
 
+SUITE = Suite("1", "0123456789abcdef")
+
+
 @pytest.mark.parametrize("how", ["answer", "crash", "no outcome", "broken HTTP"])
 def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, how: str) -> None:
-    """The report shows 280 characters from the beginning of a long text and 100 from its end."""
+    """The report shows 280 characters from the beginning of a long text and 80 from its end."""
     keys, texts = set[str](), list[str]()
     for before in range(255, 300):
 
@@ -291,7 +296,8 @@ def test_no_part_of_the_key_is_reported_wherever_it_is_cut(server: MockServer, h
         verdict = run_case(one, Scripted(leak), server)
         result = Result(one, Status.FAILED, verdict, 0.0)
         texts.append(
-            describe_failure(result) + json.dumps(as_document([RunReport("d", EVERYTHING, [result])], 0, "1"))
+            describe_failure(result)
+            + json.dumps(document_of(report_of([RunReport("d", EVERYTHING, [result])], 0, "1", suite=SUITE)))
         )
     [key] = keys
     assert all("characters]" in text for text in texts)

@@ -1,141 +1,141 @@
-"""Reports for people: a table by area, every failure, and one line with the verdict.
+"""Reports for people: tables by area and profile, failures in a few lines each, one line with the verdict.
 
-Verdicts come without the API key (judge/verdict.py). Texts are shortened only here, after the key was
-blanked, so that no part of a key is left at an edge. Reports for programs are in machine.py.
+must, should and may are never counted together. Reports for programs are in machine.py.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TextIO
+from textwrap import wrap
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from botticelli.kit.adapters.adapter import OLD_WORDS
 from botticelli.kit.judge.compare import REPORTED
-from botticelli.kit.runner import Result, Status
+from botticelli.kit.report import model
+from botticelli.kit.report.running import RunReport, cut, lacking, result_of, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from botticelli.kit.report.model import Difference, Report, Result, Run
+    from botticelli.kit.runner import Result as RunnerResult
+
 __all__ = [
-    "MANY",
-    "RunReport",
-    "cut",
+    "FACTS",
+    "Fact",
+    "describe",
     "describe_failure",
+    "facts",
+    "failures",
     "painter",
     "watch",
     "write_report",
+    "write_summary",
     "write_table",
 ]
 
-_COLUMNS = tuple(status.value.replace("_", " ") for status in Status)
-_WIDE = 400  # characters shown of a line
-_HIGH = 24  # lines shown of a text
-MANY = 20
-"""Differences shown of one case."""
+FACTS = 5
+"""Facts shown of one case; the report holds the others."""
+
+_LINE = 110  # characters up to which a fact is one line
+_SHARES = {"must": "required", "should": "recommended", "may": "optional"}
+_STYLES = {"FAILED": "red", "NON-STRICT": "yellow", "INFORMATIONAL": "", "STALE": "yellow"}
 
 
-@dataclass
-class RunReport:
-    """The results of one run.
+def write_report(report: RunReport | Run, out: TextIO, *, saved: str = "") -> None:
+    """Write tables by area and profile, then every failure, then one line with the verdict.
 
-    Attributes:
-        name: What was judged, as the user named it.
-        capabilities: What its adapter declares.
-        results: So far, in the order in which they came.
-        seconds: How long the run took.
-        mishaps: What went wrong with the run itself, such as a driver that can't be closed.
-        interrupted: The user ended it.
-        finished: Every case that was chosen has a result.
-        date: When the run began, RFC 3339.
-        shard: Which part of the cases was played, as I/N; empty when all.
-        suite: Version and hash of the set of cases.
+    Args:
+        report: The run.
+        out: Where to; with colour only if it is a terminal.
+        saved: The file in which the report is kept as JSON, if it is.
     """
-
-    name: str
-    capabilities: frozenset[str]
-    results: list[Result] = field(default_factory=list[Result])
-    seconds: float = 0.0
-    mishaps: list[str] = field(default_factory=list[str])
-    interrupted: bool = False
-    finished: bool = True
-    date: str = ""
-    shard: str = ""
-    suite: tuple[str, str] = ("", "")
-
-    @property
-    def passed(self) -> bool:
-        """True when something was judged to the end and nothing fails the run."""
-        return self.finished and not self.problems() and not any(result.fails_run for result in self.results)
-
-    def problems(self) -> list[str]:
-        """Return what makes the run itself fail, whatever the results are."""
-        if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
-            return self.mishaps
-        claims = ", ".join(sorted(self.capabilities)) or "nothing"
-        needs = ", ".join(word for word, _ in self.lacking().most_common(3))
-        why = f": the driver claims {claims}; what the cases need most is {needs}" if needs else ""
-        return [*self.mishaps, f"nothing was judged{why}"]
-
-    def lacking(self) -> Counter[str]:
-        """Count the cases that weren't run, by the capability that they lack."""
-        skipped = (result for result in self.results if result.status is Status.NOT_CLAIMED)
-        return Counter(word for result in skipped for word in result.reason.split(", "))
-
-    def counts(self, area: str | None = None) -> Counter[Status]:
-        """Count results by status, in one area or in all."""
-        chosen = (r for r in self.results if area is None or r.case.area == area)
-        return Counter(result.status for result in chosen)
-
-    def areas(self) -> list[str]:
-        """Return the areas that were run, in order."""
-        return sorted({result.case.area for result in self.results})
-
-    def ordered(self) -> list[Result]:
-        """Return the results by area and case, so that two runs compare."""
-        return sorted(self.results, key=lambda result: (result.case.area, result.case.key))
-
-    def failures(self) -> list[Result]:
-        """Return the results to describe at length, gravest first; what is only noted comes last."""
-        shown = [r for r in self.ordered() if r.status in (Status.FAILED, Status.STALE, Status.NOTED)]
-
-        def rank(result: Result) -> tuple[bool, int]:
-            gravity = result.verdict.gravity
-            return result.status is Status.NOTED, gravity.rank if gravity else 99
-
-        return sorted(shown, key=rank)
-
-    def unjudged(self) -> Iterator[str]:
-        """Yield in words what was judged less strictly because of what the adapter claims."""
-        for old in sorted(OLD_WORDS.keys() & self.capabilities):
-            new = ", ".join(sorted(OLD_WORDS[old]))
-            yield f"{old} is an old word, taken for {new}: claim those of them that the client has"
-        if words := ", ".join(sorted(REPORTED - self.capabilities)):
-            yield f"not claimed, so judged only where it is reported: {words}"
-        if "stream" in self.capabilities and not {"assembles", "events"} & self.capabilities:
-            yield "of streams only the texts and finish reasons are judged, as assembles isn't claimed"
-
-
-def write_report(report: RunReport, out: TextIO) -> None:
-    """Write the table by area, then every failure, then one line with the verdict."""
+    run = run_of(report) if isinstance(report, RunReport) else report
     paint = painter(out)
-    out.write(f"{paint(report.name, 'bold')}\n\n")
-    rows = [[area, *_numbers(report.counts(area))] for area in report.areas()]
-    failing = {result.case.area for result in report.results if result.fails_run}
-    styles = ["red" if area in failing else "" for area in report.areas()]
-    rows.append(["all", *_numbers(report.counts())])
-    write_table(out, ("area", *_COLUMNS), rows, [*styles, "bold"], numbers=True)
-    out.writelines("\n" + "\n".join(_describe(result, paint)) + "\n" for result in report.failures())
-    out.write(f"\n{_summary(report, paint)}\n")
-    if lacking := report.lacking():
-        words = ", ".join(f"{word} ({count})" for word, count in sorted(lacking.items()))
+    out.write(f"{paint(run.label, 'bold')}\n\n")
+    _write_scores(run, out)
+    for result in failures(run):
+        first, *others = describe(result, saved=saved)
+        word, rest = first[: len(_word(result))], first[len(_word(result)) :]
+        lines = [paint(word, _STYLES[word]) + rest, *others]
+        out.write("\n" + "\n".join(lines) + "\n")
+    out.write(f"\n{_verdict(run, paint)}\n")
+    counts = model.tally(run.results)
+    scores = {level: model.score(counts, level) for level in model.LEVELS}
+    if any(each.judged for each in scores.values()):
+        shares = (f"{_SHARES[level]} {each}" for level, each in scores.items() if each.judged)
+        out.write(f"  {', '.join(shares)}\n")
+    if lacked := lacking(run.results):
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(lacked.items()))
         out.write(f"  not claimed: {words}\n")
-    if any(result.status is not Status.NOT_CLAIMED for result in report.results):
-        out.writelines(f"  {line}\n" for line in report.unjudged())
-    out.writelines(f"  {cut(problem)}\n" for problem in report.problems())
+    if any(result.status != "not_claimed" for result in run.results):
+        out.writelines(f"  {line}\n" for line in _unjudged(frozenset(run.capabilities)))
+    out.writelines(f"  {cut(problem)}\n" for problem in run.problems)
+
+
+def _write_scores(run: Run, out: TextIO) -> None:
+    """Write how many of the cases judged were kept, by profile, and by area where one was not."""
+    counts = model.tally(run.results)
+    missed = {result.area for result in run.results if result.grade not in ("OK", "NOT CLAIMED")}
+    areas = sorted(missed | {result.area for result in run.results if result.status == "stale"})
+    failing = {result.area for result in run.results if result.fails_run}
+    rows = [[area, *_cells(counts, area=area)] for area in areas]
+    rows.append(["all" if areas else "every area", *_cells(counts)])
+    styles = [*("red" if area in failing else "" for area in areas), "bold"]
+    profiles = [name for name in model.PROFILES if any(result.profile == name for result in run.results)]
+    below = [[name, *_cells(counts, profile=name)] for name in profiles]
+    # One width for both tables, so that their columns stand above each other.
+    head = ("profile", *_HEAD[1:])
+    widths = [max(map(len, column)) for column in zip(_HEAD, head, *rows, *below, strict=True)]
+    write_table(out, _HEAD, rows, styles, numbers=True, widths=widths)
+    out.write("\n")
+    write_table(out, head, below, [""] * len(below), numbers=True, widths=widths)
+
+
+_HEAD = ("area", *model.LEVELS, "not claimed")
+
+
+def _cells(counts: Counter[tuple[str, str, str, str]], *, area: str = "", profile: str = "") -> list[str]:
+    scores = [model.score(counts, level, area=area, profile=profile) for level in model.LEVELS]
+    skipped = sum(
+        count
+        for (_, grade, its_profile, its_area), count in counts.items()
+        if grade == "NOT CLAIMED" and area in ("", its_area) and profile in ("", its_profile)
+    )
+    # Dots instead of zeros make the other numbers stand out.
+    return [f"{one.kept}/{one.judged}" if one.judged else "." for one in scores] + [str(skipped or ".")]
+
+
+def write_summary(report: Report, out: TextIO) -> None:
+    """Write one line for each implementation: what it keeps, by level and profile, and whether it passed."""
+    paint = painter(out)
+    head = ("implementation", *model.LEVELS, *(f"{name} musts" for name in model.PROFILES), "verdict")
+    rows: list[list[str]] = []
+    for run in report.runs:
+        counts = model.tally(run.results)
+        rows.append(
+            [
+                run.label,
+                *(str(model.score(counts, level)) for level in model.LEVELS),
+                *(str(model.score(counts, "must", profile=name)) for name in model.PROFILES),
+                "passed" if run.passed else "FAILED",
+            ]
+        )
+    styles = ["" if run.passed else "red" for run in report.runs]
+    write_table(out, head, rows, styles, numbers=True)
+    for run in report.runs:
+        out.writelines(f"  {run.label}: {cut(problem)}\n" for problem in run.problems)
+    if not report.finished:
+        out.write("  the report isn't finished, so it hasn't passed\n")
+    verdict = paint("passed", "green") if report.passed else paint("FAILED", "red")
+    good = sum(run.passed for run in report.runs)
+    out.write(f"\n{verdict}: {good} of {len(report.runs)} implementations; suite {report.suite.version}")
+    out.write(f" ({report.suite.hash}), {report.date}\n")
 
 
 def write_table(
@@ -145,6 +145,7 @@ def write_table(
     styles: Sequence[str] = (),
     *,
     numbers: bool = False,
+    widths: Sequence[int] = (),
 ) -> None:
     """Write aligned columns under a head.
 
@@ -154,67 +155,134 @@ def write_table(
         rows: As many cells each as the head has.
         styles: One for each row; with any, the head is bold. Colour only where it is wanted.
         numbers: All columns but the first hold numbers and are aligned to the right.
+        widths: How wide each column is at least.
     """
     paint = painter(out)
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    columns = zip(head, *rows, strict=True)
+    least = widths or [0] * len(head)
+    wide = [max(least[place], *map(len, column)) for place, column in enumerate(columns)]
     every = ["bold", *styles] if styles else [""] * (len(rows) + 1)
     for row, style in zip([head, *rows], every, strict=True):
         cells = [
             cell.rjust(width) if numbers and position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+            for position, (cell, width) in enumerate(zip(row, wide, strict=True))
         ]
         out.write(paint("  ".join(cells).rstrip(), style) + "\n")
 
 
-def _numbers(counts: Counter[Status]) -> list[str]:
-    # Dots instead of zeros make the other numbers stand out.
-    return [str(counts[status] or ".") for status in Status]
+# Failures
 
 
-def cut(text: str) -> str:
-    """Shorten a text in the middle, both its long lines and its many lines."""
-    lines = text.split("\n")
-    if len(lines) > _HIGH:
-        lines[4 : 5 - _HIGH] = [f"[... {len(lines) - _HIGH + 1} lines]"]
-    return "\n".join(
-        line if len(line) <= _WIDE else f"{line[: _WIDE - 120]} [... {len(line)} characters] {line[-100:]}"
-        for line in lines
-    )
+class Fact(NamedTuple):
+    """One difference, or several that say the same."""
+
+    path: str
+    expected: str
+    got: str
+    times: int
 
 
-def describe_failure(result: Result) -> str:
-    """Describe a failure: what was expected, what happened, where the requirement comes from."""
-    return "\n".join(_describe(result, lambda text, _style: text))
+_NUMBER = re.compile(r"(?<=/)[0-9]+(?=/|$)")
 
 
-def _describe(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
-    case, verdict = result.case, result.verdict
-    if result.status is Status.STALE:
-        yield paint(f"STALE   {case.key}", "yellow") + f"  ({case.area}, {case.level})"
+def facts(differences: Iterable[Difference]) -> list[Fact]:
+    """Fold differences that say the same of several items of a list, such as of each request, to one fact."""
+    folded: dict[tuple[str, str, str], list[str]] = {}
+    for one in differences:
+        folded.setdefault((_NUMBER.sub("*", one.path), one.expected, one.got), []).append(one.path)
+    return [
+        Fact(paths[0] if len(paths) == 1 else pattern, expected, got, len(paths))
+        for (pattern, expected, got), paths in folded.items()
+    ]
+
+
+def failures(run: Run) -> list[Result]:
+    """Return the results to describe: musts before shoulds before mays, the gravest first."""
+    shown = [result for result in run.results if result.status in ("failed", "stale", "noted")]
+
+    def rank(result: Result) -> tuple[bool, int, int]:
+        gravity = model.GRAVITIES.index(result.gravity) if result.gravity else len(model.GRAVITIES)
+        return result.status == "stale", model.LEVELS.index(result.level), gravity
+
+    return sorted(shown, key=rank)
+
+
+def describe_failure(result: RunnerResult) -> str:
+    """Describe what a run has found in the fewest useful lines."""
+    return "\n".join(describe(result_of(result)))
+
+
+def describe(result: Result, *, saved: str = "") -> Iterator[str]:
+    """Yield the fewest useful lines on a failure: what is demanded, each fact, and where the rule is.
+
+    Args:
+        result: What came of a case.
+        saved: The file in which the report is kept as JSON, if it is; a command shows the exchange from it.
+    """
+    about = ", ".join(filter(None, [result.area, result.level, result.profile, result.gravity]))
+    yield f"{_word(result)}  {result.case}  ({about})"
+    if result.status == "stale":
         yield f"  it passes now; remove it from the baseline, which says: {cut(result.reason)}"
         return
-    noted = result.status is Status.NOTED
-    word = paint(f"NOTED   {case.key}", "yellow") if noted else paint(f"FAILED  {case.key}", "red")
-    yield f"{word}  ({case.area}, {case.level}, {verdict.gravity})"
-    yield f"  {case.title}"
-    for difference in verdict.differences[:MANY]:
-        yield f"  at {cut(difference.path) or 'the outcome'}"
-        yield _indented(f"    expected  {cut(difference.expected)}")
-        yield _indented(f"    got       {cut(difference.got)}")
-    if len(verdict.differences) > MANY:
-        yield f"  and {len(verdict.differences) - MANY} other differences"
-    yield f"  source    {'; '.join(filter(None, [case.spec, *case.source]))}"
+    yield f"  {result.title}"
+    found = facts(result.differences)
+    for fact in found[:FACTS]:
+        yield from _fact(fact)
+    if len(found) > FACTS:
+        yield f"  and {len(found) - FACTS} other facts"
+    yield from (_indented(f"  {cut(remark)}", 2) for remark in result.remarks)
+    if result.unscored:
+        yield "  it is newer than this version of the suite, and counts for nothing"
+    if result.spec:
+        yield f"  rule      {cut(result.spec)}"
+    if result.policy:
+        yield _indented("  policy    " + "\n".join(wrap(cut(result.policy), _LINE - 12)), 12)
+    if saved:
+        yield f"  botticelli explain {result.case} --report {shlex.quote(saved)}"
 
 
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n" + " " * 14)
+def _word(result: Result) -> str:
+    return "STALE" if result.status == "stale" else result.grade
 
 
-def _summary(report: RunReport, paint: Callable[[str, str], str]) -> str:
-    counts = report.counts()
-    numbers = [f"{counts[s]} {s.value.replace('_', ' ')}" for s in Status if counts[s]]
-    verdict = paint("passed", "green") if report.passed else paint("FAILED", "red")
-    return f"{verdict}: {', '.join(numbers) or 'nothing run'} in {report.seconds:.1f} s"
+def _fact(fact: Fact) -> Iterator[str]:
+    path, times = cut(fact.path) or "the outcome", f" ({fact.times} times)" if fact.times > 1 else ""
+    line = f"  {path}: expected {fact.expected}, got {fact.got}{times}"
+    if len(line) <= _LINE and "\n" not in line:
+        yield line
+        return
+    yield f"  {path}{times}"
+    yield _indented(f"    expected  {cut(fact.expected)}", 14)
+    yield _indented(f"    got       {cut(fact.got)}", 14)
+
+
+def _indented(text: str, width: int) -> str:
+    return text.replace("\n", "\n" + " " * width)
+
+
+def _verdict(run: Run, paint: Callable[[str, str], str]) -> str:
+    verdict = paint("passed", "green") if run.passed else paint("FAILED", "red")
+    counted = Counter(result.grade for result in run.results if not result.unscored)
+    words = [f"{counted[grade]} {_GRADES.get(grade, grade)}" for grade in model.GRADES if counted[grade]]
+    status = Counter(result.status for result in run.results)
+    words += [f"{status[name]} {name}" for name in ("known", "stale") if status[name]]
+    if unscored := sum(result.unscored for result in run.results):
+        words.append(f"{unscored} unscored")
+    return f"{verdict}: {', '.join(words) or 'nothing run'} in {run.seconds:.1f} s"
+
+
+_GRADES = {"NOT CLAIMED": "not claimed"}
+
+
+def _unjudged(claims: frozenset[str]) -> Iterator[str]:
+    """Yield in words what was judged less strictly because of what the adapter claims."""
+    for old in sorted(OLD_WORDS.keys() & claims):
+        new = ", ".join(sorted(OLD_WORDS[old]))
+        yield f"{old} is an old word, taken for {new}: claim those of them that the client has"
+    if words := ", ".join(sorted(REPORTED - claims)):
+        yield f"not claimed, so judged only where it is reported: {words}"
+    if "stream" in claims and not {"assembles", "events"} & claims:
+        yield "of streams only the texts and finish reasons are judged, as assembles isn't claimed"
 
 
 # The terminal
@@ -239,8 +307,8 @@ def _is_terminal(out: TextIO) -> bool:
 
 
 def watch(
-    results: Iterable[Result], total: int, title: str, out: TextIO, *, after: float = 1.0
-) -> Iterator[Result]:
+    results: Iterable[RunnerResult], total: int, title: str, out: TextIO, *, after: float = 1.0
+) -> Iterator[RunnerResult]:
     """Pass results on, and show a progress bar on a terminal when it takes a while.
 
     Args:
