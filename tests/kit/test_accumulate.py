@@ -99,6 +99,8 @@ A1, A12, B2 = ("a", "f", "1"), ("a", "f", "12"), ("b", "f", "2")
         # Without an index: by the id, else the last one, unless a name begins another.
         ([tool(None, *A1), tool(None, *B2), tool(None, "a", None, "2")], [A12, B2]),
         ([tool(None, *A1), tool(arguments="2")], [A12]),
+        ([tool(name="f", arguments="1"), tool(None, "a", None, "2")], [A12]),
+        ([tool(name="f", arguments="1"), tool(None, *B2)], [(None, *A1[1:]), B2]),
         (
             [[tool(name="f", arguments="1"), tool(name="f", arguments="2")]],
             [(None, *A1[1:]), (None, *B2[1:])],

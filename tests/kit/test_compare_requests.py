@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from botticelli.kit.judge.gravity import Gravity
 from botticelli.kit.judge.requests import compare_requests
 from botticelli.kit.server.recording import RecordedRequest, Recording, Request
 
@@ -118,3 +119,38 @@ def test_delays_and_departures() -> None:
 def test_protocol_errors_are_reported_whatever_is_asked() -> None:
     [difference] = compare_requests({}, Recording((), 1, ("not a request line: b'x'",)))
     assert difference.got == "not a request line: b'x'"
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "gravity"),
+    [
+        ({"method": "GET"}, BODY, Gravity.IMPRECISE),
+        ({"headers": {"X-A": True}}, BODY, Gravity.IMPRECISE),
+        ({"body_first_key": "n"}, BODY, Gravity.IMPRECISE),
+        ({"client_left": True}, BODY, Gravity.IMPRECISE),
+        ({"delay": {"min": 9}}, BODY, Gravity.IMPRECISE),
+        ({"body": {"model": "other"}}, BODY, Gravity.SILENT),
+        ({"raw_contains": ["x"]}, BODY, Gravity.SILENT),
+        ({"body": {}}, b"no JSON", Gravity.SILENT),
+        # A null too many asks for nothing; anything else changes the answer.
+        ({"body_absent": ["/a"]}, b'{"a":null}', Gravity.IMPRECISE),
+        ({"body_absent": ["/a"]}, b'{"a":0}', Gravity.SILENT),
+        ({"body_keys": ["b"]}, b'{"a":null,"b":1}', Gravity.IMPRECISE),
+        ({"body_keys": ["b"]}, b'{"a":1,"b":1}', Gravity.SILENT),
+        ({"body_keys": ["b"]}, b'{"a":null}', Gravity.SILENT),
+    ],
+)
+def test_a_body_that_differs_is_graver_than_what_stands_around_it(
+    rule: dict[str, Any], body: bytes, gravity: Gravity
+) -> None:
+    seen = Recording((request(body, delay=1.0),), 1, ())
+    assert {one.gravity for one in compare_requests({"all": rule}, seen)} == {gravity}
+
+
+@pytest.mark.parametrize(
+    ("again", "gravity"), [(b'{ "a": 1 }', Gravity.IMPRECISE), (b'{"a":2}', Gravity.SILENT)]
+)
+def test_a_repeated_request_may_be_laid_out_otherwise(again: bytes, gravity: Gravity) -> None:
+    seen = Recording((request(b'{"a":1}'), request(again)), 1, ())
+    [found] = compare_requests({"all": {"body_matches": "first"}}, seen)
+    assert found.gravity is gravity

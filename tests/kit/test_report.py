@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.cases.case import Case
-from botticelli.kit.cases.causes import CAUSES
+from botticelli.kit.cases.causes import USUAL_CAUSES
 from botticelli.kit.cases.formats import OPENAI
 from botticelli.kit.errors import KitError
 from botticelli.kit.judge.compare import REPORTED, Difference
@@ -333,7 +333,7 @@ def test_json_keeps_its_schema_and_says_everything(tmp_path: Path) -> None:
         "seconds": 0.25,
         "source": ["x/y#1", "recorded"],
         "spec": "https://spec",
-        "cause": CAUSES["tool"],
+        "cause": USUAL_CAUSES["tool"],
         "gravity": "imprecise",
         "differences": [{"path": "/response/id", "expected": '"a"', "got": '"b"'}],
         "remarks": ["could be better"],

@@ -140,7 +140,12 @@ class _Choice:
         if index is not None:
             known = [tool for tool in self.tools if tool["index"] == index]
         elif own is not None:
-            known = [tool for tool in self.tools if tool["id"] in (own, None)]
+            # A call that has no id yet gets this one, unless a second name shows that it is another's.
+            known = [
+                tool
+                for tool in self.tools
+                if tool["id"] == own or (tool["id"] is None and not (named and tool["name"]))
+            ]
         else:
             known = self.tools if not named or not self.tools or not self.tools[-1]["name"] else []
         same = next((tool for tool in reversed(known) if own is not None and tool["id"] == own), None)
