@@ -513,7 +513,7 @@ class TestCheck:
             == 0
         )
         printed = capsys.readouterr()
-        assert "1 passed" in printed.out
+        assert "passed: 1 OK in " in printed.out
         assert "\x1b" not in printed.out + printed.err
 
     def test_fails_one_that_is_broken_and_writes_reports(
@@ -675,7 +675,7 @@ class TestProcess:
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert "\npassed: 1 passed in " in done.stdout
+        assert "\npassed: 1 OK in " in done.stdout
 
     def test_serve_says_where_and_ends_quietly_when_interrupted(self) -> None:
         process = subprocess.Popen(
