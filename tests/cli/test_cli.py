@@ -544,7 +544,7 @@ class TestCheck:
             == 0
         )
         printed = capsys.readouterr()
-        assert "1 passed" in printed.out
+        assert "passed: 1 OK in " in printed.out
         assert "\x1b" not in printed.out + printed.err
 
     def test_fails_one_that_is_broken_and_writes_reports(

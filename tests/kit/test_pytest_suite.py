@@ -98,5 +98,5 @@ def test_each_case_is_a_test(tmp_path: Path) -> None:
     assert "1 skipped" in lines[-1]
     assert "2 xfailed" in lines[-1]
     assert "a may: Does not offer compression when it asks for a stream" in done.stdout
-    assert "FAILED  usage-cumulative  (usage, must, silent)" in done.stdout
+    assert "FAILED  usage-cumulative  (usage, must, core, silent)" in done.stdout
     assert "fixture 'adapter' not found" in done.stdout

@@ -55,6 +55,7 @@ SECOND = report_with(run(result("a-two", "failed")), shard="2/2", date="2026-11-
 def test_shards_become_one_run() -> None:
     one = merged(SECOND, FIRST)
     assert [each.case for each in one.runs[0].results] == ["a-one", "a-two", "b-one"]
+    assert one.runs[0].date == "2026-11-28T11:00:00Z"
     assert one.runs[0].counts["passed"] == 2
     assert one.runs[0].counts["failed"] == 1
     assert (one.runs[0].seconds, one.date, one.shard, one.finished) == (3.0, "2026-11-28T11:00:00Z", "", True)

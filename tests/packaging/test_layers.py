@@ -204,4 +204,4 @@ assert violations("openai/response", {})
 client = "botticelli.kit.selftest.reference_client:ReferenceClient"
 sys.exit(main(["check", "driver", client, "--case", "sse-cr-only"]))
 """
-    assert "1 passed" in run_in(amputated, code)
+    assert "passed: 1 OK in " in run_in(amputated, code)

@@ -225,7 +225,9 @@ def _faults(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
             ]
             musts, shoulds, mays = (found.count(level) for level in model.LEVELS)
             if found:
-                yield f"<td>{musts}<small>{shoulds} should, {mays} may</small></td>"
+                rest = ((shoulds, "should"), (mays, "may"))
+                others = ", ".join(f"{number} {level}" for number, level in rest if number)
+                yield f"<td>{musts}<small>{others or 'and no other'}</small></td>"
             else:
                 yield '<td class="none">–</td>'
         yield "</tr>\n"
