@@ -115,7 +115,8 @@ def where(name: str) -> str:
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """Let the child import this module: it searches where this process does."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[__name__.count(".")]))
+    here = str(Path(__file__).resolve().parents[__name__.count(".")])
+    monkeypatch.setattr(sys, "path", [here, *sys.path])
 
 
 @pytest.fixture
