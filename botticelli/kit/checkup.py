@@ -115,8 +115,8 @@ def _models(_played: Played, got: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tools(_played: Played, got: Mapping[str, Any]) -> Iterator[str]:
-    choices = got.get("response", {}).get("choices", [])
-    calls = choices[0].get("tool_calls", []) if choices else []
+    choices: list[Mapping[str, Any]] = got.get("response", {}).get("choices", [])
+    calls: list[Mapping[str, Any]] = choices[0].get("tool_calls", []) if choices else []
     if len(calls) != 1:
         yield f"the server called one tool, and the outcome has {len(calls)} tool_calls"
     elif calls[0]["arguments"] != _ARGUMENTS:
@@ -127,7 +127,7 @@ def _tools(_played: Played, got: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _finish(_played: Played, got: Mapping[str, Any]) -> Iterator[str]:
-    choices = got.get("response", {}).get("choices", [])
+    choices: list[Mapping[str, Any]] = got.get("response", {}).get("choices", [])
     choice: Mapping[str, Any] = choices[0] if choices else {}
     if choice.get("finish_reason") not in ("other", None):
         yield (
@@ -157,7 +157,7 @@ def _cancelled(played: Played, got: Mapping[str, Any]) -> Iterator[str]:
 
 def _trials() -> Iterator[_Trial]:
     right = [{"response": {"text": "{{text}}"}}]
-    stream_end = [{"delta": {}, "finish_reason": "stop"}, {"event": "[DONE]"}]
+    stream_end: list[Document] = [{"delta": {}, "finish_reason": "stop"}, {"event": "[DONE]"}]
     chunks = [{"delta": {"content": "{{text}}"}}, {"delta": {"content": "{{word}}"}}]
     generate: Document = {"operation": "generate", "expect": right}
     stream: Document = {"operation": "stream", "expect": [{"response": {"text": "{{text}}{{word}}"}}]}
@@ -196,7 +196,7 @@ def _trials() -> Iterator[_Trial]:
         _case("two-calls", [generate, generate], [_answer()], requests={"count": 2, "linger": _LINGER}),
         _twice,
     )
-    left = {**stream, "cancel_after": {"chunks": 1}, "expect": [{"cancelled": {}}]}
+    left: Document = {**stream, "cancel_after": {"chunks": 1}, "expect": [{"cancelled": {}}]}
     held = {**events, "body": [*chunks, {"hold": True}], "end": "cut"}
     yield _Trial(
         "a stream that is left",

@@ -30,6 +30,7 @@ STRUCK = "[key]"
 
 _SHORTEST = 4  # characters of a key that are struck out where the rest of it was cut off
 _LONG = 64 << 10  # characters kept of a text that an adapter hands over
+_MORE = 4 << 10
 _INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\ufeff]*"
 _INVISIBLE_BYTES = r"(?:\xc2\xad|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\xef\xbb\xbf)*"  # the same in UTF-8
 
@@ -42,19 +43,10 @@ class Secrets:
     """
 
     def __init__(self, keys: Iterable[str | None]) -> None:
-        spellings = {spelling for key in keys if key for spelling in _spellings(key)}
-        self._spellings = sorted(spellings, key=len, reverse=True)
-        self._in_text = self._pattern(_INVISIBLE, self._spellings)
-        as_bytes = [
-            spelling.encode("utf-8", "surrogatepass").decode("latin-1") for spelling in self._spellings
-        ]
-        self._in_bytes = self._pattern(_INVISIBLE_BYTES, as_bytes)
-
-    def _pattern(self, between: str, spellings: Sequence[str]) -> re.Pattern[str] | None:
-        if not spellings:
-            return None
-        every = ("".join(between + re.escape(one) for one in word)[len(between) :] for word in spellings)
-        return re.compile("|".join(every), re.IGNORECASE)
+        plain = {key for key in keys if key}
+        self._spellings = sorted({word for key in plain for word in _spellings(key)}, key=len, reverse=True)
+        self._in_text = _pattern(plain, self._spellings, _INVISIBLE)
+        self._in_bytes = _pattern(map(_latin, plain), map(_latin, self._spellings), _INVISIBLE_BYTES)
 
     def strike(self, text: str) -> str:
         """Return a text without the keys."""
@@ -63,10 +55,11 @@ class Secrets:
     def strike_json(self, value: object) -> Any:
         """Return a JSON value without the keys, in names of members too; long texts are shortened."""
         if isinstance(value, str):
-            text = self.strike(value)
-            if len(text) <= _LONG:
+            # Of a long text only so much is looked at as is kept, and a little more for a key at its end.
+            text = self.strike(value[: _LONG + _MORE])
+            if len(text) <= _LONG and len(value) <= _LONG + _MORE:
                 return text
-            return f"{self.cut(text[:_LONG])} [... {len(text)} characters]"
+            return f"{self.cut(text[:_LONG])} [... {len(value)} characters]"
         if is_array(value):
             return [self.strike_json(item) for item in value]
         if is_object(value):
@@ -96,6 +89,18 @@ class Secrets:
 
     def _ascii(self) -> Iterator[str]:
         return (word for word in self._spellings if word.isascii())
+
+
+def _pattern(keys: Iterable[str], spellings: Iterable[str], between: str) -> re.Pattern[str] | None:
+    """Return what finds the spellings, and the keys themselves with invisible characters in them too."""
+    hidden = (between.join(map(re.escape, key)) for key in keys)
+    every = "|".join([*hidden, *map(re.escape, spellings)])
+    return re.compile(every, re.IGNORECASE) if every else None
+
+
+def _latin(text: str) -> str:
+    """Return a text whose characters are the bytes of another one."""
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def _overlap(text: bytes, word: bytes) -> int:

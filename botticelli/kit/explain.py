@@ -114,7 +114,8 @@ def _asked(play: CaseRun, paint: Callable[[str, str], str]) -> Iterator[str]:
                 patience = "for the client to leave" if step.seconds is None else f"{step.seconds:g} s"
                 yield f"  waits {patience}"
             else:
-                yield from (f"  {line}" for line in _escaped(secrets.strike(step.decode("utf-8", _BYTES))))
+                text = secrets.strike(_shortened(step.decode("utf-8", _BYTES)))
+                yield from (f"  {line}" for line in _escaped(text))
         if len(script.steps) > _STEPS:
             yield f"  [... {len(script.steps) - _STEPS} writes more ...]"
         yield f"  {_ENDS[script.end]}"
@@ -173,13 +174,16 @@ _BYTES = "backslashreplace"  # what isn't UTF-8 is shown as \xNN
 
 def _escaped(text: str) -> Iterator[str]:
     """Yield the lines of a text with everything shown that can't be seen, and its middle cut out."""
-    if len(text) > _LONG:
-        left = len(text) - _LONG
-        text = f"{text[: _LONG - _END]}[... {left} characters ...]{text[-_END:]}"
-    for line in text.splitlines(keepends=True):
+    for line in _shortened(text).splitlines(keepends=True):
         yield "".join(
             c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line
         )
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONG + _END:
+        return text
+    return f"{text[: _LONG - _END]}[... {len(text) - _LONG} characters ...]{text[-_END:]}"
 
 
 def _json(value: object, indent: str = "  ") -> Iterator[str]:

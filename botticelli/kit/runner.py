@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from botticelli.kit.adapters.adapter import claims_of
@@ -482,7 +483,7 @@ def _play_fairly(case: Case, adapter: Adapter, server: MockServer, *, seed: int,
     except BystanderError:
         pass
     alone: Callable[..., contextlib.AbstractContextManager[Adapter]] = getattr(
-        adapter, "alone", lambda **_fresh: contextlib.nullcontext(adapter)
+        adapter, "alone", partial(_unchanged, adapter)
     )
     try:
         with alone() as single:
@@ -490,6 +491,12 @@ def _play_fairly(case: Case, adapter: Adapter, server: MockServer, *, seed: int,
     except BystanderError:  # something that an earlier case left behind
         with alone(fresh=True) as single:
             return play_case(case, single, server, seed=seed, limit=limit)
+
+
+def _unchanged(adapter: Adapter, *, fresh: bool = False) -> contextlib.AbstractContextManager[Adapter]:
+    """Return an adapter that has no process of its own, so that nothing else can be done for a case."""
+    del fresh
+    return contextlib.nullcontext(adapter)
 
 
 def play_case(

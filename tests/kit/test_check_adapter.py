@@ -101,12 +101,17 @@ def test_what_does_not_reach_the_client_is_named(
 
 def without(*names: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
     def change(_call: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: {name: value for name, value in member.items() if name not in names}
-            if isinstance(member, dict)
-            else member
-            for key, member in outcome.items()
-        }
+        response: dict[str, Any] = outcome.get("response", {})
+        for name in names:
+            response.pop(name, None)
+        return outcome
+
+    return change
+
+
+def always(outcome: dict[str, Any] | None) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+    def change(_call: dict[str, Any], _outcome: dict[str, Any]) -> dict[str, Any] | None:
+        return outcome
 
     return change
 
@@ -137,10 +142,10 @@ def kinds(_call: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda _call, _outcome: None, "exchange returned null, not an object with one outcome"),
-        (lambda _call, _outcome: {"unsupported": "x"}, "it claims generate, and answers unsupported: x."),
-        (lambda _call, _outcome: {"text": "x"}, "the outcome breaks contracts/kit/outcome.schema.json: "),
-        (lambda _call, _outcome: {"models": []}, "a good answer was taken for "),
+        (always(None), "exchange returned null, not an object with one outcome"),
+        (always({"unsupported": "x"}), "it claims generate, and answers unsupported: x."),
+        (always({"text": "x"}), "the outcome breaks contracts/kit/outcome.schema.json: "),
+        (always({"models": []}), "a good answer was taken for "),
         (without("chunks"), "the response of a stream has chunks"),
         (without("choices"), "/response/choices"),
         (invents, "the server ended with the word 'zzz-unheard-of', and finish_reason is 'stop'"),

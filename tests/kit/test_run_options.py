@@ -31,7 +31,8 @@ CASES = load_cases()
 
 def check(*adapters: str, select: tuple[str, ...] = ("usage-cumulative",), **options: Any) -> tuple[int, str]:
     out = io.StringIO()
-    return run_check(adapters, out=out, select=select, **{"seed": 1, **options}), out.getvalue()
+    options.setdefault("seed", 1)
+    return run_check(adapters, out=out, select=select, **options), out.getvalue()
 
 
 # What is played
