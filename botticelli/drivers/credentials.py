@@ -178,7 +178,8 @@ def _dotenv() -> Mapping[str, str | None]:
     try:
         path = find_dotenv(usecwd=True)
         # with an empty path dotenv would search again, from the folder of the calling file
-        return dotenv_values(path, interpolate=False) if path else {}
+        # python-dotenv 1.0 takes a byte order mark for a part of the first name
+        return dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path else {}
     except (OSError, ValueError) as error:
         # only the type: a UnicodeDecodeError quotes the bytes, and these may be the key
         what = type(error).__name__ if isinstance(error, ValueError) else error.strerror

@@ -79,6 +79,12 @@ def test_the_file_is_looked_for_upwards_and_read_literally(
     assert found() == "hf_${A}$A"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    """Editors on Windows write one."""
+    Path(".env").write_bytes(f"\ufeff{FIRST}=hf_file\n".encode())
+    assert found() == "hf_file"
+
+
 def test_the_environment_is_left_alone() -> None:
     Path(".env").write_text(f"{FIRST}=hf_file\nOTHER_VARIABLE=1\n")
     before = dict(os.environ)
