@@ -276,7 +276,7 @@ def error_of(error: BaseException, kind: str | None = None) -> Document:
         status = getattr(getattr(error, "response", None), "status_code", None)
     if not isinstance(status, int):
         status = None
-    by_status = kind_of_status(status) if status is not None else None
+    by_status = kind_of_status(status) if status is not None and not 200 <= status < 300 else None
     return {
         "kind": kind or by_status or transport_kind(error) or "malformed_response",
         "message": str(error),

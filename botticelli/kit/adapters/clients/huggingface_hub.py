@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.adapters.toolkit import (
     ClientAdapter,
+    error_of,
     import_client,
     limits_of,
     split_body,
@@ -36,7 +38,9 @@ class HuggingFaceHubAdapter(ClientAdapter):
         super().__init__()
         self._library = import_client("huggingface_hub", "huggingface_hub")
         # HfHubHTTPError and InferenceTimeoutError are HTTPErrors, as are those of the HTTP library.
-        self.errors = (import_client("huggingface_hub.errors", "huggingface_hub").HTTPError,)
+        known = import_client("huggingface_hub.errors", "huggingface_hub")
+        self.errors = (known.HTTPError,)
+        self._stream_error = known.TextGenerationError
         self.version = version_of("huggingface_hub")
 
     def connect(self, call: Document) -> Any:
@@ -50,14 +54,31 @@ class HuggingFaceHubAdapter(ClientAdapter):
 
     def generate(self, client: Any, call: Document) -> Document:
         """Ask for a whole answer."""
-        return whole_response(client.chat.completions.create(**_request(client, call)))
+        return whole_response(_attributes(client.chat.completions.create(**_request(client, call))))
 
     def stream(self, client: Any, call: Document) -> Generator[Document, None, None]:
         """Ask for a stream. The client has no other way to leave one than to be closed."""
         try:
-            yield from client.chat.completions.create(**_request(client, call, stream=True))
+            for chunk in client.chat.completions.create(**_request(client, call, stream=True)):
+                yield _attributes(chunk)
         finally:
             client.close()
+
+    def error(self, error: BaseException) -> Document:
+        """Return one of the errors; those inside of a stream have a class of their own."""
+        return error_of(error, "stream_error" if isinstance(error, self._stream_error) else None)
+
+
+def _attributes(value: Any) -> Any:
+    """Return one of the client's objects as JSON: its attributes, with those that its class doesn't know.
+
+    They are dicts as well, but those lack in the depth what the classes don't know.
+    """
+    if is_array(value):
+        return [_attributes(item) for item in value]
+    if is_object(value) and hasattr(value, "__dict__"):
+        return {name: _attributes(item) for name, item in vars(value).items()}
+    return value
 
 
 def _request(client: Any, call: Document, *, stream: bool = False) -> Document:

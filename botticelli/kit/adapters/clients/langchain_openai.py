@@ -67,7 +67,7 @@ class LangChainAdapter(ClientAdapter):
         )
 
     def disconnect(self, client: Any) -> None:
-        """Close the client below; ChatOpenAI shares its own between all instances."""
+        """Do nothing: ChatOpenAI can't be closed."""
 
     def generate(self, client: Any, call: Document) -> Document:
         """Ask for a whole answer."""
@@ -107,6 +107,8 @@ def _request(call: Document) -> tuple[list[Document], Document]:
     body, extra = split_body(call)
     messages = body.pop("messages", [])
     del body["model"]
+    if "metadata" in body:  # LangChain has metadata of its own, which isn't sent
+        extra = {"metadata": body.pop("metadata"), **extra}
     return messages, {**body, **({"extra_body": extra} if extra else {})}
 
 
@@ -150,4 +152,5 @@ def _tool_calls(message: Any) -> list[Document]:
 
 
 def _text(arguments: object) -> Any:
-    return json.dumps(arguments, ensure_ascii=False) if is_object(arguments) else arguments
+    is_parsed = is_object(arguments)
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":")) if is_parsed else arguments

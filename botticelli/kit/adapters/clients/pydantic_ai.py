@@ -71,7 +71,6 @@ class PydanticAIAdapter(AsyncClientAdapter):
         given = {
             "max_retries": options.get("max_retries"),
             "timeout": http_timeout(self._openai, call) if "timeouts" in options else None,
-            "default_headers": options.get("headers"),
         }
         client = self._openai.AsyncOpenAI(
             api_key=call["api_key"],
@@ -79,7 +78,9 @@ class PydanticAIAdapter(AsyncClientAdapter):
             **{name: value for name, value in given.items() if value is not None},
         )
         provider = self._providers.OpenAIProvider(openai_client=client)
-        return self._models.OpenAIChatModel(call["model"], provider=provider)
+        headers = options.get("headers")
+        settings = {"extra_headers": headers} if headers else None
+        return self._models.OpenAIChatModel(call["model"], provider=provider, settings=settings)
 
     async def disconnect(self, client: Any) -> None:
         """Close the client below the model."""
@@ -114,8 +115,9 @@ class PydanticAIAdapter(AsyncClientAdapter):
         return {**found, "chunks": texts, "final_chunks": 1}
 
     def error(self, error: BaseException) -> Document:
-        """Return one of the errors."""
-        return error_of(error, "request" if isinstance(error, self._user_error) else None)
+        """Return one of the errors; those inside of a stream say so."""
+        in_stream = "stream_error" if getattr(error, "in_stream", False) else None
+        return error_of(error, "request" if isinstance(error, self._user_error) else in_stream)
 
     def request(self, call: Document) -> tuple[list[Any], Document]:
         """Return the messages and the other arguments of a request."""
@@ -123,6 +125,8 @@ class PydanticAIAdapter(AsyncClientAdapter):
         settings = {_SETTINGS[name]: value for name, value in body.items() if name in _SETTINGS}
         if isinstance(settings.get("stop_sequences"), str):
             settings["stop_sequences"] = [settings["stop_sequences"]]
+        if chosen := as_object(as_object(body.get("tool_choice")).get("function")):
+            settings["tool_choice"] = [chosen["name"]]
         rest = {
             name: value
             for name, value in body.items()
@@ -167,7 +171,9 @@ class PydanticAIAdapter(AsyncClientAdapter):
     def part(self, part: Document) -> Any:
         """Return a part of a user's message."""
         if part["type"] == "image_url":
-            return self._ai.ImageUrl(part["image_url"]["url"])
+            image = part["image_url"]
+            about = {"detail": image["detail"]} if "detail" in image else None
+            return self._ai.ImageUrl(image["url"], vendor_metadata=about)
         return part["text"]
 
 
@@ -198,7 +204,14 @@ def _response(answer: Any) -> Document:
                 ],
             }
         ],
-        "usage": {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens},
+        # Its counts are never None; has_values tells those that were sent from those that weren't.
+        "usage": {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+        if usage.has_values()
+        else None,
         "id": answer.provider_response_id,
         "model": answer.model_name,
     }
