@@ -1,8 +1,8 @@
 """What adapters for Python clients have in common, so that one is hardly longer than its client's README.
 
 Subclass :class:`ClientAdapter`, or :class:`AsyncClientAdapter` for a client on asyncio: say how a client is
-made, how it generates, and which error classes are its own. The rest is here: one client per base URL, limits,
-streams and their cancellation, kinds of errors.
+made, how it generates, and which error classes are its own. The rest is here: one client per base URL,
+limits, streams and their cancellation, kinds of errors.
 
 The client is judged, not its adapter, so nothing is mended. What a client doesn't show is null. What it
 raises beside its own error classes passes through, and is judged as a crash. The raw chunks of a stream are
@@ -20,7 +20,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_object
 from botticelli.kit.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "kind_of_status",
     "limits_of",
     "split_body",
+    "stream_response",
     "transport_kind",
     "version_of",
     "whole_response",
@@ -63,7 +64,7 @@ def import_client(module: str, requirement: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise AdapterError(
-            f"the client {requirement!r} isn't installed ({error}); install it with: pip install '{requirement}'"
+            f"{requirement!r} isn't installed ({error}); install it with: pip install '{requirement}'"
         ) from error
 
 
@@ -221,12 +222,15 @@ _KINDS = {
     429: "rate_limit",
 }
 _TRANSPORT_KINDS = (
-    # Names of classes in httpx, httpx2, requests, urllib3 and aiohttp. The first name that an exception or one
-    # of its bases has decides, so the narrow ones come first.
+    # Names of classes in httpx, httpx2, requests, urllib3 and aiohttp. The first row with the name of an
+    # exception or of one of its bases decides, so the narrow ones come first.
     ("configuration", ("LocalProtocolError", "UnsupportedProtocol", "InvalidURL", "InvalidHeader")),
     ("connect", ("ConnectError", "ConnectionRefusedError", "ClientConnectorError", "NewConnectionError")),
     ("timeout", ("TimeoutException", "TimeoutError", "Timeout")),
-    ("malformed_response", ("DecodingError", "ContentDecodingError", "JSONDecodeError", "UnicodeDecodeError")),
+    (
+        "malformed_response",
+        ("DecodingError", "ContentDecodingError", "JSONDecodeError", "UnicodeDecodeError"),
+    ),
     ("api", ("TooManyRedirects",)),
     ("connection_lost", ("TransportError", "ConnectionError", "ClientError", "HTTPError")),
 )
@@ -359,7 +363,7 @@ class ClientAdapter(_Shown, ABC):
         """Yield the chunks as the client hands them out; closing the generator leaves the stream."""
         raise NotImplementedError
 
-    def models(self, client: Any, call: Document) -> list[str]:
+    def models(self, client: Any) -> list[str]:
         """Return the ids of the models."""
         raise NotImplementedError
 
@@ -389,7 +393,7 @@ class ClientAdapter(_Shown, ABC):
         client = self._clients.of(call, self.connect)
         match call["operation"]:
             case "models":
-                return {"models": self.models(client, call)}
+                return {"models": self.models(client)}
             case "generate":
                 return {"response": self.generate(client, call)}
             case _:
@@ -420,15 +424,16 @@ class AsyncClientAdapter(_Shown, ABC):
         """Yield the chunks as the client hands them out; closing the generator leaves the stream."""
         raise NotImplementedError
 
-    async def models(self, client: Any, call: Document) -> list[str]:
+    async def models(self, client: Any) -> list[str]:
         """Return the ids of the models."""
         raise NotImplementedError
 
     async def exchange(self, call: Document) -> Document:
         """Make the call and return its outcome."""
         chunks: list[Any] = []
+        limit = asyncio.timeout(as_object(call.get("cancel_after")).get("seconds"))
         try:
-            async with asyncio.timeout(as_object(call.get("cancel_after")).get("seconds")) as limit:
+            async with limit:
                 return await self._outcome(call, chunks)
         except self.errors as error:
             return {"error": self.error(error), **self._partial(chunks)}
@@ -452,7 +457,7 @@ class AsyncClientAdapter(_Shown, ABC):
         client = self._clients.of(call, self.connect)
         match call["operation"]:
             case "models":
-                return {"models": await self.models(client, call)}
+                return {"models": await self.models(client)}
             case "generate":
                 return {"response": await self.generate(client, call)}
             case _:

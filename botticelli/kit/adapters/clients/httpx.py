@@ -28,7 +28,17 @@ class HttpxAdapter(ClientAdapter):
     capabilities = frozenset(
         {
             *("generate", "stream", "models"),
-            *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
+            *(
+                "tools",
+                "n",
+                "logprobs",
+                "reasoning",
+                "refusal",
+                "structured_output",
+                "vision",
+                "audio",
+                "files",
+            ),
             *("stream_usage", "extra", "headers", "anonymous", "cancel"),
             *("pool_timeout", "connect_timeout", "first_byte_timeout", "idle_timeout"),
         }
@@ -47,18 +57,17 @@ class HttpxAdapter(ClientAdapter):
         if call["api_key"] is not None:
             headers["Authorization"] = f"Bearer {call['api_key']}"
         limits = {"timeout": http_timeout(self._httpx, call)} if "timeouts" in options else {}
-        return self._httpx.Client(headers=headers, **limits)
+        return self._httpx.Client(base_url=call["base_url"], headers=headers, **limits)
 
     def generate(self, client: Any, call: Document) -> Document:
         """Ask for a whole answer."""
-        answer = client.post(f"{call['base_url']}/chat/completions", json=body_of(call))
+        answer = client.post("/chat/completions", json=body_of(call))
         answer.raise_for_status()
         return whole_response(answer.json())
 
     def stream(self, client: Any, call: Document) -> Generator[Document, None, None]:
         """Ask for a stream."""
-        place, body = f"{call['base_url']}/chat/completions", body_of(call, stream=True)
-        with client.stream("POST", place, json=body) as answer:
+        with client.stream("POST", "/chat/completions", json=body_of(call, stream=True)) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
                 if line.startswith("data: "):
@@ -67,8 +76,8 @@ class HttpxAdapter(ClientAdapter):
                         return
                     yield json.loads(data)
 
-    def models(self, client: Any, call: Document) -> list[str]:
+    def models(self, client: Any) -> list[str]:
         """List the models."""
-        answer = client.get(f"{call['base_url']}/models")
+        answer = client.get("/models")
         answer.raise_for_status()
         return [model["id"] for model in answer.json()["data"]]

@@ -1,4 +1,4 @@
-"""Adapter for ``huggingface_hub.InferenceClient``, used as its README does: raw chunks, raw finish reasons."""
+"""Adapter for ``huggingface_hub.InferenceClient``, as in its README: raw chunks, raw finish reasons."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class LangChainAdapter(ClientAdapter):
 
     def streamed(self, chunks: list[Any]) -> Document:
         """Return the sum of the chunks."""
-        found = _response(reduce(add, chunks)) if chunks else {"choices": []}
+        found: Document = _response(reduce(add, chunks)) if chunks else {"choices": []}
         texts = [text for chunk in chunks for text in self.texts(chunk)]
         return {**found, "chunks": texts, "final_chunks": 1}
 

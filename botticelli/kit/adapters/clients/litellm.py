@@ -1,4 +1,4 @@
-"""Adapter for ``litellm``, used as its README does: raw chunks, and the finish reasons that it makes of them."""
+"""Adapter for ``litellm``, used as its README does: raw chunks, and the finish reasons that it makes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LiteLLMAdapter(ClientAdapter):
         {
             *("generate", "stream"),
             *("tools", "n", "logprobs", "reasoning", "structured_output", "vision", "audio", "files"),
-            *("stream_usage", "extra", "retry", "headers", "code", "cancel"),
+            *("stream_usage", "extra", "retry", "headers", "cancel"),
             *("first_byte_timeout", "idle_timeout"),
         }
     )
@@ -51,7 +51,8 @@ class LiteLLMAdapter(ClientAdapter):
         given = {
             "api_base": call["base_url"],
             "api_key": call["api_key"],
-            "num_retries": options.get("max_retries"),
+            # Not num_retries, which tries anything again, and beside it what the client below tries again.
+            "max_retries": options.get("max_retries"),
             "extra_headers": options.get("headers"),
             "timeout": limits_of(call).read,
         }
@@ -71,20 +72,26 @@ class LiteLLMAdapter(ClientAdapter):
             yield chunk.to_dict()
 
     def error(self, error: BaseException) -> Document:
-        """Return one of litellm's errors: by its class, because it makes up a status for most."""
-        found = {**error_of(error, self._kind(error)), "code": getattr(error, "code", None)}
-        return {**found, "status": None} if found["kind"] in ("timeout", "connect", "connection_lost") else found
+        """Return one of litellm's errors. Those of the connection have a status that no server sent."""
+        lost = self._lost(error)
+        about = self._about_content(error)
+        found = error_of(error, lost or about)
+        return {**found, "status": None} if lost else found
 
-    def _kind(self, error: BaseException) -> str | None:
+    def _about_content(self, error: BaseException) -> str | None:
         known = self._litellm.exceptions
         if isinstance(error, known.ContextWindowExceededError):
             return "context_length"
-        if isinstance(error, known.ContentPolicyViolationError):
-            return "content_filtered"
+        return "content_filtered" if isinstance(error, known.ContentPolicyViolationError) else None
+
+    def _lost(self, error: BaseException) -> str | None:
+        known = self._litellm.exceptions
         if isinstance(error, known.Timeout):
             return "timeout"
         if isinstance(error, known.APIConnectionError):
             return transport_kind(error) or "connection_lost"
+        if isinstance(error, known.MidStreamFallbackError):
+            return transport_kind(error) or "stream_truncated"
         return None
 
 

@@ -36,7 +36,7 @@ class _Common:
     def __init__(self) -> None:
         super().__init__()
         self._openai = import_client("openai", "openai")
-        self.errors = (self._openai.OpenAIError,)
+        self.errors: tuple[type[BaseException], ...] = (self._openai.OpenAIError,)
         self.version = version_of("openai")
 
     def arguments(self, call: Document) -> Document:
@@ -105,7 +105,7 @@ class OpenAIAdapter(_Common, ClientAdapter):
             for chunk in stream:
                 yield _as_dict(chunk)
 
-    def models(self, client: Any, call: Document) -> list[str]:
+    def models(self, client: Any) -> list[str]:
         """List the models."""
         return [model.id for model in client.models.list()]
 
@@ -129,6 +129,6 @@ class AsyncOpenAIAdapter(_Common, AsyncClientAdapter):
             async for chunk in stream:
                 yield _as_dict(chunk)
 
-    async def models(self, client: Any, call: Document) -> list[str]:
+    async def models(self, client: Any) -> list[str]:
         """List the models."""
         return [model.id async for model in client.models.list()]

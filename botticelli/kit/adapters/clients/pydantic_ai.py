@@ -101,16 +101,16 @@ class PydanticAIAdapter(AsyncClientAdapter):
     def texts(self, chunk: Any) -> list[str]:
         """Return the text that an event adds."""
         event, _ = chunk
-        part = getattr(event, "part", None) if event.event_kind == "part_start" else None
-        delta = getattr(event, "delta", None)
-        if part is not None and part.part_kind == "text":
-            return [part.content] if part.content else []
-        is_text = delta is not None and delta.part_delta_kind == "text"
-        return [delta.content_delta] if is_text and delta.content_delta else []
+        text: str = ""
+        if event.event_kind == "part_start" and event.part.part_kind == "text":
+            text = event.part.content
+        elif event.event_kind == "part_delta" and event.delta.part_delta_kind == "text":
+            text = event.delta.content_delta
+        return [text] if text else []
 
     def streamed(self, chunks: list[Any]) -> Document:
         """Return the answer that the stream has put together."""
-        found = _response(chunks[-1][1]()) if chunks else {"choices": []}
+        found: Document = _response(chunks[-1][1]()) if chunks else {"choices": []}
         texts = [text for chunk in chunks for text in self.texts(chunk)]
         return {**found, "chunks": texts, "final_chunks": 1}
 
