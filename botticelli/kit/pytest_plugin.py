@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botticelli.kit.adapters.adapter import Adapter
-    from botticelli.kit.pytest_suite import DriverSuite
+    from botticelli.kit.cases.case import Case
+    from botticelli.kit.pytest_suite import DriverSuite, PlayedCases
     from botticelli.kit.server.server import MockServer
 
-__all__ = ["case_server", "judged_adapter", "known_failures", "pytest_addoption", "pytest_configure"]
+__all__ = [
+    "case_server",
+    "judged_adapter",
+    "known_failures",
+    "played_cases",
+    "pytest_addoption",
+    "pytest_configure",
+]
 
 _MARKERS = (
     "must: a case of the driver suite that every client must keep",
@@ -49,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--driver-seed", type=int, metavar="N", help="chooses the texts, ids and keys that are played"
     )
+    group.addoption("--driver-jobs", type=int, metavar="N", help="cases at once; 1 plays one after the other")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,6 +108,44 @@ def known_failures(request: pytest.FixtureRequest) -> dict[str, str]:
     return read_baseline(baseline, load_cases()) if baseline else {}
 
 
+@pytest.fixture(scope="class")
+def played_cases(
+    request: pytest.FixtureRequest,
+    judged_adapter: Adapter,
+    known_failures: dict[str, str],
+    case_server: MockServer,
+) -> Iterator[PlayedCases]:
+    """Return the results of the suite's cases that were chosen."""
+    from botticelli.kit.pytest_suite import PlayedCases
+    from botticelli.kit.runner import JOBS, run_cases
+
+    config, suite = request.config, _suite(request)
+    # A process of pytest-xdist doesn't know which tests it will get, so it plays them one by one.
+    alone = hasattr(config, "workerinput")
+    chosen = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    cases = [case for item in chosen if item.cls is suite and (case := _case_of(item))]
+    given: int | None = config.getoption("--driver-seed")
+    played = PlayedCases(
+        [] if alone else cases,
+        lambda cases: run_cases(
+            cases,
+            judged_adapter,
+            server=case_server,
+            seed=suite.seed if given is None else given,
+            known=known_failures,
+            jobs=config.getoption("--driver-jobs") or JOBS,
+        ),
+    )
+    yield played
+    played.close()
+
+
 def _suite(request: pytest.FixtureRequest) -> type[DriverSuite]:
     suite: type[DriverSuite] = request.cls
     return suite
+
+
+def _case_of(item: pytest.Function) -> Case | None:
+    """Return the case of a test of a suite; a test that a subclass adds has none."""
+    found: Case | None = item.callspec.params.get("case") if hasattr(item, "callspec") else None
+    return found

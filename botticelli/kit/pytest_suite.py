@@ -7,10 +7,10 @@
     class TestMyDriver(DriverSuite):
         pass
 
-One adapter serves the class and is closed after it; one server plays the cases of the whole session. A case
-that needs a capability which the adapter doesn't declare is skipped; a case that the baseline lists is
-expected to fail, and so is a ``may`` that isn't kept. ``-m "must and core"`` and ``--driver-case 'sse-*'``
-choose cases.
+One adapter serves the class and is closed after it, and one server plays the cases of the whole session. With
+the first test the chosen cases start, many at once, and each test waits for its own. A case that needs a
+capability which the adapter doesn't declare is skipped; one that the baseline lists is expected to fail, and
+so is a ``may`` that isn't kept. ``-m "must and core"`` and ``--driver-case 'sse-*'`` choose cases.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import select_cases
 from botticelli.kit.errors import KitError
 from botticelli.kit.report.text import describe_failure
-from botticelli.kit.runner import Status, run_cases
+from botticelli.kit.runner import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
-    from botticelli.kit.adapters.adapter import Adapter
     from botticelli.kit.cases.case import Case
-    from botticelli.kit.server.server import MockServer
+    from botticelli.kit.runner import Result
 
-__all__ = ["DriverSuite"]
+__all__ = ["DriverSuite", "PlayedCases"]
 
 _SETTINGS = frozenset({"baseline", "seed", "overrides"})
 
@@ -43,6 +42,39 @@ _SETTINGS = frozenset({"baseline", "seed", "overrides"})
 @functools.cache
 def _cases() -> list[Case]:
     return load_cases()
+
+
+class PlayedCases:
+    """The results of a class's cases, which are played many at once, for the tests to ask one by one.
+
+    Args:
+        cases: What to play ahead; a case that isn't among them, or is asked again, is played then.
+        play: Plays cases and yields each result when it is there.
+    """
+
+    def __init__(
+        self, cases: Sequence[Case], play: Callable[[Sequence[Case]], Generator[Result, None, None]]
+    ) -> None:
+        self._play = play
+        self._coming = play(cases)
+        self._there: dict[str, Result] = {}
+
+    def result_of(self, case: Case) -> Result:
+        """Return a case's result once it is there.
+
+        Raises:
+            KitError: A case can't be played.
+        """
+        while case.key not in self._there:
+            result = next(self._coming, None)
+            if result is None:
+                [result] = self._play([case])
+            self._there[result.case.key] = result
+        return self._there.pop(case.key)
+
+    def close(self) -> None:
+        """Start no further case."""
+        self._coming.close()
 
 
 class DriverSuite:
@@ -100,17 +132,10 @@ class DriverSuite:
     def test_case(
         self,
         case: Case,
-        judged_adapter: Adapter,
-        known_failures: Mapping[str, str],
-        case_server: MockServer,
-        pytestconfig: pytest.Config,
+        played_cases: PlayedCases,
     ) -> None:
         """Judge the driver by one case."""
-        given: int | None = pytestconfig.getoption("--driver-seed")
-        seed = self.seed if given is None else given
-        [result] = run_cases(
-            [case], judged_adapter, server=case_server, seed=seed, known=known_failures, jobs=1
-        )
+        result = played_cases.result_of(case)
         if result.status is Status.NOT_CLAIMED:
             pytest.skip(f"not claimed: {result.reason}")
         if result.status is Status.KNOWN:

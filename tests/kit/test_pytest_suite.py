@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from botticelli.kit.pytest_suite import DriverSuite
+from botticelli.kit.pytest_suite import DriverSuite, PlayedCases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +186,54 @@ def test_a_run_without_a_suite_loads_nothing_of_the_kit(
     )
     done = suite("-p", "no:xdist", "test_other.py")
     assert done.returncode == 0, done.stdout
+
+
+# Playing ahead
+
+
+def result(name: str) -> Any:
+    return SimpleNamespace(case=SimpleNamespace(key=name))
+
+
+def test_results_are_taken_as_they_come_and_each_once() -> None:
+    asked: list[list[str]] = []
+
+    def play(cases: Any) -> Any:
+        asked.append([case.key for case in cases])
+        yield from (result(name) for name in reversed(asked[-1]))
+
+    cases: Any = [SimpleNamespace(key=name) for name in "abc"]
+    played = PlayedCases(cases, play)
+    assert [played.result_of(case).case.key for case in cases] == ["a", "b", "c"]
+    assert asked == [["a", "b", "c"]]
+    assert played.result_of(cases[1]).case.key == "b", "a test that is run again is played again"
+    assert asked[1:] == [["b"]]
+
+
+def test_cases_are_played_many_at_once_but_one_by_one_where_that_is_asked(
+    suite: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "import threading\n"
+        "import pytest\n"
+        "from botticelli.kit.pytest_suite import DriverSuite\n"
+        "both = threading.Barrier(2, timeout=5)\n\n\n"
+        "class Meets:\n"
+        "    capabilities = frozenset({'models'})\n\n"
+        "    def exchange(self, call):\n"
+        "        both.wait()\n"
+        "        return {'models': []}\n\n\n"
+        "@pytest.fixture(scope='class')\n"
+        "def adapter():\n"
+        "    return Meets()\n\n\n"
+        "class TestMeets(DriverSuite):\n"
+        "    pass\n"
+    )
+    words = ("--driver-case", "models-many", "--driver-case", "models-bare-array")
+    met = suite("-p", "no:xdist", *words)
+    alone = suite("-p", "no:xdist", *words, "--driver-jobs", "1")
+    assert "BrokenBarrierError" not in met.stdout
+    assert "BrokenBarrierError" in alone.stdout
 
 
 # What may be overridden
