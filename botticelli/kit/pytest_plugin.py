@@ -6,7 +6,7 @@ pytest loads it in every run where Botticelli is installed, so nothing is import
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -147,5 +147,5 @@ def _suite(request: pytest.FixtureRequest) -> type[DriverSuite]:
 
 def _case_of(item: pytest.Function) -> Case | None:
     """Return the case of a test of a suite; a test that a subclass adds has none."""
-    found: Case | None = item.callspec.params.get("case") if hasattr(item, "callspec") else None
-    return found
+    parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("case")
