@@ -141,11 +141,14 @@ def played_cases(
 
 
 def _suite(request: pytest.FixtureRequest) -> type[DriverSuite]:
-    suite: type[DriverSuite] = request.cls
+    # Any, because pytest says of what its users write only that it is an object.
+    node: Any = request
+    suite: type[DriverSuite] = node.cls
     return suite
 
 
 def _case_of(item: pytest.Function) -> Case | None:
     """Return the case of a test of a suite; a test that a subclass adds has none."""
-    parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
-    return parameters.get("case")
+    node: Any = item
+    case: Case | None = node.callspec.params.get("case") if hasattr(item, "callspec") else None
+    return case

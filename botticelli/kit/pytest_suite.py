@@ -111,8 +111,9 @@ class DriverSuite:
         if "case" not in metafunc.fixturenames:
             return
         config = metafunc.config
+        words: list[str] = config.getoption("--driver-case") or []
         try:
-            cases = select_cases(_cases(), config.getoption("--driver-case"))
+            cases = select_cases(_cases(), words)
         except KitError as error:
             raise pytest.UsageError(f"--driver-case: {error}") from error
         for area in sorted({case.area for case in cases}):

@@ -46,12 +46,8 @@ EASY = {
     "chunk-content-empty-first",
     "sse-one-read",
     "unicode-emoji-split",
-    "error-status-500",
-    "error-status-401",
+    "error-status-400",
     "cancel-stream-closes-connection",
-    "request-conversation-of-texts",
-    "json-unicode",
-    "usage-prompt-zero",
 }
 
 
@@ -76,7 +72,7 @@ def test_each_client_manages_what_is_easy(word: str) -> None:
     close_adapter(adapter)
     failures = [describe_failure(result) for result in results if result.fails_run]
     assert not failures, "\n\n".join(failures)
-    assert sum(result.status is Status.PASSED for result in results) >= 3
+    assert sum(result.status is Status.PASSED for result in results) == len(EASY)
 
 
 @pytest.mark.parametrize("word", sorted(registry.PYTHON))
@@ -152,10 +148,15 @@ def test_a_client_is_imported_only_when_it_is_asked_for(
 def test_a_missing_client_in_javascript_is_named_with_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/node")
+    found: list[str | None] = ["/usr/bin/node"]
+
+    def which(_name: str) -> str | None:
+        return found[0]
+
+    monkeypatch.setattr(shutil, "which", which)
     with pytest.raises(AdapterError, match="'openai' isn't installed; install it with: npm install --prefix"):
         registry.node_command("npm:openai", tmp_path)
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    found[0] = None
     with pytest.raises(AdapterError, match="there is no program node"):
         registry.node_command("npm:openai", tmp_path)
 
@@ -235,7 +236,8 @@ class CarefulOpenAIAdapter(ClientAdapter):
         more: dict[int, dict[str, Any]] = {}
         for chunk in chunks:
             for choice in chunk["choices"] or ():
-                place, delta = choice["index"] or 0, choice["delta"] or {}
+                place: int = choice["index"] or 0
+                delta: dict[str, Any] = choice["delta"] or {}
                 texts[place] = texts.get(place, "") + (delta.get("content") or "")
                 about = more.setdefault(place, {"finish_reason_raw": None})
                 about["finish_reason_raw"] = choice["finish_reason"] or about["finish_reason_raw"]
@@ -243,7 +245,7 @@ class CarefulOpenAIAdapter(ClientAdapter):
                     ("reasoning", ("reasoning_content", "reasoning")),
                     ("refusal", ("refusal",)),
                 ):
-                    said = next((delta[member] for member in members if delta.get(member)), "")
+                    said: str = next((delta[member] for member in members if delta.get(member)), "")
                     about[name] = about.get(name, "") + said
         choices = [
             {"index": place, "text": texts[place], "finish_reason": None, **more[place]}

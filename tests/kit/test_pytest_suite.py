@@ -239,6 +239,10 @@ def test_cases_are_played_many_at_once_but_one_by_one_where_that_is_asked(
 # What may be overridden
 
 
+def nothing(*_arguments: object) -> None:
+    """Judge nothing."""
+
+
 def subclass(**members: object) -> type:
     return type("TestMine", (DriverSuite,), members)
 
@@ -247,8 +251,8 @@ def subclass(**members: object) -> type:
     "members",
     [
         {"test_case": None},
-        {"test_case": lambda self: None},
-        {"pytest_generate_tests": lambda self, metafunc: None},
+        {"test_case": nothing},
+        {"pytest_generate_tests": nothing},
         {"test_case": None, "overrides": {"test_case": " "}},
         {"test_case": None, "overrides": {"pytest_generate_tests": "a reason for something else"}},
     ],
@@ -269,4 +273,4 @@ def test_a_base_class_that_overrides_is_noticed_too() -> None:
 
 def test_overriding_with_a_reason_and_adding_are_allowed() -> None:
     subclass(test_case=None, overrides={"test_case": "the suite runs in another repository"})
-    subclass(test_of_my_own=lambda self: None, seed=5, baseline=None)
+    subclass(test_of_my_own=nothing, seed=5, baseline=None)

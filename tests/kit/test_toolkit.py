@@ -73,7 +73,7 @@ def test_limits_become_those_of_an_http_library(library: Any) -> None:
 
 
 def test_the_neutral_members_become_those_of_the_format() -> None:
-    request = {"messages": [], "seed": 1, "extra": {"top_k": 5}, "stream_usage": True}
+    request: dict[str, Any] = {"messages": [], "seed": 1, "extra": {"top_k": 5}, "stream_usage": True}
     made = call(request=request)
     assert split_body(made) == ({"messages": [], "seed": 1, "model": "m"}, {"top_k": 5})
     assert body_of(made, stream=True) == {
@@ -129,7 +129,13 @@ def test_the_texts_of_a_stream_are_joined_by_choice(texts: list[tuple[int, str]]
 
 
 def test_the_last_finish_reason_that_was_sent_counts() -> None:
-    chunks = [piece("a"), piece(finish="length"), piece(finish="stop"), piece(), {"choices": []}]
+    chunks: list[dict[str, Any]] = [
+        piece("a"),
+        piece(finish="length"),
+        piece(finish="stop"),
+        piece(),
+        {"choices": []},
+    ]
     [choice] = stream_response(chunks)["choices"]
     assert (choice["finish_reason"], choice["finish_reason_raw"]) == (None, "stop")
 
