@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from botticelli.cli.reporting import add_report_options, report_paths
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
+from botticelli.kit.adapters.clients.registry import WORDS, adapters_for
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
@@ -52,7 +53,9 @@ def add_check(commands: Commands) -> None:
         nargs="*",
         metavar="DRIVER",
         default=("huggingface",),
-        help="a provider's name, such as huggingface (default), for our own sync and async drivers; "
+        help="a provider's name, such as huggingface (default), for our own sync and async drivers, or a "
+        "driver's class, such as AsyncOpenAIDriver; a client that there is an adapter for: "
+        f"{', '.join(WORDS)}; "
         "package.module:factory, importable from the working directory too; or 'command: PROGRAM ARGS' "
         "for a program that speaks JSON lines",
     )
@@ -195,19 +198,34 @@ def _check_driver(options: argparse.Namespace) -> int:
 
 
 def _adapters(name: str) -> tuple[str, ...]:
-    """Return what the judge loads for an argument: for a provider's name both of its drivers.
+    """Return what the judge loads for an argument; where a provider and a client share a name, the client.
 
     Raises:
-        UsageError: There is no such provider.
+        UsageError: There is no such driver.
     """
-    if ":" in name or find_spec("botticelli.providers") is None:
+    if found := adapters_for(name):
+        return found
+    if ":" in name:
         return (name,)
+    ours = _our_drivers()
+    if name not in ours:
+        names = ", ".join((*sorted(ours.keys() - set(WORDS), key=str.swapcase), *WORDS))
+        wanted = f"{names}, package.module:factory or 'command: PROGRAM ARGS'"
+        raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
+    return ours[name]
+
+
+def _our_drivers() -> dict[str, tuple[str, ...]]:
+    """Return the adapters of our own drivers: by a provider's name both, by a class the one."""
+    if find_spec("botticelli.providers") is None:
+        return {}
     from botticelli.providers import PROVIDERS
 
-    if name not in PROVIDERS:
-        wanted = f"{', '.join(PROVIDERS)}, package.module:factory or 'command: PROGRAM ARGS'"
-        raise UsageError(f"there is no driver {name!r}; give one of {wanted}")
-    return tuple(f"botticelli.providers.adapters:{prefix}{name}" for prefix in ("", "async_"))
+    found: dict[str, tuple[str, ...]] = {}
+    for provider, driver in PROVIDERS.items():
+        sync, awaited = (f"botticelli.providers.adapters:{prefix}{provider}" for prefix in ("", "async_"))
+        found |= {provider: (sync, awaited), driver: (sync,), f"Async{driver}": (awaited,)}
+    return found
 
 
 def add_explain(commands: Commands) -> None:

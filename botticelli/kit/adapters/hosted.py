@@ -19,6 +19,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.kit.adapters import program
+from botticelli.kit.adapters.clients.registry import NODE
 from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError
 from botticelli.kit.adapters.load import OPENING, load_adapter
 from botticelli.kit.adapters.program import PRINTED, SHUTDOWN, Program, object_on_line
@@ -392,7 +393,7 @@ def open_adapter(spec: str, *, limit: float = LIMIT, in_process: bool = False) -
     Raises:
         AdapterError: There is no such thing, or it isn't an adapter.
     """
-    if in_process or spec.startswith("command:"):
+    if in_process or spec.startswith("command:") or spec in NODE:
         return load_adapter(spec, limit=limit)
     return HostedAdapter(spec, limit)
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botticelli.kit.adapters.adapter import Adapter, check_capabilities, is_async
 from botticelli.kit.adapters.aio import AsyncBridge
+from botticelli.kit.adapters.clients.registry import CLIENTS, open_client
 from botticelli.kit.adapters.limits import LIMIT, call_with_timeout, in_one_line
 from botticelli.kit.adapters.process import ProcessAdapter
 from botticelli.kit.errors import AdapterError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 __all__ = ["OPENING", "as_adapter", "close_adapter", "importable_working_directory", "load_adapter"]
 
@@ -51,12 +52,15 @@ def load_adapter(spec: str, *, limit: float = LIMIT) -> Adapter:
 
     Args:
         spec: ``package.module:factory``, where the factory takes nothing and returns an adapter,
-            synchronous or not; or ``command:`` and a command line whose program speaks JSON lines.
+            synchronous or not; ``command:`` and a command line whose program speaks JSON lines; or the word
+            for a client that the kit has an adapter for (clients/registry.py).
         limit: Seconds that a program, or an asynchronous adapter, has for one call.
 
     Raises:
         AdapterError: There is no such thing, or it isn't an adapter.
     """
+    if spec in CLIENTS:
+        return _opened(spec, lambda: open_client(spec, limit), limit)
     if spec.startswith("command:"):
         return ProcessAdapter(spec.removeprefix("command:").strip(), limit)
     module_name, colon, path = spec.partition(":")
@@ -69,8 +73,14 @@ def load_adapter(spec: str, *, limit: float = LIMIT) -> Adapter:
             found = getattr(found, name)
         return found()
 
+    return _opened(spec, make, limit)
+
+
+def _opened(spec: str, make: Callable[[], object], limit: float) -> Adapter:
     try:
         adapter = call_with_timeout(make, OPENING, "botticelli-opening")
+    except AdapterError:
+        raise  # it says already what is wrong
     except Exception as error:
         # Importing foreign code may raise anything; the user gets one line.
         raise AdapterError(f"cannot open {spec}: {in_one_line(error)}") from error

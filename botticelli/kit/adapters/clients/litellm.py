@@ -1,0 +1,100 @@
+"""Adapter for ``litellm``, used as its README does: raw chunks, and the finish reasons that it makes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from botticelli.kit.adapters.toolkit import (
+    ClientAdapter,
+    error_of,
+    import_client,
+    limits_of,
+    split_body,
+    transport_kind,
+    version_of,
+    whole_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from botticelli.contracts.jsonvalue import Document
+
+__all__ = ["LiteLLMAdapter"]
+
+
+class LiteLLMAdapter(ClientAdapter):
+    """Adapt ``litellm.completion``, which has no client object and no list of a server's models."""
+
+    capabilities = frozenset(
+        {
+            *("generate", "stream"),
+            *("tools", "n", "logprobs", "reasoning", "structured_output", "vision", "audio", "files"),
+            *("stream_usage", "extra", "retry", "headers", "cancel"),
+            *("first_byte_timeout", "idle_timeout"),
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Without it litellm loads a list of prices from the net when it is imported; the run is offline.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        self._litellm = import_client("litellm", "litellm")
+        # Its documentation: all its exceptions inherit from those of openai.
+        self.errors = (import_client("openai", "openai").OpenAIError,)
+        self.version = version_of("litellm")
+
+    def connect(self, call: Document) -> Any:
+        """Return the arguments that are the same for all calls."""
+        options = call["options"]
+        given = {
+            "api_base": call["base_url"],
+            "api_key": call["api_key"],
+            # Not num_retries, which tries anything again, and beside it what the client below tries again.
+            "max_retries": options.get("max_retries"),
+            "extra_headers": options.get("headers"),
+            "timeout": limits_of(call).read,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def disconnect(self, client: Any) -> None:
+        """Do nothing: litellm keeps its connections itself."""
+
+    def generate(self, client: Any, call: Document) -> Document:
+        """Ask for a whole answer."""
+        return whole_response(self._litellm.completion(**client, **_request(call)).to_dict())
+
+    def stream(self, client: Any, call: Document) -> Generator[Document, None, None]:
+        """Ask for a stream."""
+        stream = self._litellm.completion(**client, **_request(call, stream=True))
+        for chunk in stream:
+            yield chunk.to_dict()
+
+    def error(self, error: BaseException) -> Document:
+        """Return one of litellm's errors. Those of the connection have a status that no server sent."""
+        lost = self._lost(error)
+        about = self._about_content(error)
+        found = error_of(error, lost or about)
+        return {**found, "status": None} if lost else found
+
+    def _about_content(self, error: BaseException) -> str | None:
+        known = self._litellm.exceptions
+        if isinstance(error, known.ContextWindowExceededError):
+            return "context_length"
+        return "content_filtered" if isinstance(error, known.ContentPolicyViolationError) else None
+
+    def _lost(self, error: BaseException) -> str | None:
+        known = self._litellm.exceptions
+        if isinstance(error, known.Timeout):
+            return "timeout"
+        if isinstance(error, known.APIConnectionError):
+            return transport_kind(error) or "connection_lost"
+        if isinstance(error, known.MidStreamFallbackError):
+            return transport_kind(error) or "stream_truncated"
+        return None
+
+
+def _request(call: Document, *, stream: bool = False) -> Document:
+    body, extra = split_body(call, stream=stream)
+    return {**body, "model": f"openai/{call['model']}", **({"extra_body": extra} if extra else {})}
