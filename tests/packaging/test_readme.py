@@ -23,7 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     path
-    for name in ("README.md", "CONTRIBUTING.md", "contracts/README.md", "fixtures/README.md")
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "contracts/README.md",
+        "fixtures/README.md",
+        "botticelli/kit/README.md",
+    )
     if (path := ROOT / name).exists()
 ]
 
