@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from botticelli.cli.endpoints import add_rejudge
 from botticelli.cli.judging import add_check, add_list, add_serve, add_validate
 from botticelli.cli.talking import add_chat, add_models
 from botticelli.cli.terminal import UsageError, in_one_line
@@ -117,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"botticelli {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_check(commands)
+    add_rejudge(commands)
     add_validate(commands)
     add_chat(commands)
     add_models(commands)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.cli.endpoints import add_endpoint
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ _LONGEST_DELAY = 3600
 
 
 def add_check(commands: Commands) -> None:
-    """Register `check driver`."""
-    check = commands.add_parser("check", help="judge drivers against the contract")
-    kinds = check.add_subparsers(title="what to judge", required=True, metavar="driver")
+    """Register `check driver` and `check endpoint`."""
+    check = commands.add_parser("check", help="judge drivers and servers against the contract")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="{driver,endpoint}")
+    add_endpoint(kinds)
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",
