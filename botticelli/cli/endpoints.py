@@ -46,14 +46,15 @@ _SERVICES = {
 }
 
 _EPILOG = """\
-Four results are kept apart: a request that is obeyed, one that is refused honestly (a 4xx that names what isn't
-supported), one that is silently ignored (a 200 as if it were obeyed: the grave one), and one of which nothing can
-be concluded. Only the third, and answers that break a rule, are failures.
+Four results are kept apart: a request that is obeyed, one that is refused honestly (a 4xx that
+names what isn't supported), one that is silently ignored (a 200 as if it were obeyed: the grave
+one), and one of which nothing can be concluded. Only the third, and answers that break a rule,
+are failures.
 
 The key is read from a variable and struck out of everything that is shown or saved.
 
-Exit codes: 0 nothing failed, 1 something did or nothing was judged, 2 the endpoint can't be judged or the command
-can't be carried out, 130 interrupted (what was done has been reported).
+Exit codes: 0 nothing failed, 1 something did or nothing was judged, 2 the endpoint can't be judged
+or the command can't be carried out, 130 interrupted (what was done has been reported).
 """
 
 
@@ -233,8 +234,8 @@ def add_rejudge(commands: Commands) -> None:
     parser = commands.add_parser(
         "rejudge",
         help="judge the saved exchanges of an endpoint again, offline",
-        description="Judge a run that was saved with `check endpoint --save`, a HAR file, or a folder with raw HTTP "
-        "in NAME.request and NAME.response. Nothing is sent.",
+        description="Judge a run that was saved with `check endpoint --save`, a HAR file, or a folder with "
+        "raw HTTP in NAME.request and NAME.response. Nothing is sent.",
     )
     parser.add_argument("path", type=Path, metavar="FILE", help="run.zip, a .har file, or a folder")
     _add_choice(parser)

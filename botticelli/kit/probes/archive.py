@@ -1,7 +1,7 @@
 """Saved runs: keep the exchanges of a run, read them again, and take captures that were made elsewhere.
 
-A run is a zip file with `run.json` (who was asked) and `exchanges.jsonl` (what came, in order, under the probe
-that asked). The key was struck out when the bytes came in.
+A run is a zip file with `run.json` (who was asked) and `exchanges.jsonl` (what came, in order, under the
+probe that asked). The key was struck out when the bytes came in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import json
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from botticelli.kit.probes.probe import CHAT, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["SavedRun", "capture_probe", "read_captures", "read_runs", "write_runs"]
 

@@ -6,7 +6,9 @@ Whatever the user can correct is raised as KitError, with a message of one line.
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,13 +29,22 @@ from botticelli.kit.report.text import RunReport, cut, painter, watch, write_rep
 from botticelli.kit.runner import Result, Status, read_baseline, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from botticelli.kit.judge.verdict import Verdict
     from botticelli.kit.probes.exchange import Exchange
 
-__all__ = ["Choice", "Reports", "check_endpoints", "judge_saved", "list_probes", "rejudge", "select_probes"]
+__all__ = [
+    "Choice",
+    "EndpointReport",
+    "Reports",
+    "check_endpoints",
+    "judge_saved",
+    "list_probes",
+    "rejudge",
+    "select_probes",
+]
 
 PREFLIGHT = "preflight"
 """The name under which the questions before the probes are saved."""
@@ -114,6 +125,20 @@ def list_probes(out: TextIO, choice: Choice) -> None:
     """
     rows = [(one.id, one.area, one.level, one.title) for one in select_probes(load_probes(), choice)]
     write_table(out, ("probe", "area", "level", "what a server must do"), rows)
+
+
+class EndpointReport(RunReport):
+    """The report of a run against an endpoint, which claims nothing."""
+
+    def unjudged(self) -> Iterator[str]:
+        """Yield nothing: no claim makes the judgement of an endpoint less strict."""
+        return iter(())
+
+    def problems(self) -> list[str]:
+        """Return what makes the run itself fail."""
+        if self.interrupted or any(result.status is not Status.NOT_CLAIMED for result in self.results):
+            return self.mishaps
+        return [*self.mishaps, "nothing was judged: every probe was refused or inconclusive"]
 
 
 # Live
@@ -227,6 +252,8 @@ def _subject(
     session = Session(target, timeout=timeout, most=most)
     price = next((model for model in models if model.id == target.model.partition(":")[0]), None)
     fitting = [one for one in probes if not one.costly or choice.costly or _is_near(target.address.host)]
+    # Last, because a server may be busy with a long prompt long after we have left.
+    fitting.sort(key=lambda probe: probe.costly)
     name = f"{target.model} at {target.address.url}"
     return _Subject(session, name, price, fitting, listed)
 
@@ -252,7 +279,8 @@ def _announce(subject: _Subject, most: int | None) -> Iterable[str]:
     if price is not None and price.prompt is not None and price.completion is not None:
         dollars = (sent * price.prompt + got * price.completion) / 1e6
         money = f"about ${dollars:.4f} at the highest price that is listed"
-    yield f"  about {sent} tokens of prompt and at most {got} of answers, more if the model thinks first; {money}"
+    extent = f"about {sent} tokens of prompt and at most {got} of answers, more if the model thinks first"
+    yield f"  {extent}; {money}"
 
 
 def _ask(
@@ -260,7 +288,7 @@ def _ask(
 ) -> tuple[RunReport, SavedRun]:
     """Ask one model; an interruption ends the run and is noted in its report."""
     session, probes = subject.session, subject.probes
-    report = RunReport(subject.name, frozenset())
+    report = EndpointReport(subject.name, frozenset())
     address = session.target.address
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     kept = SavedRun(subject.name, f"{address.scheme}://{address.authority}", session.target.model, date)
@@ -347,7 +375,7 @@ def _write_one(
 
 def _write_strict(kept: SavedRun, out: TextIO) -> None:
     """Tell beside the findings where the messages depart from the strict contract."""
-    count: dict[tuple[str, str], int] = {}
+    count: Counter[str] = Counter()
     messages = 0
     for exchanges in kept.exchanges.values():
         for exchange in exchanges:
@@ -355,23 +383,17 @@ def _write_strict(kept: SavedRun, out: TextIO) -> None:
             name = contract_of(answer)
             messages += max(len(answer.chunks), 1) if name else 0
             for path, message in broken_contract(answer):
-                place = f"{name}: {_general(path)} {message}"
-                key = (place, "")
-                count[key] = count.get(key, 0) + 1
+                count[f"{name}: {_general(path)} {message}"] += 1
     if not count:
         return
     out.write(f"\nThe strict contract, of {messages} messages (no failure by itself):\n")
-    ordered = sorted(count.items(), key=lambda pair: -pair[1])
-    for (place, _), times in ordered[:_MOST_STRICT]:
-        out.write(f"  {times:>5} × {cut(place)}\n")
-    if len(ordered) > _MOST_STRICT:
-        out.write(f"        and {len(ordered) - _MOST_STRICT} more kinds\n")
+    out.writelines(f"  {times:>5} × {cut(place)}\n" for place, times in count.most_common(_MOST_STRICT))
+    if len(count) > _MOST_STRICT:
+        out.write(f"        and {len(count) - _MOST_STRICT} more kinds\n")
 
 
 def _general(path: str) -> str:
-    """Return a path without the numbers of events and choices, so that departures of one kind are counted as one."""
-    import re
-
+    """Return a path without numbers of events and choices: departures of one kind are counted as one."""
     return re.sub(r"\[\d+\]", "[]", re.sub(r"^event \d+: ", "", path))
 
 
@@ -441,7 +463,7 @@ def judge_saved(
     saved: SavedRun, probes: Mapping[str, Probe], known: Mapping[str, str] | None = None
 ) -> tuple[RunReport, dict[str, Judgement]]:
     """Judge the exchanges of a saved run; those of probes that there are no more are left out."""
-    report = RunReport(saved.name, frozenset())
+    report = EndpointReport(saved.name, frozenset())
     start = time.perf_counter()
     judgements = {
         name: judge(probes[name], exchanges, saved.model)

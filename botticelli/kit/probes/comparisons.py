@@ -5,6 +5,7 @@ A model that doesn't answer alike twice proves nothing here: then there is a dou
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
@@ -37,11 +38,7 @@ def pick(text: str, what: str) -> str | None:
     if what == "word":
         fitting = [found[0] for found in words if text.find(found[0]) == found.start()]
     else:
-        pairs = [
-            (one, two)
-            for one, two in zip(words, words[1:], strict=False)
-            if text[one.end() : two.start()] == " "
-        ]
+        pairs = [(one, two) for one, two in itertools.pairwise(words) if text[one.end() : two.start()] == " "]
         spans = [text[one.end() - 2 : two.start() + 2] for one, two in pairs]
         fitting = [span for span in spans if text.find(span) > 0]
     return fitting[len(fitting) // 2] if fitting else None
@@ -141,11 +138,15 @@ def _counts_all(answers: Mapping[str, Answer], arguments: Arguments) -> Findings
 
 
 def _prompt_grows(answers: Mapping[str, Answer], arguments: Arguments) -> Findings:
-    """What was added to the prompt was read: it costs tokens."""
-    plain, more = answers[arguments["plain"]], answers[arguments["more"]]
-    before, after = plain.usage.get("prompt_tokens"), more.usage.get("prompt_tokens")
-    if not isinstance(before, int) or not isinstance(after, int):
+    """What was added to the prompt was read: it costs tokens, as the words of the control do."""
+    counts = [answers[arguments[name]].usage.get("prompt_tokens") for name in ("plain", "more", "control")]
+    if answers[arguments["more"]].calls:
+        return  # a tool that is called was read
+    before, after, longer = (count if isinstance(count, int) else None for count in counts)
+    if before is None or after is None or longer is None:
         yield Doubt("without a usage nobody can see whether it was read")
+    elif longer <= before:
+        yield Doubt("the usage doesn't grow with the prompt, so it says nothing")
     elif after <= before + arguments.get("least", 0):
         rule = f"more than {before} tokens of prompt, as {arguments['what']} was added, or a refusal"
         yield Finding("usage.prompt_tokens", rule, f"{after}, and an answer as if it weren't there", "silent")

@@ -1,7 +1,7 @@
 """Laws of one answer, over raw JSON: what no schema can state.
 
-A law is a function of an answer and its arguments. It yields findings, which are broken rules, and doubts, which
-say why nothing can be concluded. A law about a member that isn't there is silent: the contract speaks of it.
+A law is a function of an answer and its arguments. It yields findings, which are broken rules, and doubts,
+which say why nothing can be concluded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from botticelli.contracts import SchemaSet, violations
+from botticelli.contracts import SchemaSet, validate_bytes, violations
 from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
 from botticelli.kit.judge.compare import show
 from botticelli.kit.probes.answer import DONE, Answer, Chunk
@@ -67,7 +67,7 @@ def contract_of(answer: Answer) -> str | None:
     path = answer.exchange.target.partition("?")[0]
     if not answer.response.status or answer.exchange.method == "HEAD":
         return None
-    if not answer.ok:
+    if not answer.ok or (answer.error and not answer.is_stream):
         return "openai/error"
     if path.endswith("/chat/completions"):
         return "openai/chunk" if answer.is_stream else "openai/response"
@@ -87,8 +87,6 @@ def broken_contract(answer: Answer, prefix: str = "") -> list[tuple[str, str]]:
     if name != "openai/chunk":
         if not answer.ok and not answer.response.data:
             return [("", "it has no body")]
-        from botticelli.contracts import validate_bytes
-
         return [(one.path, one.message) for one in validate_bytes(prefix + name, answer.response.data)]
     found: list[tuple[str, str]] = []
     for chunk in answer.chunks:
@@ -180,8 +178,6 @@ def _limit(answer: Answer, arguments: Arguments) -> Findings:
                 yield Finding(
                     f"{where}.finish_reason", "length, as the limit was reached", show(choice.finish)
                 )
-    if isinstance(counted, int) and counted > most * max(1, len(answer.choices)) and not answer.thinks:
-        yield Finding("$.usage.completion_tokens", f"at most {most}", str(counted))
 
 
 def _words(answer: Answer, arguments: Arguments) -> Findings:
@@ -363,7 +359,7 @@ def _logprobs(answer: Answer, arguments: Arguments) -> Findings:
         if wrong:
             yield Finding(f"{where}.content", "log probabilities, none above 0", show(wrong[:3]))
         tokens = "".join(str(entry.get("token", "")) for entry in choice.tokens)
-        if choice.text and _squash(choice.text) not in _squash(tokens) and "�" not in tokens:
+        if choice.text and _squash(choice.text) not in _squash(tokens) and "�" not in tokens + choice.text:
             got = f"{show(tokens[:120])} for {show(choice.text[:120])}"
             yield Finding(f"{where}.content", "the tokens of the text", got)
         most = arguments.get("top")

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.case import overlay
@@ -172,7 +173,7 @@ class Ask:
         headers = [pair for pair in headers if pair[0].lower() not in replaced]
         if ask.get("expects"):
             headers.append(("Expect", "100-continue"))
-        path = self.path.replace("{{model}}", _quoted(target.model))
+        path = self.path.replace("{{model}}", quote(target.model, safe=""))
         query = f"?{target.address.query}" if target.address.query else ""
         base = "" if ask.get("outside") else target.address.base
         return Sending(
@@ -238,12 +239,6 @@ class _Fill:
         name, number = found[1], int(found[2] or 1)
         repeated = {"words": "word ", "open": "[", "close": "]"}
         return repeated[name] * number if name in repeated else self._values[name]
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
 
 
 @dataclass(frozen=True)
@@ -412,11 +407,27 @@ def laws_in(written: Sequence[Any]) -> list[Document]:
     return [{"law": one} if isinstance(one, str) else one for one in written]
 
 
-_ROLES = (
-    "whole", "again", "stream", "stopped", "one", "many", "other", "plain", "more", "without", "wrong", "first", "second",
-)  # fmt: skip
+_ROLES = frozenset(
+    [
+        "whole",
+        "again",
+        "stream",
+        "stopped",
+        "one",
+        "many",
+        "other",
+        "plain",
+        "more",
+        "control",
+        "without",
+        "wrong",
+        "first",
+        "second",
+    ]
+)
+"""The arguments of laws between answers that name a question."""
 
 
 def named_in(law: Mapping[str, Any]) -> list[str]:
     """Return the questions that a law between answers names."""
-    return [str(law[role]) for role in _ROLES if role in law] + list(law.get("of", []))
+    return [str(law[role]) for role in sorted(_ROLES & law.keys())] + list(law.get("of", []))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -17,7 +16,7 @@ from botticelli.kit.probes.comparisons import pick
 from botticelli.kit.probes.probe import Ask, Target, Traits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.probes.client import Sending
@@ -125,8 +124,8 @@ class Session:
         """Ask a plain question, and learn how this model wants to be asked.
 
         Raises:
-            EndpointError: It makes no sense to ask anything else: the key is refused, there is no such model, or this
-                is no OpenAI API.
+            EndpointError: It makes no sense to ask anything else: the key is refused, there is no such model,
+                or this is no OpenAI API.
         """
         done: list[Exchange] = []
         traits = self.target.traits

@@ -6,6 +6,7 @@ ignored, and one of which nothing can be concluded. The fifth is an answer that 
 
 from __future__ import annotations
 
+import base64
 import shlex
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -123,8 +124,16 @@ def judge(probe: Probe, exchanges: Sequence[Exchange], model: str) -> Judgement:
     for law in laws_in(probe.document.get("laws", [])):
         if all(name in answers for name in named_in(law)):
             for one in COMPARISONS[law["law"]](answers, law):
-                _add(found, named_in(law)[-1], one)
+                _add(found, _shown_by(law), one)
     return found
+
+
+_SHOWING = ("more", "stopped", "stream", "wrong", "many", "other", "second")
+
+
+def _shown_by(law: Document) -> str:
+    """Return the question whose answer shows that a law between answers is broken."""
+    return next((str(law[role]) for role in _SHOWING if role in law), named_in(law)[-1])
 
 
 def _add(found: Judgement, name: str, one: Finding | Doubt) -> None:
@@ -320,8 +329,6 @@ def evidence(exchanges: Sequence[Exchange], command: str) -> Document:
 
 
 def _passage(at: float, connection: int, side: str, data: bytes) -> Document:
-    import base64
-
     passage: Document = {"at": round(at, 6), "connection": connection, "from": side}
     try:
         passage["text"] = data[:_SHOWN].decode()
