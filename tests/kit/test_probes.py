@@ -1,4 +1,4 @@
-"""The probes on trial: the well-behaved server passes, each broken one is caught by its probe, odd ones aren't."""
+"""The probes on trial: a good server passes, each broken one is caught by its probe, and odd ones trip no must."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROBES = load_probes()
 BY_ID = {probe.id: probe for probe in PROBES}
 MUSTS = [probe for probe in PROBES if probe.level == "must"]
-# What takes seconds by design (a connection that is held, megabytes) is asked of the well-behaved server only.
+# Megabytes are sent to the well-behaved server only.
 QUICK = [probe for probe in MUSTS if not probe.costly]
 
 

@@ -102,6 +102,7 @@ class Sending:
         closes: Wait for the server to close after its answer.
         leaves_after: Close after so many events of a stream; 0 for never.
         patience: Seconds in which something must come.
+        total: Seconds for all of it; 0 for five times the patience.
     """
 
     ask: str
@@ -115,6 +116,7 @@ class Sending:
     closes: bool = False
     leaves_after: int = 0
     patience: float = 60.0
+    total: float = 0.0
 
     def head(self, address: Address) -> bytes:
         """Return the bytes up to the body."""
@@ -313,13 +315,14 @@ class _Talk:
 
     def _read(self) -> tuple[str, str]:
         patience = self._sending.patience
-        deadline = time.perf_counter() + 5 * patience
+        total = self._sending.total or 5 * patience
+        deadline = time.perf_counter() + total
         while not self._reader.response.complete:
             left = deadline - time.perf_counter()
             if self._closed:
                 return "closed", ""
             if left <= 0:
-                return "timeout", f"it goes on for more than {5 * patience:g} s"
+                return "timeout", f"it goes on for more than {total:g} s"
             if self._size > _MOST:
                 return "timeout", f"it is longer than {_MOST >> 20} MiB"
             if not self._receive_within(min(patience, left)):

@@ -188,6 +188,8 @@ class Ask:
             closes=ask.get("closes", False),
             leaves_after=ask.get("leaves_after", 0),
             patience=patience,
+            # A server that sends keep-alives while it reads a long prompt would hold us for long.
+            total=patience if ask.get("slow") else 0.0,
         )
 
     def _body(self, target: Target, variant: Document, room: int, fill: _Fill) -> bytes | None:
