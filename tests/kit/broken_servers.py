@@ -642,8 +642,8 @@ BROKEN: tuple[Broken, ...] = (
 # Odd, and harmless
 
 
-def without(*names: str) -> Change:
-    return each_message(lambda message: [message.pop(name, None) for name in names] and None)
+def without_refusal(message: Document) -> None:
+    message.pop("refusal", None)
 
 
 def null_members(asked: Asked) -> None:
@@ -738,7 +738,7 @@ def unsteady(asked: Asked) -> None:
 
 
 HARMLESS: tuple[Broken, ...] = (
-    Broken("leaves out refusal", without("refusal")),
+    Broken("leaves out refusal", each_message(without_refusal)),
     Broken("sends null members", null_members),
     Broken("leaves out logprobs", no_logprobs_member),
     Broken("sends extra members", extra_members),

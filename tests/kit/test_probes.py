@@ -1,4 +1,4 @@
-"""The probes on trial: a good server passes, each broken one is caught by its probe, and odd ones trip no must."""
+"""The probes on trial: a good server passes, broken ones are caught by their probes, odd ones trip none."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts import read
-from botticelli.contracts.jsonvalue import as_object, as_objects, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
 from botticelli.kit.probes.exchange import Event, read_events
 
 if TYPE_CHECKING:
@@ -273,12 +273,12 @@ def _string(value: object) -> str:
 
 def error_text(value: object) -> str:
     """Return the message of an error body in any of the usual shapes; empty if it has none."""
-    if isinstance(value, list) and value:
+    if is_array(value) and value:
         return error_text(value[0])
     if not is_object(value):
         return _string(value)
     error = value.get("error", value.get("detail", value.get("message", "")))
-    if isinstance(error, list):
+    if is_array(error):
         words = [
             f"{_where(one)}{_string(one.get('msg')) or _string(one.get('message'))}"
             for one in as_objects(error)
@@ -292,4 +292,4 @@ def error_text(value: object) -> str:
 def _where(fault: Document) -> str:
     """Return the place of one of FastAPI's faults, as the beginning of its message."""
     place = fault.get("loc")
-    return f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
+    return f"{'.'.join(map(str, place))}: " if is_array(place) else ""

@@ -80,10 +80,10 @@ def read_runs(path: Path) -> list[SavedRun]:
             if sum(entry.file_size for entry in file.infolist()) > _MOST:
                 raise KitError(f"{path} is too large for a saved run")
             about = json.loads(file.read("run.json"))
-            runs = [SavedRun(**one) for one in about["runs"]]
+            runs: list[SavedRun] = [SavedRun(**one) for one in about["runs"]]
             for line in file.read("exchanges.jsonl").splitlines():
                 saved = json.loads(line)
-                run = runs[saved["run"]]
+                run = runs[int(saved["run"])]
                 run.exchanges.setdefault(saved["probe"], []).append(Exchange.from_json(saved))
     except OSError as error:
         raise KitError(f"cannot read {path}: {error.strerror or error}") from error
@@ -132,7 +132,7 @@ def _har(path: Path) -> Iterator[tuple[str, Exchange]]:
     log = json.loads(path.read_bytes())["log"]
     for number, entry in enumerate(as_objects(log["entries"]), 1):
         asked, came = entry["request"], entry["response"]
-        url = urlsplit(asked["url"])
+        url = urlsplit(str(asked["url"]))
         content = as_object(came.get("content"))
         text = str(content.get("text", ""))
         data = base64.b64decode(text) if content.get("encoding") == "base64" else text.encode()

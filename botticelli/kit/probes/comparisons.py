@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from botticelli.contracts.jsonvalue import is_array
+from botticelli.contracts.jsonvalue import as_object, is_array
 from botticelli.kit.judge.compare import show
 from botticelli.kit.probes.laws import Doubt, Finding
 
@@ -182,7 +182,7 @@ def _different_ids(answers: Mapping[str, Answer], arguments: Arguments) -> Findi
     for name in arguments["of"]:
         answer = answers[name]
         value = answer.chunks[0].value if answer.chunks else answer.body
-        ids.append(value.get("id") if isinstance(value, dict) else None)
+        ids.append(as_object(value).get("id"))
     given = [one for one in ids if one]
     if len(set(map(str, given))) != len(given):
         yield Finding("$.id", "an id of its own for each answer", show(ids))

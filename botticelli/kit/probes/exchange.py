@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from botticelli.contracts.jsonvalue import as_object
+from botticelli.contracts.jsonvalue import as_object, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -341,4 +341,4 @@ def _text(data: bytes) -> Any:
 
 
 def _bytes(saved: Any) -> bytes:
-    return base64.b64decode(saved["base64"]) if isinstance(saved, dict) else str(saved).encode()
+    return base64.b64decode(saved["base64"]) if is_object(saved) else str(saved).encode()

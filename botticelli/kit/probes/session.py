@@ -240,7 +240,8 @@ class Session:
         sending = ask.sending(self.target, words=words, patience=self._patience * 2)
         named = [sending] + [replace(sending, ask=f"{ask.name}.{n}") for n in range(2, ask.copies + 1)]
         with ThreadPoolExecutor(ask.copies) as pool:
-            return [one for exchanges in pool.map(lambda one: self._send([one]), named) for one in exchanges]
+            sent = [pool.submit(self._send, [one]) for one in named]
+            return [exchange for future in sent for exchange in future.result()]
 
     def _send(self, sendings: Sequence[Sending]) -> list[Exchange]:
         """Send requests on one connection; wait and ask again where the endpoint is busy."""
