@@ -108,7 +108,7 @@ def add_endpoint(kinds: Commands) -> None:
     )
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(run=_check_endpoint)
+    parser.set_defaults(run=_check_endpoint, complain=parser.error)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -202,7 +202,7 @@ def _targets(options: argparse.Namespace) -> list[Target]:
     service = _SERVICES.get(options.provider or "")
     urls = options.urls or ([service.url] if service else [])
     if not urls:
-        raise UsageError("name an endpoint, such as http://127.0.0.1:8000/v1, or one with --provider")
+        options.complain("name an endpoint, such as http://127.0.0.1:8000/v1, or one with --provider")
     variable = _key_variable(options, service)
     key = os.environ.get(variable, "").strip() if variable else ""
     if not key.isascii() or not key.isprintable():

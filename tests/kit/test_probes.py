@@ -86,8 +86,8 @@ def test_a_server_without_keys_trips_nothing() -> None:
     assert not {name for name, one in found.items() if one.findings}
 
 
-def test_every_must_is_tripped_by_a_broken_server() -> None:
+def test_most_musts_are_tripped_by_a_broken_server() -> None:
     tripped = {name for broken in BROKEN for name in (*broken.caught, *broken.also)}
     left = {probe.id for probe in MUSTS} - tripped
-    # These see what only a server with a wholly broken answer or broken HTTP does: see test_probe_laws.py.
+    # What is left needs broken HTTP, or a server that fails whole.
     assert len(left) <= 30, sorted(left)

@@ -198,6 +198,8 @@ def _judge_status(found: Judgement, probe: Probe, ask: Ask, answer: Answer, rule
     """Judge the status by the rule; return whether the laws apply."""
     status = answer.response.status
     said = f"{status}: {answer.error[:300]}" if answer.error else str(status)
+    if rule == "whatever":
+        return True
     if rule == "error":
         return _judge_error(found, ask, answer, said)
     if answer.ok:
