@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -105,12 +105,14 @@ class Broken:
         change: Changes each answer.
         caught: The probes that exist for it: all must find it.
         also: Other must-probes that may find it too, because they can't but see it.
+        wide: It breaks so much that any probe may find it.
     """
 
     name: str
     change: Change
     caught: tuple[str, ...] = ()
-    also: tuple[str, ...] = field(default=())
+    also: tuple[str, ...] = ()
+    wide: bool = False
 
 
 def ignores(*names: str) -> Change:
@@ -438,8 +440,33 @@ def no_content(message: Document) -> None:
 
 def no_choices(asked: Asked) -> None:
     """Answer later questions without choices: the first one looks right."""
-    if asked.whole and asked.number > 2:
+    if asked.whole and asked.number > 0:
         asked.whole["choices"] = "none"
+
+
+def no_choices_in_streams(_number: int, chunk: Document) -> None:
+    chunk["choices"] = []
+
+
+def models_unlisted(asked: Asked) -> None:
+    if asked.request.path == "/v1/models" and asked.ok and asked.request.method == "GET":
+        asked.say({"object": "list", "data": "none"})
+
+
+def knows_no_vendor_headers(asked: Asked) -> None:
+    if asked.request.header("x-stainless-lang"):
+        asked.say({"error": "unknown header"}, 400)
+
+
+def wants_exact_headers(asked: Asked) -> None:
+    names = {name for name, _ in asked.request.headers}
+    if asked.is_chat and asked.request.body and "Content-Type" not in names:
+        asked.say({"error": "no content type"}, 415)
+
+
+def one_choice_too_many(asked: Asked) -> None:
+    if asked.is_chat and asked.ok and asked.body.get("n") == 1:
+        asked.answer_as(n=2)
 
 
 def busy(asked: Asked) -> None:
@@ -448,13 +475,6 @@ def busy(asked: Asked) -> None:
         error = {"message": "slow down", "type": "rate_limit", "param": None, "code": "rate_limit_exceeded"}
         asked.say({"error": error}, 429)
         asked.exchange["headers"].append(["Retry-After", "1"])
-
-
-def holds_connection(asked: Asked) -> None:
-    """Ignore `Connection: close`."""
-    if asked.request.closes:
-        asked.exchange["body"].append({"sleep": 0.0})
-        asked.exchange["beyond"] = []
 
 
 def drops_bad_json(asked: Asked) -> None:
@@ -535,7 +555,12 @@ BROKEN: tuple[Broken, ...] = (
     ),
     Broken("no [DONE]", no_done, ("stream-done",)),
     Broken("data after [DONE]", data_after_done, ("stream-done",)),
-    Broken("streams are cut", cut_streams, ("stream-is-stream", "stream-readable", "stream-finishes-once")),
+    Broken(
+        "streams are cut",
+        cut_streams,
+        ("stream-is-stream", "stream-readable", "stream-finishes-once"),
+        wide=True,
+    ),
     Broken(
         "ids differ between chunks",
         each_chunk(ids_differ),
@@ -636,6 +661,34 @@ BROKEN: tuple[Broken, ...] = (
         ("body-not-json", "body-empty"),
         ("answers-after-faults",),
     ),
+    Broken(
+        "later answers have no choices",
+        no_choices,
+        (
+            "answer-readable",
+            "answer-says-something",
+            "answer-content-parts",
+            "answer-escaped-prompt",
+            "answer-several-turns",
+            "answer-system-message",
+            "answer-unicode-prompt",
+            "concurrent-answers",
+            "logprobs-readable",
+            "parameter-stream-false",
+            "parameter-temperature",
+            "tools-accepted",
+            "tools-result-turn",
+            "cancel-then-ask",
+        ),
+        wide=True,
+    ),
+    Broken(
+        "streams have no choices", each_chunk(no_choices_in_streams), ("stream-says-something",), wide=True
+    ),
+    Broken("the list of models is none", models_unlisted, ("models-list-readable",)),
+    Broken("headers of the official client are refused", knows_no_vendor_headers, ("header-client-headers",)),
+    Broken("header names are taken by their case", wants_exact_headers, ("header-names-any-case",)),
+    Broken("one choice too many", one_choice_too_many, ("answer-one-choice",)),
 )
 
 
