@@ -373,6 +373,11 @@ def test_an_answer_is_read_alike_however_its_bytes_are_split(data: st.DataObject
         assert found == events
 
 
+def test_a_line_end_that_is_split_between_two_pieces_is_one() -> None:
+    pieces = [Piece(0.1, b"data: a\r"), Piece(0.2, b"\ndata: b\r"), Piece(0.3, b"\n\r\n")]
+    assert [(event.at, event.data) for event in read_events(pieces)] == [(0.3, b"a\nb")]
+
+
 @pytest.mark.parametrize(
     ("sent", "fault"),
     [

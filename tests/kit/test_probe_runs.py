@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import socket
 import threading
+import time
 import zipfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ from botticelli.kit.schemas import schema_violations
 from tests.kit.broken_servers import KEY, Asked, serving, stop_deleted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from botticelli.kit.runner import Result
@@ -39,8 +41,10 @@ def target(url: str, model: str = "botticelli/echo", key: str = KEY) -> Target:
 
 
 @contextmanager
-def raw_server(answer: bytes, *, holds: bool = False) -> Generator[str, None, None]:
-    """Answer every connection with the same bytes, and close it or hold it."""
+def raw_server(
+    answer: bytes, *, holds: bool = False, then: Sequence[bytes] = ()
+) -> Generator[str, None, None]:
+    """Answer every connection with the same bytes, then slowly with others, and close it or hold it."""
     listening = socket.create_server(("127.0.0.1", 0))
     kept: list[socket.socket] = []
 
@@ -52,6 +56,10 @@ def raw_server(answer: bytes, *, holds: bool = False) -> Generator[str, None, No
                 return
             connection.recv(1 << 16)
             connection.sendall(answer)
+            with contextlib.suppress(OSError):
+                for piece in then:
+                    time.sleep(0.05)
+                    connection.sendall(piece)
             if holds:
                 kept.append(connection)
             else:
@@ -78,6 +86,14 @@ def test_a_server_that_holds_the_last_chunk_costs_no_more_than_the_patience() ->
         client = Client(parse_url(url))
         (got,) = client.exchange([Sending("answer", "GET", "/v1/x", [], None, patience=0.2)])
     assert (got.end, got.response.data) == ("timeout", b"abc")
+
+
+def test_keep_alives_do_not_hold_a_probe_for_longer_than_it_may_take() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    with raw_server(head, then=[b": k\n\n"] * 40) as url:
+        client = Client(parse_url(url))
+        (got,) = client.exchange([Sending("answer", "GET", "/v1/x", [], None, patience=30, total=0.3)])
+    assert (got.end, got.detail) == ("timeout", "it wasn't whole after 0.3 s")
 
 
 def test_a_key_is_struck_out_of_what_is_kept_even_when_it_comes_in_pieces(canary: str) -> None:

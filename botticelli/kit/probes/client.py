@@ -322,10 +322,10 @@ class _Talk:
             if self._closed:
                 return "closed", ""
             if left <= 0:
-                return "timeout", f"it goes on for more than {total:g} s"
+                return "timeout", f"it wasn't whole after {total:g} s"
             if self._size > _MOST:
                 return "timeout", f"it is longer than {_MOST >> 20} MiB"
-            if not self._receive_within(min(patience, left)):
+            if not self._receive_within(min(patience, left)) and patience < left:
                 return "timeout", f"nothing more came in {patience:g} s"
             if self._has_enough():
                 return "left", ""

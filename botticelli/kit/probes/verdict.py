@@ -61,7 +61,6 @@ class Judgement:
     """What was found in the exchanges of one probe.
 
     Attributes:
-        outcome: What became of the request.
         findings: Broken rules, each with the question that shows it.
         doubts: Why nothing can be concluded.
         refusals: What the server refused, in its own words.
