@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from botticelli.cli.endpoints import add_rejudge
 from botticelli.cli.judging import add_check, add_explain, add_list, add_serve, add_validate
 from botticelli.cli.reporting import add_report
 from botticelli.cli.talking import add_chat, add_models
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands)
     add_explain(commands)
     add_report(commands)
+    add_rejudge(commands)
     add_validate(commands)
     add_chat(commands)
     add_models(commands)

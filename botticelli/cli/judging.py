@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botticelli.cli.endpoints import add_endpoint
 from botticelli.cli.reporting import add_report_options, report_paths
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
 from botticelli.kit.adapters.clients.registry import WORDS, adapters_for
@@ -40,9 +41,10 @@ _LARGEST_SCALE = 100
 
 
 def add_check(commands: Commands) -> None:
-    """Register `check driver` and `check adapter`."""
-    check = commands.add_parser("check", help="judge drivers against the contract")
-    kinds = check.add_subparsers(title="what to judge", required=True, metavar="{driver,adapter}")
+    """Register `check driver`, `check endpoint` and `check adapter`."""
+    check = commands.add_parser("check", help="judge drivers and servers against the contract")
+    kinds = check.add_subparsers(title="what to judge", required=True, metavar="{driver,endpoint,adapter}")
+    add_endpoint(kinds)
     driver = kinds.add_parser(
         "driver",
         help="play every case against a driver, over real sockets, offline",

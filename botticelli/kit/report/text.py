@@ -275,7 +275,9 @@ _GRADES = {"NOT CLAIMED": "not claimed"}
 
 
 def _unjudged(claims: frozenset[str]) -> Iterator[str]:
-    """Yield in words what was judged less strictly because of what the adapter claims."""
+    """Yield in words what was judged less strictly because of what an adapter claims."""
+    if not claims:
+        return
     for old in sorted(OLD_WORDS.keys() & claims):
         new = ", ".join(sorted(OLD_WORDS[old]))
         yield f"{old} is an old word, taken for {new}: claim those of them that the client has"

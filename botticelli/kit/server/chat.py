@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from botticelli.contracts.jsonvalue import as_object, is_array, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
 from botticelli.kit.cases.formats import CREATED, compact, utf8
 from botticelli.kit.server.example import UnsatisfiableError, example
 from botticelli.kit.server.refusals import (
@@ -42,6 +42,7 @@ TEXT = "Hello from the embedded server."
 _CHAT = "/v1/chat/completions"
 _MODELS = "/v1/models"
 _MOST_CHUNKS = 20_000  # of one stream; longer answers come in larger pieces
+_IMAGE_TOKENS = 85  # what OpenAI counts for one in low detail
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
 
@@ -178,7 +179,13 @@ def _reply(request: Document, text: str) -> _Reply:
     if limit is not None and len(tokens) > limit:
         tokens, reason = tokens[: int(limit)], "length"
     prompt = sum(len(part.split()) for message in request["messages"] for part in texts_of(message))
+    # Images cost tokens too: a usage that doesn't count them says that they were ignored.
+    prompt += _IMAGE_TOKENS * sum(map(_images, request["messages"]))
     return _Reply(tokens, function["name"] if function else None, reason, max(prompt, 1))
+
+
+def _images(message: Document) -> int:
+    return sum(part.get("type") == "image_url" for part in as_objects(message.get("content")))
 
 
 def _called(request: Document) -> Document | None:

@@ -1,0 +1,1 @@
+"""Probes: what is asked of an endpoint, and the verdict on what came."""
