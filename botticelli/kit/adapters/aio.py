@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
+from botticelli.kit.adapters.adapter import said_version
 from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError, describe_exception
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class AsyncBridge:
     def capabilities(self) -> frozenset[str]:
         """What the driver can do."""
         return self._adapter.capabilities
+
+    @property
+    def version(self) -> str:
+        """The client's version, where the adapter tells it."""
+        return said_version(self._adapter)
 
     def exchange(self, call: Document) -> Document:
         """Make the call on the loop and wait for its outcome.
