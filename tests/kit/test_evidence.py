@@ -21,7 +21,7 @@ from botticelli.kit.evidence import evidence_of
 from botticelli.kit.judge.secrets import STRUCK, Secrets
 from botticelli.kit.judge.verdict import Crash, Hang
 from botticelli.kit.runner import Status, run_cases
-from botticelli.kit.selftest.mutants import SumsUsage
+from botticelli.kit.selftest.mutants.bodies import SumsUsage
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.server import MockServer
 from botticelli.kit.server.wire import CONNECTIONS, FIRST, LAST, Piece, Transcript

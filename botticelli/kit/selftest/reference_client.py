@@ -187,7 +187,8 @@ class AnswerReader:
                 raise FailedError("malformed_response", f"a line of more than {LONGEST_LINE} bytes")
             if b"\n" not in more and b"\r" not in more:
                 continue
-            *lines, rest = re.split(rb"\r\n|\r|\n", rest)
+            *lines, tail = re.split(rb"\r\n|\r|\n", rest)
+            rest = bytearray(tail)
             for line in lines:
                 text = line.decode("utf-8", "replace")
                 yield text.removeprefix("\ufeff") if first else text
