@@ -65,12 +65,7 @@ def with_limits(call: _Json, **limits: float) -> _Json:
     return with_options(call, timeouts={**call["options"]["timeouts"], **limits})
 
 
-@killed_by(
-    {
-        "chunk-audit-names-deviations": (Gravity.IMPRECISE, "/calls/0/response/deviations"),
-        "finish-audit-names-repetition": (Gravity.IMPRECISE, "/calls/0/response/deviations"),
-    }
-)
+@killed_by({"chunk-audit-names-deviations": (Gravity.IMPRECISE, "/calls/1/response/deviations")})
 class NeverAudits(_Driver):
     """Doesn't pass on that it is to audit."""
 
@@ -114,7 +109,7 @@ class TellsDeviationsTwice(_Driver):
 
 @killed_by(
     {
-        "retry-zero-is-none": (Gravity.IMPRECISE, "/calls/0/error/attempts"),
+        "retry-zero-is-none": (Gravity.IMPRECISE, "/calls/0/error/kind"),
         "retry-after-zero": (Gravity.IMPRECISE, "/error/attempts"),
     }
 )
@@ -141,12 +136,12 @@ class NeverRetries(_Driver):
         return with_options(call, max_retries=0)
 
 
-@killed_by({"retry-after-over-own-limit": (Gravity.IMPRECISE, "/error/attempts")})
+@killed_by({"retry-after-over-own-limit": (Gravity.HANG, "")})
 class HasNoLimitOfItsOwn(_Driver):
     """Waits as long as a server asks, whatever the user's limit on that is."""
 
     def called(self, call: _Json) -> _Json:
-        """Raise the limit, and hurry."""
+        """Lift the limit."""
         return with_options(call, max_retry_after=1e6) if "max_retry_after" in call["options"] else call
 
 
@@ -168,7 +163,7 @@ class WaitsBetweenReads(_Driver):
         return with_limits(call, idle=3600.0)
 
 
-@killed_by({"timeout-progress-comments-only": (Gravity.HANG, "")})
+@killed_by({"timeout-progress-comments-only": (Gravity.IMPRECISE, "/error/kind")})
 class TakesCommentsForProgress(_Driver):
     """Takes comments that keep a connection alive for progress."""
 
@@ -214,7 +209,7 @@ class _AsyncDriver(AsyncChatAdapter):
         super().__init__(async_driver("huggingface"))
 
 
-@killed_by({"cancel-during-backoff": (Gravity.IMPRECISE, "")})
+@killed_by({"cancel-during-backoff": (Gravity.HANG, "")})
 class CantBeCancelled(_AsyncDriver):
     """Goes on when it is cancelled."""
 
