@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
+from botticelli.kit.adapters.adapter import said_version
 from botticelli.kit.adapters.hosted import open_adapter
 from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
 from botticelli.kit.adapters.load import close_adapter, importable_working_directory
@@ -185,6 +186,7 @@ def _judge(
     spec, start, patience = report.name, time.perf_counter(), _HURRY
     adapter = open_adapter(spec, limit=settings.limit, in_process=settings.in_process)
     report.capabilities = adapter.capabilities
+    report.version = said_version(adapter).removeprefix(f"{spec} ")  # the name is there already
     reports.append(report)
     again = f"botticelli check driver {shlex.quote(spec)} --seed {settings.seed} --case "
     results = run_cases(

@@ -18,7 +18,7 @@ from botticelli.kit.adapters.limits import LIMIT, bypass_proxies
 from botticelli.kit.adapters.load import close_adapter, importable_working_directory
 from botticelli.kit.cases.case import Case
 from botticelli.kit.errors import AdapterError, KitError
-from botticelli.kit.evidence import Secrets
+from botticelli.kit.judge.secrets import Secrets
 from botticelli.kit.judge.verdict import Crash, Hang
 from botticelli.kit.report.running import cut
 from botticelli.kit.report.text import painter

@@ -14,7 +14,7 @@ from botticelli.contracts.jsonvalue import is_array, is_object
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.cases.script import Pause, compile_exchange
 from botticelli.kit.errors import KitError
-from botticelli.kit.evidence import Secrets
+from botticelli.kit.judge.secrets import Secrets
 from botticelli.kit.report.machine import document_of
 from botticelli.kit.report.model import read_report
 from botticelli.kit.report.text import painter

@@ -28,8 +28,9 @@ from botticelli.kit.adapters.limits import (
 )
 from botticelli.kit.cases.script import ByteScript, compile_exchange
 from botticelli.kit.errors import BaselineError, KitError
-from botticelli.kit.evidence import Secrets, evidence_of
+from botticelli.kit.evidence import evidence_of
 from botticelli.kit.judge.compare import Difference
+from botticelli.kit.judge.secrets import Secrets
 from botticelli.kit.judge.verdict import Crash, Gravity, Hang, Outcome, Verdict, judge
 from botticelli.kit.schemas import schema_violations
 from botticelli.kit.server.server import MockServer, Responder, exchange_for
@@ -542,10 +543,10 @@ def play_case(
         linger=play.requests.get("linger", 0.0),
         patience=_CLOSING if _must_close(play.requests) else 0.0,
     )
-    verdict = judge(play, outcomes, recording, adapter.capabilities)
     printed: Callable[[str], str] = getattr(adapter, "printed", lambda _place: "")
-    places = dict.fromkeys(call.neutral["base_url"] for call in play.calls)
-    return Played(play, outcomes, recording, verdict, "".join(map(printed, places)))
+    output = "".join(map(printed, dict.fromkeys(call.neutral["base_url"] for call in play.calls)))
+    verdict = judge(play, outcomes, recording, adapter.capabilities, output)
+    return Played(play, outcomes, recording, verdict, output)
 
 
 def _must_close(requests: Document) -> bool:

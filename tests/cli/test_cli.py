@@ -555,7 +555,7 @@ class TestCheck:
             run(
                 "check",
                 "driver",
-                "botticelli.kit.selftest.mutants:SplitsLikeText",
+                "botticelli.kit.selftest.mutants.streams:SplitsLikeText",
                 "--case",
                 "sse",
                 "--jobs",

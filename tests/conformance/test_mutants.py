@@ -1,65 +1,73 @@
-"""Every mutant is caught by the case that is meant for it, where it went wrong, and by no other's.
+"""Every mutant is caught by the cases that exist for it, where it went wrong; every must catches one.
 
-A check that has never failed proves nothing: here each of these cases fails once.
+A check that has never failed proves nothing. The table of mutants by cases is mutants.json, which
+``python -m tests.tools.mutants`` writes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from botticelli.kit.adapters.load import close_adapter
-from botticelli.kit.cases.case import load_cases
-from botticelli.kit.runner import Status, run_cases
+from botticelli.kit.adapters.load import as_adapter
 from botticelli.kit.selftest import mutants
 from botticelli.kit.selftest.mutants import MUTANTS
 from botticelli.kit.selftest.reference_client import ReferenceClient
+from tests.conformance.driver_mutants import DRIVER_MUTANTS
+from tests.tools.mutants import CASES, caught, columns, read_table
 
-if TYPE_CHECKING:
-    from botticelli.kit.cases.case import Case
-
-CASES = {case.id: case for case in load_cases()}
-MEANT = {next(iter(meant)) for meant in MUTANTS.values()}
-
-
-def meant_cases() -> list[Case]:
-    return [CASES[slug] for slug in sorted(MEANT)]
+MEANT = {slug for meant in MUTANTS.values() for slug in meant}
+UNMET, TABLE = read_table()
 
 
 def test_every_area_has_a_mutant() -> None:
     assert {CASES[slug].area for slug in MEANT} == {case.area for case in CASES.values()}
 
 
+def test_every_must_is_tripped_by_a_mutant() -> None:
+    tripped = MEANT.union(*(meant for _, meant in DRIVER_MUTANTS.values()))
+    assert {slug for slug, case in CASES.items() if case.level == "must"} - tripped == set()
+
+
 def test_every_mutant_is_registered() -> None:
+    modules = [getattr(mutants, name) for name in mutants.__all__ if name != "MUTANTS"]
     defined = {
-        one for one in vars(mutants).values() if isinstance(one, type) and one.__module__ == mutants.__name__
+        one
+        for module in modules
+        for name, one in vars(module).items()
+        if isinstance(one, type) and one.__module__ == module.__name__ and not name.startswith("_")
     }
     assert {one for one in defined if issubclass(one, ReferenceClient)} == MUTANTS.keys()
 
 
-def test_each_mutant_has_a_case_of_its_own() -> None:
-    assert len(MEANT) == len(MUTANTS)
+def test_the_table_has_a_row_for_every_mutant_and_no_two_are_alike() -> None:
+    assert {mutant.__name__ for mutant in MUTANTS} == TABLE.keys()
+    assert len(MUTANTS) >= 120
+    assert len({str(row) for row in TABLE.values()}) == len(TABLE)
 
 
-def test_the_reference_client_passes_the_cases_of_all_mutants() -> None:
-    failed = [
-        (result.case.id, result.verdict)
-        for result in run_cases(meant_cases(), ReferenceClient())
-        if result.status is not Status.PASSED
-    ]
-    assert failed == []
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_table_says_of_a_mutant_what_it_declares(mutant: type[ReferenceClient]) -> None:
+    row = TABLE[mutant.__name__]
+    declared = {slug: [str(gravity), path] for slug, (gravity, path) in MUTANTS[mutant].items()}
+    assert declared.items() <= row.items()
 
 
-@pytest.mark.parametrize("driver", MUTANTS, ids=lambda driver: driver.__name__)
-def test_a_mutant_is_caught(driver: type[ReferenceClient]) -> None:
-    # The limit ends the one that never comes back; the others need a fraction of it.
-    adapter = driver()
-    found = list(run_cases(meant_cases(), adapter, limit=3))
-    close_adapter(adapter)
-    caught = {
-        result.case.id: (result.verdict.gravity, result.verdict.differences[0].path)
-        for result in found
-        if result.status is not Status.PASSED
-    }
-    assert caught == MUTANTS[driver]
+def test_the_reference_client_fails_nothing_that_a_mutant_is_tried_on() -> None:
+    tried = {case.id for mutant in MUTANTS for case in columns(mutant, UNMET)}
+    failed = caught(ReferenceClient(), CASES.values())
+    assert failed.keys() & tried == set()
+    assert set(UNMET) == failed.keys()
+    assert not any(CASES[slug].level == "must" for slug in UNMET)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mutant_is_caught(mutant: type[ReferenceClient]) -> None:
+    assert caught(mutant(), columns(mutant, UNMET)) == TABLE[mutant.__name__]
+
+
+@pytest.mark.parametrize("name", DRIVER_MUTANTS)
+def test_a_mutant_of_our_drivers_is_caught(name: str) -> None:
+    make, kills = DRIVER_MUTANTS[name]
+    adapter = as_adapter(make(), name, limit=3)
+    found = caught(adapter, [CASES[slug] for slug in kills])
+    assert found == {slug: [str(gravity), path] for slug, (gravity, path) in kills.items()}

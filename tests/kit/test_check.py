@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFERENCE = "botticelli.kit.selftest.reference_client:ReferenceClient"
-SUMS = "botticelli.kit.selftest.mutants:SumsUsage"
+SUMS = "botticelli.kit.selftest.mutants.bodies:SumsUsage"
 
 
 def test_cases_are_chosen_by_area_id_or_pattern_and_keep_their_order() -> None:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.cases.formats import OPENAI, Context
 from botticelli.kit.cases.script import ByteScript, compile_exchange
-from botticelli.kit.evidence import STRUCK, Secrets, evidence_of
+from botticelli.kit.evidence import evidence_of
+from botticelli.kit.judge.secrets import STRUCK, Secrets
 from botticelli.kit.judge.verdict import Crash, Hang
 from botticelli.kit.runner import Status, run_cases
-from botticelli.kit.selftest.mutants import SumsUsage
+from botticelli.kit.selftest.mutants.bodies import SumsUsage
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.server import MockServer
 from botticelli.kit.server.wire import CONNECTIONS, FIRST, LAST, Piece, Transcript

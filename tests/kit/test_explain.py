@@ -64,7 +64,7 @@ def test_any_case_can_be_explained_in_visible_characters_and_without_its_key(
 
 def test_a_report_adds_how_it_went(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    sums, out = "botticelli.kit.selftest.mutants:SumsUsage", io.StringIO()
+    sums, out = "botticelli.kit.selftest.mutants.bodies:SumsUsage", io.StringIO()
     run_check([sums], out=out, select=["usage-cumulative"], seed=3, paths={"json": path})
     document = json.loads(path.read_text())
     result = document["runs"][0]["results"][0]

@@ -21,7 +21,7 @@ TESTS = """
 import os
 import pytest
 from pathlib import Path
-from botticelli.kit.selftest.mutants import SumsUsage
+from botticelli.kit.selftest.mutants.bodies import SumsUsage
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.pytest_suite import DriverSuite
 

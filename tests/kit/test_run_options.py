@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFERENCE = "botticelli.kit.selftest.reference_client:ReferenceClient"
-SUMS = "botticelli.kit.selftest.mutants:SumsUsage"
+SUMS = "botticelli.kit.selftest.mutants.bodies:SumsUsage"
 CASES = load_cases()
 
 

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text("utf-8"))
 ADAPTER = """
-from botticelli.kit.selftest.mutants import SumsUsage
+from botticelli.kit.selftest.mutants.bodies import SumsUsage
 from botticelli.kit.selftest.reference_client import ReferenceClient
 """
 

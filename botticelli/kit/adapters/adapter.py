@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from botticelli.contracts.jsonvalue import Document
 
-__all__ = ["OLD_WORDS", "Adapter", "AsyncAdapter", "check_capabilities", "claims_of", "is_async"]
+__all__ = [
+    "OLD_WORDS",
+    "Adapter",
+    "AsyncAdapter",
+    "check_capabilities",
+    "claims_of",
+    "is_async",
+    "said_version",
+]
 
 OLD_WORDS: Final = {
     "timeouts": frozenset({"pool_timeout", "connect_timeout", "first_byte_timeout", "idle_timeout"})
@@ -79,6 +87,12 @@ def check_capabilities(words: Iterable[object], name: str) -> frozenset[str]:
     for word in sorted(claimed - known - OLD_WORDS.keys()):
         raise AdapterError(f"{name}: there is no capability {word!r}{nearest(word, known)}")
     return claimed
+
+
+def said_version(adapter: object) -> str:
+    """Return the version of the client, if the adapter tells it: a text, such as ``openai 3.57.0``."""
+    found: object = getattr(adapter, "version", "")
+    return found if isinstance(found, str) else ""
 
 
 def claims_of(adapter: Adapter) -> frozenset[str]:

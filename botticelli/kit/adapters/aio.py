@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
+from botticelli.kit.adapters.adapter import said_version
 from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError, describe_exception
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBridge"]
 
 _SHUTDOWN = 2.0  # seconds that a loop has to cancel what still runs on it
+_WORKERS = 16  # tasks that a client may have of its own; one left at every call is more than that
 
 
 class AsyncBridge:
@@ -41,6 +43,11 @@ class AsyncBridge:
     def capabilities(self) -> frozenset[str]:
         """What the driver can do."""
         return self._adapter.capabilities
+
+    @property
+    def version(self) -> str:
+        """The client's version, where the adapter tells it."""
+        return said_version(self._adapter)
 
     def exchange(self, call: Document) -> Document:
         """Make the call on the loop and wait for its outcome.
@@ -67,6 +74,7 @@ class AsyncBridge:
 
         Raises:
             HungError: The adapter doesn't close in time.
+            CrashedError: Many tasks are left running, though all calls have ended.
         """
         closing = getattr(self._adapter, "close", None)
         with self._lock:
@@ -77,6 +85,9 @@ class AsyncBridge:
                 if not wait([future], self._limit).done:
                     raise HungError(f"nothing in {self._limit:g} s")
                 future.result()
+            counted = asyncio.run_coroutine_threadsafe(_count_others(), loop)
+            if wait([counted], self._limit).done and counted.result() > _WORKERS:
+                raise CrashedError(f"{counted.result()} tasks are left running, though every call has ended")
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(_SHUTDOWN)
@@ -122,6 +133,10 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.wait(pending, timeout=_SHUTDOWN / 2))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+async def _count_others() -> int:
+    return len(asyncio.all_tasks()) - 1
 
 
 async def _call_and_await(closing: Any) -> None:

@@ -3,7 +3,8 @@
 Started by hosted.py, which speaks JSON lines with it:
 
     -> {"id": 0, "open": "module:factory", "limit": 20}
-                                     <- {"id": 0, "opened": {"capabilities": [...]}}, or "refused": "why"
+                                     <- {"id": 0, "opened": {"capabilities": [...], "version": ""}},
+                                        or "refused": "why"
     -> {"id": 1, "call": {...}}      <- {"id": 1, "outcome": {...}}, or "crash": "why", "bystander": "why",
                                         "not_json": "why" or "hang": true in its place
     -> {"id": 2, "close": 5}         <- {"id": 2, "closed": null}, or why it can't be
@@ -26,6 +27,7 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from botticelli.kit.adapters.adapter import said_version
 from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungError, make_call
 from botticelli.kit.adapters.load import close_adapter, load_adapter
 from botticelli.kit.adapters.program import PRINTED
@@ -179,9 +181,10 @@ class _Host:
         self._limit = question["limit"]
         try:
             self._adapter = load_adapter(question["open"], limit=self._limit)
-            return {"opened": {"capabilities": sorted(self._adapter.capabilities)}}
         except AdapterError as error:
             return {"refused": str(error)}
+        claims, version = sorted(self._adapter.capabilities), said_version(self._adapter)
+        return {"opened": {"capabilities": claims, "version": version}}
 
     def _close(self, limit: float) -> str | None:
         try:

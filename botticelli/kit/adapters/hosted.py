@@ -178,7 +178,7 @@ class HostedAdapter:
         self._texts: dict[str, str] = {}
         self._losses: dict[_Child, tuple[str, set[str]]] = {}
         try:
-            self._shared, self._capabilities = self._start()
+            self._shared, self._opened = self._start()
         except BaseException:  # also Ctrl-C: no child may go on running
             self.kill()
             raise
@@ -186,7 +186,12 @@ class HostedAdapter:
     @property
     def capabilities(self) -> frozenset[str]:
         """What the adapter declares that its client can do."""
-        return self._capabilities
+        return frozenset(self._opened["capabilities"])
+
+    @property
+    def version(self) -> str:
+        """The client's version, where the adapter tells it."""
+        return str(self._opened["version"])
 
     def exchange(self, call: Document) -> Document:
         """Make the call in the child that all cases share.
@@ -344,7 +349,7 @@ class HostedAdapter:
         with self._lock:
             self._children.discard(child)
 
-    def _start(self) -> tuple[_Child, frozenset[str]]:
+    def _start(self) -> tuple[_Child, Document]:
         with self._lock:
             if self._closed:
                 raise AdapterError(f"{self._spec} has been closed")
@@ -359,7 +364,7 @@ class HostedAdapter:
         if "refused" in answer:
             self._forget(child)
             raise AdapterError(str(answer["refused"]))
-        return child, frozenset(answer["opened"]["capabilities"])
+        return child, answer["opened"]
 
 
 class _Alone:

@@ -3,6 +3,7 @@
 The kit writes one object per line, and the program answers each with one line that repeats its ``id``:
 
     -> {"id": 0, "hello": 1}          <- {"id": 0, "hello": {"capabilities": ["generate", "stream"]}}
+                                         and with "version": "name 1.2", if it likes
     -> {"id": 1, "call": {...}}       <- {"id": 1, "outcome": {...}}
                                    or <- {"id": 1, "crash": "traceback of an exception that isn't one of
                                           the driver's own error classes"}
@@ -23,7 +24,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from botticelli.contracts.jsonvalue import is_array, is_object
+from botticelli.contracts.jsonvalue import as_object, is_array, is_object
 from botticelli.kit.adapters import program
 from botticelli.kit.adapters.adapter import check_capabilities
 from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
@@ -116,7 +117,7 @@ class ProcessAdapter:
         self._printed: dict[str, str] = {}
         try:
             first = self._start()
-            self._capabilities = self._greet(first)
+            self._capabilities, self._version = self._greet(first)
         except BaseException:  # also Ctrl-C: no program may go on running
             self.close()
             raise
@@ -126,6 +127,11 @@ class ProcessAdapter:
     def capabilities(self) -> frozenset[str]:
         """What the program declares that it can do."""
         return self._capabilities
+
+    @property
+    def version(self) -> str:
+        """The client's version, where the program tells it in its greeting."""
+        return self._version
 
     def exchange(self, call: Document) -> Document:
         """Make the call in the program that has made the calls with the same base_url.
@@ -194,14 +200,15 @@ class ProcessAdapter:
             self._running.add(started)
         return started
 
-    def _greet(self, greeted: _Program) -> frozenset[str]:
+    def _greet(self, greeted: _Program) -> tuple[frozenset[str], str]:
         try:
             hello = self._asked(greeted, {"hello": 1}).get("hello")
         except (HungError, CrashedError) as error:
             raise AdapterError(
                 f"{self._line!r} does not answer the greeting: {error}; {_GREETING}"
             ) from error
-        words = hello.get("capabilities") if is_object(hello) else None
+        told = as_object(hello)
+        words, version = told.get("capabilities"), told.get("version")
         if not is_array(words):
             raise AdapterError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
-        return check_capabilities(words, self._line)
+        return check_capabilities(words, self._line), version if isinstance(version, str) else ""

@@ -2,21 +2,25 @@
 
 A key is shown when the whole of it stands there, or a run of eight or more of its characters: in either case,
 backwards, in Base64, in hexadecimal, percent-encoded, written with the escapes of JSON or HTML, or split by
-blanks and invisible characters.
+blanks and invisible characters. What is cut off, or comes in several writes, is struck out from its first
+fourth character on.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import json
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus, unquote
+
+from botticelli.contracts.jsonvalue import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["STRUCK", "Secrets"]
+__all__ = ["LONG", "STRUCK", "Secrets"]
 
 STRUCK = "[key]"
 """What stands in reports where a key stood."""
@@ -24,6 +28,13 @@ STRUCK = "[key]"
 _RUN = 8
 """So many characters of a key in a row are a part that helps to guess or to find it."""
 
+LONG = 64 << 10
+"""Characters that are kept of a text which an adapter hands over."""
+
+_MORE = 4 << 10  # characters looked at beyond those, for a key at the end
+_SHORTEST = 4  # characters of a key that are struck out where the rest of it was cut off
+_INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\ufeff]*"
+_INVISIBLE_BYTES = r"(?:\xc2\xad|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\xef\xbb\xbf)*"  # the same in UTF-8
 _WITHHELD = "[a text that spells the key]"
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _SPLITTERS = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
@@ -35,12 +46,16 @@ class Secrets:
     """The keys of one run.
 
     Args:
-        keys: What must not be shown; one of fewer than eight characters counts as a whole and as it stands.
+        keys: What must not be shown; one of fewer than eight characters counts as a whole and as it stands,
+            and an empty one is no secret.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        known = sorted({*keys})
-        self._short = [key for key in known if 0 < len(key) < _RUN]
+    def __init__(self, keys: Iterable[str | None]) -> None:
+        known = sorted({key for key in keys if key})
+        self._spellings = sorted({word for key in known for word in _spellings(key)}, key=len, reverse=True)
+        self._in_text = _pattern(known, self._spellings, _INVISIBLE)
+        self._in_bytes = _pattern(map(_latin, known), map(_latin, self._spellings), _INVISIBLE_BYTES)
+        self._short = [key for key in known if len(key) < _RUN]
         long = [key for key in known if len(key) >= _RUN]
         plain = {_fold(form) for key in long for form in (key, _joined(key)) if len(form) >= _RUN}
         turned = {form[::-1] for form in plain}
@@ -64,10 +79,46 @@ class Secrets:
 
         Where one is spelt so that it can't be cut out, nothing of the text is left.
         """
-        places = self._places(text)
+        places = self._places(text, self._in_text)
         for begin, end in reversed(places):
             text = text[:begin] + STRUCK + text[end:]
         return _WITHHELD if self.shown_in(text) else text
+
+    def strike_json(self, value: object) -> Any:
+        """Return a JSON value without the keys, in names of members too; long texts are shortened."""
+        if isinstance(value, str):
+            # Of a long text only so much is looked at as is kept, and a little more for a key at its end.
+            text = self.strike(value[: LONG + _MORE])
+            if len(text) <= LONG and len(value) <= LONG + _MORE:
+                return text
+            return f"{self.cut(text[:LONG])} [... {len(value)} characters]"
+        if is_array(value):
+            return [self.strike_json(item) for item in value]
+        if is_object(value):
+            return {self.strike(str(name)): self.strike_json(item) for name, item in value.items()}
+        return value
+
+    def spans(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where in some bytes the keys are, in order and without overlaps."""
+        return self._places(data.decode("latin-1"), self._in_bytes)
+
+    def begun(self, data: bytes) -> int:
+        """Return how many bytes at the end of some begin a key whose rest isn't there."""
+        return max((_overlap(data.lower(), word.encode().lower()) for word in self._ascii()), default=0)
+
+    def ended(self, data: bytes) -> int:
+        """Return how many bytes at the beginning of some end a key that began before them."""
+        backwards = data[:512].lower()[::-1]
+        return max((_overlap(backwards, word.encode().lower()[::-1]) for word in self._ascii()), default=0)
+
+    def cut(self, text: str) -> str:
+        """Return a text that was cut off, without a key's beginning at its end."""
+        whole = self.strike(text)
+        count = self.begun(whole.encode("ascii", "replace"))
+        return whole[: len(whole) - count] + STRUCK if count else whole
+
+    def _ascii(self) -> Iterator[str]:
+        return (word for word in self._spellings if word.isascii())
 
     def _stands_in(self, text: str) -> bool:
         if any(key in text for key in self._short):
@@ -80,11 +131,17 @@ class Secrets:
             run in coded for run in self._exact
         )
 
-    def _places(self, text: str) -> list[tuple[int, int]]:
-        """Return where keys stand as they are, in order and without overlaps."""
-        if not self._stands_in(text):
+    def _places(self, text: str, whole: re.Pattern[str] | None) -> list[tuple[int, int]]:
+        """Return where keys stand, wholly or in part, in order and without overlaps.
+
+        Args:
+            text: Where to look.
+            whole: Finds the whole keys, however they are spelt.
+        """
+        found = [match.span() for match in whole.finditer(text)] if whole else []
+        if not found and not self._stands_in(text):
             return []
-        found = [
+        found += [
             (place, place + len(run))
             for runs, where in (
                 (self._short, text),
@@ -101,6 +158,41 @@ class Secrets:
             else:
                 merged.append((begin, end))
         return merged
+
+
+def _pattern(keys: Iterable[str], spellings: Iterable[str], between: str) -> re.Pattern[str] | None:
+    """Return what finds the spellings, and the keys themselves with invisible characters in them too."""
+    hidden = (between.join(map(re.escape, key)) for key in keys)
+    every = "|".join([*hidden, *map(re.escape, spellings)])
+    return re.compile(every, re.IGNORECASE) if every else None
+
+
+def _latin(text: str) -> str:
+    """Return a text whose characters are the bytes of another one."""
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _overlap(text: bytes, word: bytes) -> int:
+    """Return the length of the longest end of ``text`` that is a beginning of ``word``."""
+    for count in range(min(len(text), len(word) - 1), _SHORTEST - 1, -1):
+        if text.endswith(word[:count]):
+            return count
+    return 0
+
+
+def _spellings(key: str) -> Iterator[str]:
+    """Yield a key as headers, JSON, URLs, Base64 and hexadecimal spell it."""
+    raw = key.encode("utf-8", "surrogatepass")
+    yield key
+    yield key[::-1]
+    yield from {json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1], repr(key)[1:-1]}
+    yield from {quote(raw, safe=""), quote_plus(raw), raw.hex()}
+    for inner in _base64(key):
+        if len(inner) >= 2 * _SHORTEST:
+            yield inner
+            yield inner.translate(str.maketrans("+/", "-_"))
+    # A key with a line end or the like in it is also a key without it.
+    yield from (part for part in re.split(r"[\x00-\x20\x7f]+", key) if len(part) >= 2 * _SHORTEST)
 
 
 def _fold(text: str) -> str:

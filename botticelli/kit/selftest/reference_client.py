@@ -73,7 +73,7 @@ class Choice:
     refusal: str = ""
     finish: object = None
     tools: list[Document] = field(default_factory=list[Document])
-    logprobs: list[Any] | None = None
+    logprobs: dict[str, list[Any]] | None = None
 
     def neutral(self, index: int) -> Document:
         """Return it as a neutral choice."""
@@ -88,7 +88,7 @@ class Choice:
             "finish_reason_raw": self.finish,
             "tool_calls": [{name: tool[name] for name in names} for tool in self.tools],
             "content": self.blocks(),
-            "logprobs": None if self.logprobs is None else {"content": self.logprobs},
+            "logprobs": self.logprobs,
         }
 
     def blocks(self) -> list[Document]:
@@ -155,7 +155,7 @@ class AnswerReader:
     def stream(self, pieces: Iterator[bytes], answer: Answer, leave_after: int | None) -> None:
         """Read an answer that comes in events."""
         for data in self.events(self.lines(pieces)):
-            if data.strip() == "[DONE]":
+            if self.is_done(data):
                 answer.done = True
                 break
             if data.strip() not in ("", "null"):
@@ -163,6 +163,10 @@ class AnswerReader:
             if leave_after is not None and len(answer.chunks) >= leave_after:
                 raise LeftError
         self.end(answer)
+
+    def is_done(self, data: str) -> bool:
+        """Tell whether an event is the last one."""
+        return data.strip() == "[DONE]"
 
     def end(self, answer: Answer) -> None:
         """Check that a stream ended with its end."""
@@ -173,34 +177,38 @@ class AnswerReader:
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
         """Yield the lines of an event stream, which end with CR, LF or CRLF."""
-        rest, first = bytearray(), True
+        rest, first, half = bytearray(), True, False
         for piece in pieces:
-            rest += piece
+            # A CR at the end of a read ends its line at once; an LF that comes with the next read is its own.
+            more = piece.removeprefix(b"\n") if half else piece
+            half = more.endswith(b"\r")
+            rest += more
             if len(rest) > LONGEST_LINE:
                 raise FailedError("malformed_response", f"a line of more than {LONGEST_LINE} bytes")
-            if b"\n" not in piece and b"\r" not in rest[-len(piece) - 1 :]:
+            if b"\n" not in more and b"\r" not in more:
                 continue
-            # A CR at the end of a read may be the first half of a CRLF.
-            edge = len(rest) - rest.endswith(b"\r")
-            *lines, tail = re.split(rb"\r\n|\r|\n", rest[:edge])
-            rest = bytearray(tail) + rest[edge:]
+            *lines, tail = re.split(rb"\r\n|\r|\n", rest)
+            rest = bytearray(tail)
             for line in lines:
                 text = line.decode("utf-8", "replace")
                 yield text.removeprefix("\ufeff") if first else text
                 first = False
-        if rest.endswith(b"\r"):
-            yield from (rest[:-1].decode("utf-8", "replace"), "")
 
     def events(self, lines: Iterator[str]) -> Iterator[str]:
         """Yield the data of each event."""
         data: list[str] = []
         for line in lines:
-            name, _, value = line.partition(":")
+            name, value = self.field(line)
             if name == "data":
-                data.append(value.removeprefix(" "))
+                data.append(value)
             if not line and data:
                 yield "\n".join(data)
                 data = []
+
+    def field(self, line: str) -> tuple[str, str]:
+        """Return the name and the value of a line."""
+        name, _, value = line.partition(":")
+        return name, value.removeprefix(" ")
 
     def take(self, answer: Answer, event: object) -> None:
         """Add one event to the answer."""
@@ -215,7 +223,7 @@ class AnswerReader:
         """Raise the error that a 200 contains, if there is one."""
         if value.get("error"):
             message = self.message(value) or "an error in a good answer"
-            raise FailedError("stream_error", message)
+            raise FailedError("stream_error", message, code=as_object(value["error"]).get("code"))
 
     def take_rest(self, answer: Answer, event: Document) -> None:
         """Add what an event holds beside its choices."""
@@ -264,8 +272,10 @@ class AnswerReader:
 
     def take_logprobs(self, choice: Choice, logprobs: Document) -> None:
         """Add the tokens' log probabilities."""
-        if is_array(logprobs.get("content")):
-            choice.logprobs = (choice.logprobs or []) + logprobs["content"]
+        for name in ("content", "refusal"):
+            if is_array(logprobs.get(name)):
+                known = choice.logprobs or {}
+                choice.logprobs = {**known, name: [*known.get(name, ()), *logprobs[name]]}
 
     def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
         """Return the tool call that a fragment belongs to, if it has begun."""
@@ -282,8 +292,8 @@ class AnswerReader:
 
     def new_tool(self, fragment: Document) -> Document:
         """Return a new tool call for its first fragment."""
-        names = {"index": fragment.get("index"), "id": fragment.get("id"), "type": "function"}
-        return {**names, "name": "", "arguments": ""}
+        names = {"index": fragment.get("index"), "id": fragment.get("id")}
+        return {**names, "type": fragment.get("type") or "function", "name": "", "arguments": ""}
 
     def take_tool(self, tools: list[Document], fragment: Document) -> None:
         """Add a fragment of a tool call to its call."""
@@ -291,10 +301,10 @@ class AnswerReader:
         if tool is None:
             tool = self.new_tool(fragment)
             tools.append(tool)
-        function = as_object(fragment.get("function"))
+        function = as_object(fragment.get("function") or fragment.get("custom"))
         if function.get("name") != tool["name"]:  # some servers repeat it
             tool["name"] += function.get("name") or ""
-        tool["arguments"] += function.get("arguments") or ""
+        tool["arguments"] += function.get("arguments") or function.get("input") or ""
 
 
 # From a neutral call to a request
@@ -331,6 +341,7 @@ class ReferenceClient(AnswerReader):
     capabilities = frozenset(
         {"generate", "stream", "models", "tools", "n", "logprobs", "reasoning", "refusal"}
         | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
+        | {"vision", "audio", "files"}
         | {"retry", "max_retry_after", "attempts", "code", "retry_after", "partial", "phase"}
         | {"connect_timeout", "first_byte_timeout", "idle_timeout"}
         | {"assembles", "finish_words", "cancel", "content"}
@@ -405,16 +416,16 @@ class ReferenceClient(AnswerReader):
         connection.http.request(
             "GET" if models else "POST",
             path + ("/models" if models else "/chat/completions"),
-            None if models else json.dumps(self.body(call)).encode(),
+            None if models else self.encoded(self.body(call)),
             self.headers(call),
         )
-        reply = connection.http.getresponse()
+        reply = self.final(connection.http.getresponse())
         connection.enter("idle")
         if not self.succeeded(reply.status):
             raise self.error_from_response(call, reply.status, dict(reply.getheaders()), reply.read())
         if models:
             return {"models": self.models(self.parsed(reply.read()))}
-        if "text/event-stream" in (reply.getheader("content-type") or ""):
+        if self.is_stream(call, reply):
             leave_after = call.get("cancel_after", {}).get("chunks")
             self.stream(self.pieces(reply), answer, leave_after)
         else:
@@ -423,6 +434,18 @@ class ReferenceClient(AnswerReader):
         if call["operation"] == "stream":
             response |= {"chunks": answer.chunks, "final_chunks": 1}
         return {"response": response}
+
+    def final(self, reply: http.client.HTTPResponse) -> http.client.HTTPResponse:
+        """Return the final answer; interim ones come before it."""
+        while 100 <= reply.status < 200:
+            again: Any = reply  # the library passes over a 100 and no other
+            again.headers = None
+            again.begin()
+        return reply
+
+    def is_stream(self, _call: Document, reply: http.client.HTTPResponse) -> bool:
+        """Tell whether an answer comes in events."""
+        return "text/event-stream" in (reply.getheader("content-type") or "").lower()
 
     def succeeded(self, status: int) -> bool:
         """Tell whether a status is a success."""
@@ -437,10 +460,21 @@ class ReferenceClient(AnswerReader):
         """Return the headers of the request."""
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if call["api_key"] is not None:
-            headers["Authorization"] = f"Bearer {call['api_key']}"
+            headers["Authorization"] = f"Bearer {self.key(call['api_key'])}"
         options: Document = call["options"]
         added: dict[str, str] = options.get("headers", {})
         return headers | added
+
+    def key(self, key: str) -> str:
+        """Return a key as it can be sent; the space around it is a file's."""
+        key = key.strip()
+        if not (key.isascii() and key.isprintable()):
+            raise FailedError("configuration", "the key holds characters that no header can")
+        return key
+
+    def encoded(self, body: Document) -> bytes:
+        """Return the bytes of a body. Half a surrogate pair is no character."""
+        return re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(body, ensure_ascii=False)).encode()
 
     def body(self, call: Document) -> Document:
         """Return the body of the request."""
