@@ -333,7 +333,7 @@ class ReferenceClient(AnswerReader):
         | {"structured_output", "stream_usage", "extra", "headers", "anonymous"}
         | {"retry", "max_retry_after", "attempts", "code", "retry_after", "partial", "phase"}
         | {"connect_timeout", "first_byte_timeout", "idle_timeout"}
-        | {"assembles", "finish_words", "cancel", "content"}
+        | {"assembles", "finish_words", "cancel", "content", "raw_arguments"}
     )
 
     def exchange(self, call: Document) -> Document:
