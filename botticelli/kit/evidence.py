@@ -31,6 +31,7 @@ STRUCK = "[key]"
 _SHORTEST = 4  # characters of a key that are struck out where the rest of it was cut off
 _LONG = 64 << 10  # characters kept of a text that an adapter hands over
 _MORE = 4 << 10
+_MANY = 1000  # items kept of a list that an adapter hands over
 _INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\ufeff]*"
 _INVISIBLE_BYTES = r"(?:\xc2\xad|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\xef\xbb\xbf)*"  # the same in UTF-8
 
@@ -53,7 +54,7 @@ class Secrets:
         return self._in_text.sub(STRUCK, text) if self._in_text else text
 
     def strike_json(self, value: object) -> Any:
-        """Return a JSON value without the keys, in names of members too; long texts are shortened."""
+        """Return a JSON value without the keys, in names of members too; what is long is shortened."""
         if isinstance(value, str):
             # Of a long text only so much is looked at as is kept, and a little more for a key at its end.
             text = self.strike(value[: _LONG + _MORE])
@@ -61,7 +62,8 @@ class Secrets:
                 return text
             return f"{self.cut(text[:_LONG])} [... {len(value)} characters]"
         if is_array(value):
-            return [self.strike_json(item) for item in value]
+            kept = [self.strike_json(item) for item in value[:_MANY]]
+            return kept if len(value) <= _MANY else [*kept, f"[... {len(value)} items]"]
         if is_object(value):
             return {self.strike(str(name)): self.strike_json(item) for name, item in value.items()}
         return value

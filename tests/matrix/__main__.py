@@ -17,7 +17,7 @@ import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -49,7 +49,8 @@ PACKAGES = {
     "openai-async": "openai",
     "pydantic-ai": "pydantic-ai-slim",
 }
-# It reads a hundred thousand tool calls for so long that the cases beside it on the event loop would pay for it.
+# It reads a hundred thousand tool calls for so long that the cases beside it on the event loop would pay for
+# it.
 OPTIONS = {"pydantic-ai": ("--jobs", "1")}
 ALL = (
     *OURS,
@@ -149,18 +150,13 @@ def with_table(readme: str, text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Judge, and write the three files."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.matrix", description=(__doc__ or "").split("\n")[0]
-    )
     words = [one.word for one in ALL]
+    about = (__doc__ or "").split("\n", 1)[0]
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=about)
     parser.add_argument("words", nargs="*", metavar="WORD", help=f"judge these anew: {', '.join(words)}")
-    parser.add_argument(
-        "--reports",
-        type=Path,
-        default=ROOT / ".matrix",
-        help="where the whole reports are; default: %(default)s",
-    )
-    options: Any = parser.parse_args(arguments)
+    kept = ROOT / ".matrix"
+    parser.add_argument("--reports", type=Path, default=kept, help="where the whole reports are")
+    options = parser.parse_args(arguments)
     if unknown := set(options.words) - set(words):
         parser.error(f"no implementation is called {', '.join(sorted(unknown))}")
     anew = [one for one in ALL if not options.words or one.word in options.words]
