@@ -100,6 +100,11 @@ bench *arguments:
 bench-framing *arguments:
     python -m tests.bench.bench_sse "$@"
 
+# Judge our drivers and every client that has an adapter, and write the matrix; words name those to judge anew
+[group('measure')]
+matrix *arguments:
+    python -m tests.matrix "$@"
+
 # The live suite: just test-api openai|groq|ollama|huggingface [--model NAME]; billed where the server bills
 [group('live')]
 test-api provider *arguments:

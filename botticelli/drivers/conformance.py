@@ -54,7 +54,7 @@ CAPABILITIES = frozenset(
         *("pool_timeout", "connect_timeout", "first_byte_timeout"),
         *("idle_timeout", "progress_timeout", "total_timeout"),
         *("assembles", "finish_words", "request_id", "provider"),
-        *("cancel", "content", "deviations", "audit", "rate_limits"),
+        *("cancel", "content", "deviations", "audit", "rate_limits", "raw_arguments"),
     }
 )
 """What our drivers can do, in the words of `contracts/kit/case.schema.json`, which explains them."""

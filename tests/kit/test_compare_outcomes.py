@@ -183,7 +183,28 @@ TOOL_CALLS: list[tuple[list[dict[str, Any]], str | None]] = [
 def test_tool_calls(wanted: list[dict[str, Any]], path: str | None) -> None:
     got = answer(choices=[{**CHOICE, "tool_calls": CALLS}])
     expected = [] if path is None else [f"/response/choices/0/tool_calls{path}"]
-    assert paths({"response": {"text": "Hi", "tool_calls": wanted}}, got) == expected
+    assert paths({"response": {"text": "Hi", "tool_calls": wanted}}, got, strict=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "given", "is_right"),
+    [
+        ('{"x": 1}', '{"x":1}', True),
+        ('{"x": "é"}', '{"x":"\\u00e9"}', True),
+        ('{"x": 1}', '{"x":2}', False),
+        ('{"x": 1}', '{"x": 1', False),
+        ('{"x": 1', '{"x": 1', True),
+        ('{"x": 1', '{"x": 1}', False),
+        ("", "{}", False),
+    ],
+)
+def test_arguments_that_a_client_hands_out_parsed_are_compared_as_json(
+    sent: str, given: str, is_right: bool
+) -> None:
+    wanted = {"response": {"text": "Hi", "tool_calls": [{"arguments": sent}]}}
+    got = answer(choices=[{**CHOICE, "tool_calls": [{**CALLS[0], "arguments": given}]}])
+    assert (paths(wanted, got) == []) == is_right
+    assert (paths(wanted, got, strict=True) == []) == (sent == given), "raw_arguments is claimed"
 
 
 def test_arguments_that_no_reader_goes_down_to_are_not_the_value() -> None:

@@ -228,3 +228,9 @@ def test_a_client_that_passes_costs_no_evidence(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("botticelli.kit.runner.evidence_of", fail)
     [result] = run_cases([c for c in load_cases() if c.id == "sse-cr-only"], ReferenceClient())
     assert result.status is Status.PASSED
+
+
+def test_a_long_list_is_shortened_like_a_long_text() -> None:
+    secrets = Secrets([])
+    assert secrets.strike_json([1] * 1000) == [1] * 1000
+    assert secrets.strike_json({"a": [1] * 100_000}) == {"a": [*[1] * 1000, "[... 100000 items]"]}

@@ -28,6 +28,7 @@ from botticelli.kit.adapters.toolkit import (
     whole_response,
 )
 from botticelli.kit.errors import AdapterError
+from botticelli.kit.judge.accumulate import assembled
 from botticelli.kit.schemas import schema_violations
 
 if TYPE_CHECKING:
@@ -118,10 +119,38 @@ def test_what_is_no_answer_is_named(answer: object) -> None:
         whole_response(answer)
 
 
+def judged(chunks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the response that is judged: what the kit makes of the chunks that the toolkit hands on."""
+    handed_on = {"response": stream_response(chunks)}
+    assert handed_on["response"] == {"events": chunks}
+    assert not schema_violations("outcome", handed_on)
+    found: dict[str, Any] = assembled(handed_on, frozenset({"events"}), n=4)["response"]
+    return found
+
+
+@pytest.mark.parametrize("chunk", ["data", [], 7, None])
+def test_what_is_no_chunk_is_named(chunk: object) -> None:
+    with pytest.raises(TypeError, match=f"returned {type(chunk).__name__} where a chunk should be"):
+        stream_response([piece("a"), chunk])
+
+
+def test_content_in_parts_is_text_and_reasoning() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b"},
+    ]
+    [choice] = whole_response({"choices": [{"message": {"content": parts}}]})["choices"]
+    assert (choice["text"], choice["reasoning"]) == ("ab", "hm")
+    named = {"content": parts, "reasoning": "other"}
+    [choice] = whole_response({"choices": [{"message": named}]})["choices"]
+    assert choice["reasoning"] == "other"
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=4)), max_size=12))
 def test_the_texts_of_a_stream_are_joined_by_choice(texts: list[tuple[int, str]]) -> None:
-    found = stream_response([piece(text, index) for index, text in texts])
-    assert found["chunks"] == [text for _, text in texts if text]
+    found = judged([piece(text, index) for index, text in texts])
+    assert len(found["chunks"]) == sum(1 for _, text in texts if text)
     assert [choice["index"] for choice in found["choices"]] == sorted({index for index, _ in texts})
     for choice in found["choices"]:
         assert choice["text"] == "".join(text for index, text in texts if index == choice["index"])
@@ -136,14 +165,14 @@ def test_the_last_finish_reason_that_was_sent_counts() -> None:
         piece(),
         {"choices": []},
     ]
-    [choice] = stream_response(chunks)["choices"]
-    assert (choice["finish_reason"], choice["finish_reason_raw"]) == (None, "stop")
+    [choice] = judged(chunks)["choices"]
+    assert choice["finish_reason_raw"] == "stop"
 
 
 def test_reasoning_and_refusals_are_no_chunks() -> None:
     chunk = piece(reasoning="hm", refusal="no")
     assert chunk_texts(chunk) == []
-    [choice] = stream_response([chunk])["choices"]
+    [choice] = judged([chunk])["choices"]
     assert (choice["reasoning"], choice["refusal"]) == ("hm", "no")
 
 
@@ -226,7 +255,7 @@ class Client:
 
 
 class Sync(ClientAdapter):
-    capabilities = frozenset({"generate", "stream"})
+    capabilities = frozenset({"generate", "stream", "events"})
     errors = (OwnError,)
 
     def __init__(self, breaks: Exception | None = None) -> None:
@@ -246,7 +275,7 @@ class Sync(ClientAdapter):
 
 
 class Awaited(AsyncClientAdapter):
-    capabilities = frozenset({"generate", "stream"})
+    capabilities = frozenset({"generate", "stream", "events"})
     errors = (OwnError,)
 
     def __init__(self, breaks: Exception | None = None, sleep: float = 0) -> None:
@@ -288,6 +317,7 @@ async def _awaited(outcome: Any) -> dict[str, Any]:
     return found
 
 
+SENT = [piece(text) for text in ("a", "", "b")]
 BOTH = pytest.mark.parametrize("kind", [Sync, Awaited])
 
 
@@ -310,8 +340,15 @@ async def _closed(closing: Any) -> None:
 
 @BOTH
 def test_a_whole_stream_is_a_response(kind: type[Sync | Awaited]) -> None:
-    found = made_by(kind(), call("stream"))["response"]
-    assert (found["chunks"], found["final_chunks"]) == (["a", "b"], 1)
+    assert made_by(kind(), call("stream"))["response"] == {"events": SENT}
+
+
+@BOTH
+def test_an_adapter_that_claims_no_events_tells_the_texts(kind: type[Sync | Awaited]) -> None:
+    class Joining(kind):  # type: ignore[misc, valid-type]
+        capabilities = frozenset({"generate", "stream"})
+
+    assert made_by(Joining(OwnError("gone")), call("stream"))["partial_chunks"] == ["a", "b"]
 
 
 @BOTH
@@ -319,7 +356,7 @@ def test_a_stream_is_left_after_so_many_chunks(kind: type[Sync | Awaited]) -> No
     adapter = kind()
     assert made_by(adapter, call("stream", cancel_after={"chunks": 1})) == {
         "cancelled": True,
-        "partial_chunks": ["a"],
+        "partial_events": SENT[:1],
     }
     assert adapter.made[0].left == 1
 
@@ -328,7 +365,7 @@ def test_a_stream_is_left_after_so_many_chunks(kind: type[Sync | Awaited]) -> No
 def test_a_clients_own_error_is_an_outcome_with_what_had_come(kind: type[Sync | Awaited]) -> None:
     found = made_by(kind(OwnError("gone")), call("stream"))
     assert found["error"]["message"] == "gone"
-    assert found["partial_chunks"] == ["a", "b"]
+    assert found["partial_events"] == SENT
 
 
 @BOTH
@@ -346,9 +383,9 @@ def test_any_other_exception_passes_through_and_the_client_is_closed(
 def test_a_sync_call_cannot_be_cancelled_and_an_awaited_one_can() -> None:
     given = call(cancel_after={"seconds": 0.01})
     assert "unsupported" in made_by(Sync(), given)
-    assert made_by(Awaited(sleep=60), given) == {"cancelled": True, "partial_chunks": []}
+    assert made_by(Awaited(sleep=60), given) == {"cancelled": True, "partial_events": []}
     streamed = call("stream", cancel_after={"seconds": 0.01})
-    assert made_by(Awaited(sleep=60), streamed) == {"cancelled": True, "partial_chunks": ["a", "b"]}
+    assert made_by(Awaited(sleep=60), streamed) == {"cancelled": True, "partial_events": SENT}
 
 
 # Clients

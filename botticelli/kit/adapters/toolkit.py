@@ -6,7 +6,7 @@ limits, streams and their cancellation, kinds of errors.
 
 The client is judged, not its adapter, so nothing is mended. What a client doesn't show is null. What it
 raises beside its own error classes passes through, and is judged as a crash. The raw chunks of a stream are
-kept as they came, and only :func:`stream_response` says what becomes of them.
+handed on as they came, for the kit to put together: an adapter for such a client claims ``events``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from botticelli.contracts.jsonvalue import as_object, as_objects, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
 from botticelli.kit.errors import AdapterError
+from botticelli.kit.judge.accumulate import read_content
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
@@ -143,27 +144,21 @@ def whole_response(answer: object) -> Document:
     }
 
 
-def stream_response(chunks: Sequence[Document]) -> Document:
+def stream_response(chunks: Sequence[object]) -> Document:
     """Return the neutral response for a client that hands out chunks in the published shape.
 
-    Of such a client, which doesn't claim ``assembles``, only what the chunks say one by one is judged: the
-    texts, joined here, and the last finish reason.
+    Nothing is put together here. Such a client's adapter claims ``events``, and the kit makes the answer.
+
+    Args:
+        chunks: The chunks as JSON objects.
+
+    Raises:
+        TypeError: One isn't an object. A user who reads its choices meets an error of this sort, too.
     """
-    found: dict[object, Document] = {}
     for chunk in chunks:
-        for choice in as_objects(chunk.get("choices")):
-            index, delta = choice.get("index"), as_object(choice.get("delta"))
-            joined = found.setdefault(index, {"index": index, "text": "", "finish_reason": None})
-            for name, text in _spoken(delta).items():
-                if text is not None:
-                    joined[name] = (joined.get(name) or "") + text
-            if choice.get("finish_reason") is not None:
-                joined["finish_reason_raw"] = choice["finish_reason"]
-    return {
-        "choices": sorted(found.values(), key=lambda choice: choice["index"] or 0),
-        "chunks": [text for chunk in chunks for text in chunk_texts(chunk)],
-        "final_chunks": 1,
-    }
+        if not is_object(chunk):
+            raise TypeError(f"the client returned {type(chunk).__name__} where a chunk should be")
+    return {"events": list(chunks)}
 
 
 def chunk_texts(chunk: Document) -> list[str]:
@@ -185,13 +180,18 @@ def _choice(choice: Document) -> Document:
 
 
 def _spoken(message: Document) -> Document:
-    """Return what a message or a delta says; reasoning has two names on the wire."""
-    reasoning = message.get("reasoning_content")
-    return {
-        "text": message.get("content"),
-        "reasoning": message.get("reasoning") if reasoning is None else reasoning,
-        "refusal": message.get("refusal"),
-    }
+    """Return what a message says.
+
+    Reasoning has two names on the wire. Some servers send the content in parts; a client that hands those
+    out as they came has shown its user all of it.
+    """
+    content, reasoning = message.get("content"), message.get("reasoning_content")
+    if reasoning is None:
+        reasoning = message.get("reasoning")
+    if is_array(content):
+        content, thought = read_content(content)
+        reasoning = thought if reasoning is None else reasoning
+    return {"text": content, "reasoning": reasoning, "refusal": message.get("refusal")}
 
 
 def _tool_call(call: Document) -> Document:
@@ -315,6 +315,9 @@ class _Clients:
 class _Shown:
     """What both sorts of adapters are told about a client.
 
+    A client that puts its streams together itself needs ``texts`` and ``streamed`` of its own. Of one that
+    claims ``events`` the chunks are handed on.
+
     Attributes:
         capabilities: What the client can do, in the words of case.schema.json.
         errors: The client's own error classes. Any other exception is judged as a crash.
@@ -341,6 +344,8 @@ class _Shown:
         return stream_response(chunks)
 
     def _partial(self, chunks: list[Any]) -> Document:
+        if "events" in self.capabilities:
+            return {"partial_events": stream_response(chunks)["events"]}
         return {"partial_chunks": [text for chunk in chunks for text in self.texts(chunk)]}
 
 

@@ -19,7 +19,7 @@ from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_a
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["assembled", "neutral_word"]
+__all__ = ["assembled", "neutral_word", "read_content"]
 
 Object: TypeAlias = Mapping[str, Any]
 
@@ -98,7 +98,7 @@ class _Choice:
         delta = as_object(event.get("delta"))
         if not delta and not self.text:
             delta = as_object(event.get("message"))
-        text, thought = _read_content(delta.get("content"))
+        text, thought = read_content(delta.get("content"))
         self.text += text
         if text:
             self.texts.append(text)
@@ -208,8 +208,8 @@ class _Answer:
         return [text for index in asked for text in self.choices[index].texts]
 
 
-def _read_content(content: object) -> tuple[str, str]:
-    """Return the text and the reasoning in a delta's content, which may come in parts."""
+def read_content(content: object) -> tuple[str, str]:
+    """Return the text and the reasoning in the content of a message or a delta, which may come in parts."""
     if isinstance(content, str):
         return content, ""
     text, thought = "", ""

@@ -43,7 +43,7 @@ Object: TypeAlias = Mapping[str, Any]
 REPORTED = frozenset(
     {
         *("attempts", "phase", "code", "retry_after", "partial"),  # of errors
-        *("request_id", "provider", "deviations", "finish_words", "content"),  # of answers
+        *("request_id", "provider", "deviations", "finish_words", "content", "raw_arguments"),  # of answers
     }
 )
 """The capabilities that say what a driver reports. Without one, null is right for the member it names."""
@@ -59,12 +59,15 @@ class Difference:
         expected: What would have been right, in words or as JSON.
         got: What there was.
         gravity: How grave it is, by what the user gets from it.
+        is_wording: A message lacks the server's words. Where kind and status are right, that is never what
+            a ``must`` is about.
     """
 
     path: str
     expected: str
     got: str
     gravity: Gravity = Gravity.IMPRECISE
+    is_wording: bool = False
 
 
 # Any two JSON values
@@ -161,7 +164,7 @@ def compare_outcome(
             delivered = got.get("partial_chunks", [])
             found = _partial(wanted.get("partial"), partial, delivered, claims)
             # The error says that not all is there. What is there must be what was sent.
-            less = _is_beginning(wanted.get("partial"), partial, delivered)
+            less = _is_beginning(wanted.get("partial"), partial, delivered, claims)
             yield from _graver(found, Gravity.REFUSED if less else Gravity.SILENT)
         yield from _graver(
             _at_least(wanted, got.get("partial_chunks", ()), "/partial_chunks"), Gravity.REFUSED
@@ -198,16 +201,20 @@ def _graver(found: Iterable[Difference], gravity: Gravity) -> Iterator[Differenc
         yield replace(difference, gravity=gravity)
 
 
-def _is_beginning(wanted: Object | None, got: Object | None, delivered: list[str]) -> bool:
+def _is_beginning(
+    wanted: Object | None, got: Object | None, delivered: list[str], claims: frozenset[str]
+) -> bool:
     """Tell whether a partial answer holds nothing but what was sent, though less of it."""
     if wanted is None:
         return False
     choices: list[Object] = (got or {"choices": [{"text": "".join(delivered)}]})["choices"]
     due: list[Object] = wanted.get("choices", [wanted])
-    return len(choices) <= len(due) and all(map(_begins, due, choices))
+    return len(choices) <= len(due) and all(
+        _begins(*pair, claims) for pair in zip(due, choices, strict=False)
+    )
 
 
-def _begins(wanted: Object, got: Object) -> bool:
+def _begins(wanted: Object, got: Object, claims: frozenset[str]) -> bool:
     texts = all(
         str(wanted.get(name, "")).startswith(got.get(name) or "") for name in ("text", "reasoning", "refusal")
     )
@@ -216,7 +223,7 @@ def _begins(wanted: Object, got: Object) -> bool:
     return (
         texts
         and len(calls) <= len(due)
-        and not any(any(_tool_call(*pair, "")) for pair in zip(due, calls, strict=False))
+        and not any(any(_tool_call(*pair, "", claims)) for pair in zip(due, calls, strict=False))
     )
 
 
@@ -322,18 +329,22 @@ def _choice(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> I
     if len(calls) != len(made):
         yield Difference(f"{path}/tool_calls", f"{len(calls)} tool calls", show(made))
     elif "tool_calls_in_any_order" in wanted:
-        yield from _in_any_order(calls, made, f"{path}/tool_calls")
+        yield from _in_any_order(calls, made, f"{path}/tool_calls", claims)
     else:
         for position, (one, other) in enumerate(zip(calls, made, strict=True)):
-            yield from _tool_call(one, other, f"{path}/tool_calls/{position}")
+            yield from _tool_call(one, other, f"{path}/tool_calls/{position}", claims)
 
 
-def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterator[Difference]:
+def _in_any_order(
+    wanted: list[Object], got: list[Object], path: str, claims: frozenset[str]
+) -> Iterator[Difference]:
     """Match every wanted call with a different one that was made, in whatever order.
 
     Kuhn's augmenting paths: one call may fit several wanted ones, so taking the first fit isn't enough.
     """
-    fits = [[n for n, other in enumerate(got) if not any(_tool_call(one, other, ""))] for one in wanted]
+    fits = [
+        [n for n, other in enumerate(got) if not any(_tool_call(one, other, "", claims))] for one in wanted
+    ]
     taken: dict[int, int] = {}
 
     def assign(call: int, tried: set[int]) -> bool:
@@ -351,7 +362,7 @@ def _in_any_order(wanted: list[Object], got: list[Object], path: str) -> Iterato
             return
 
 
-def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
+def _tool_call(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> Iterator[Difference]:
     if isinstance(wanted.get("id"), dict):
         if not got["id"]:
             yield Difference(f"{path}/id", "an id", show(got["id"]))
@@ -362,7 +373,18 @@ def _tool_call(wanted: Object, got: Object, path: str) -> Iterator[Difference]:
     if "name" in wanted:
         yield from compare_text(wanted["name"], got["name"] or "", f"{path}/name")
     if "arguments" in wanted:
-        yield from _arguments(wanted["arguments"], got["arguments"] or "", f"{path}/arguments")
+        due = wanted["arguments"]
+        if isinstance(due, str) and "raw_arguments" not in claims:
+            due = _parsed(due)
+        yield from _arguments(due, got["arguments"] or "", f"{path}/arguments")
+
+
+def _parsed(arguments: str) -> str | Document:
+    """Return what a driver must give that hands out parsed arguments; the text itself where it isn't JSON."""
+    try:
+        return {"json": json.loads(arguments)}
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def _arguments(wanted: str | Object, got: str, path: str) -> Iterator[Difference]:
@@ -409,7 +431,7 @@ def _error(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> It
 def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
     for piece in wanted.get("message_contains", ()):
         if piece not in got:
-            yield Difference(path, f"{show(piece)} in it", show(got))
+            yield Difference(path, f"{show(piece)} in it", show(got), is_wording=True)
     for piece in wanted.get("message_lacks", ()):
         if piece in got:
             yield Difference(path, f"no {show(piece)} in it", show(got))

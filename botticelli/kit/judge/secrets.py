@@ -32,6 +32,7 @@ LONG = 64 << 10
 """Characters that are kept of a text which an adapter hands over."""
 
 _MORE = 4 << 10  # characters looked at beyond those, for a key at the end
+_MANY = 1000  # items kept of a list that an adapter hands over
 _SHORTEST = 4  # characters of a key that are struck out where the rest of it was cut off
 _INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\ufeff]*"
 _INVISIBLE_BYTES = r"(?:\xc2\xad|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\xef\xbb\xbf)*"  # the same in UTF-8
@@ -85,7 +86,7 @@ class Secrets:
         return _WITHHELD if self.shown_in(text) else text
 
     def strike_json(self, value: object) -> Any:
-        """Return a JSON value without the keys, in names of members too; long texts are shortened."""
+        """Return a JSON value without the keys, in names of members too; what is long is shortened."""
         if isinstance(value, str):
             # Of a long text only so much is looked at as is kept, and a little more for a key at its end.
             text = self.strike(value[: LONG + _MORE])
@@ -93,7 +94,8 @@ class Secrets:
                 return text
             return f"{self.cut(text[:LONG])} [... {len(value)} characters]"
         if is_array(value):
-            return [self.strike_json(item) for item in value]
+            kept = [self.strike_json(item) for item in value[:_MANY]]
+            return kept if len(value) <= _MANY else [*kept, f"[... {len(value)} items]"]
         if is_object(value):
             return {self.strike(str(name)): self.strike_json(item) for name, item in value.items()}
         return value

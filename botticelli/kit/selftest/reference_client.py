@@ -344,7 +344,7 @@ class ReferenceClient(AnswerReader):
         | {"vision", "audio", "files"}
         | {"retry", "max_retry_after", "attempts", "code", "retry_after", "partial", "phase"}
         | {"connect_timeout", "first_byte_timeout", "idle_timeout"}
-        | {"assembles", "finish_words", "cancel", "content"}
+        | {"assembles", "finish_words", "cancel", "content", "raw_arguments"}
     )
 
     def exchange(self, call: Document) -> Document:

@@ -27,7 +27,7 @@ class HttpxAdapter(ClientAdapter):
 
     capabilities = frozenset(
         {
-            *("generate", "stream", "models"),
+            *("generate", "stream", "models", "events", "raw_arguments"),
             *(
                 "tools",
                 "n",

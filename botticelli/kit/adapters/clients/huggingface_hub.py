@@ -29,7 +29,8 @@ class HuggingFaceHubAdapter(ClientAdapter):
 
     capabilities = frozenset(
         {
-            *("generate", "stream", "tools", "n", "logprobs", "reasoning", "structured_output", "vision"),
+            *("generate", "stream", "events", "raw_arguments"),
+            *("tools", "n", "logprobs", "reasoning", "structured_output", "vision"),
             *("stream_usage", "extra", "headers", "cancel", "first_byte_timeout", "idle_timeout"),
         }
     )

@@ -133,9 +133,14 @@ def _response(message: Any) -> Document:
             "completion_tokens": usage["output_tokens"],
             "total_tokens": usage["total_tokens"],
         },
-        "id": about.get("id"),
+        "id": about.get("id") or _sent_id(message.id),
         "model": about.get("model_name"),
     }
+
+
+def _sent_id(own: str | None) -> str | None:
+    """Return the id of a streamed message, which is the server's unless LangChain had to make one."""
+    return None if own is None or own.startswith(("lc_", "run-")) else own
 
 
 def _tool_calls(message: Any) -> list[Document]:

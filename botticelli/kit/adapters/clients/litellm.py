@@ -29,7 +29,7 @@ class LiteLLMAdapter(ClientAdapter):
 
     capabilities = frozenset(
         {
-            *("generate", "stream"),
+            *("generate", "stream", "events", "raw_arguments"),
             *("tools", "n", "logprobs", "reasoning", "structured_output", "vision", "audio", "files"),
             *("stream_usage", "extra", "retry", "headers", "cancel"),
             *("first_byte_timeout", "idle_timeout"),
@@ -42,7 +42,8 @@ class LiteLLMAdapter(ClientAdapter):
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         self._litellm = import_client("litellm", "litellm")
         # Its documentation: all its exceptions inherit from those of openai.
-        self.errors = (import_client("openai", "openai").OpenAIError,)
+        self._openai = import_client("openai", "openai")
+        self.errors = (self._openai.OpenAIError,)
         self.version = version_of("litellm")
 
     def connect(self, call: Document) -> Any:
@@ -68,8 +69,11 @@ class LiteLLMAdapter(ClientAdapter):
     def stream(self, client: Any, call: Document) -> Generator[Document, None, None]:
         """Ask for a stream."""
         stream = self._litellm.completion(**client, **_request(call, stream=True))
-        for chunk in stream:
-            yield chunk.to_dict()
+        try:
+            for chunk in stream:
+                yield chunk.to_dict()
+        finally:
+            stream.close()
 
     def error(self, error: BaseException) -> Document:
         """Return one of litellm's errors. Those of the connection have a status that no server sent."""
@@ -91,10 +95,15 @@ class LiteLLMAdapter(ClientAdapter):
         if isinstance(error, known.APIConnectionError):
             return transport_kind(error) or "connection_lost"
         if isinstance(error, known.MidStreamFallbackError):
-            return transport_kind(error) or "stream_truncated"
+            # It wraps an APIConnectionError whatever went wrong; below that is openai's error for an event
+            # that holds one, which is of this very class.
+            told = type(getattr(error.original_exception, "__context__", None)) is self._openai.APIError
+            return transport_kind(error) or ("stream_error" if told else "stream_truncated")
         return None
 
 
 def _request(call: Document, *, stream: bool = False) -> Document:
     body, extra = split_body(call, stream=stream)
+    if "metadata" in body:  # litellm has metadata of its own, which isn't sent
+        extra = {"metadata": body.pop("metadata"), **extra}
     return {**body, "model": f"openai/{call['model']}", **({"extra_body": extra} if extra else {})}

@@ -24,7 +24,7 @@ __all__ = ["AsyncOpenAIAdapter", "OpenAIAdapter"]
 
 _CAPABILITIES = frozenset(
     {
-        *("generate", "stream", "models"),
+        *("generate", "stream", "models", "events", "raw_arguments"),
         *("tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files"),
         *("stream_usage", "extra", "retry", "headers", "code", "request_id", "cancel"),
         *("pool_timeout", "connect_timeout", "first_byte_timeout", "idle_timeout"),

@@ -50,11 +50,17 @@ export function transportKind(error) {
 }
 
 const pick = (value) => value ?? null;
-const spoken = (message) => ({
-  text: pick(message?.content),
-  reasoning: pick(message?.reasoning_content ?? message?.reasoning),
-  refusal: pick(message?.refusal),
-});
+const joined = (parts) => parts.map((part) => part?.text ?? "").join("");
+
+/** Return what a message says. Some servers send the content in parts: a client that hands those out has shown all. */
+function spoken(message) {
+  const { content, refusal } = message ?? {};
+  const reasoning = message?.reasoning_content ?? message?.reasoning;
+  if (!Array.isArray(content)) return { text: pick(content), reasoning: pick(reasoning), refusal: pick(refusal) };
+  const thoughts = content.flatMap((part) => part?.thinking ?? []);
+  const thought = thoughts.map((one) => (typeof one === "string" ? one : joined([one]))).join("");
+  return { text: joined(content), reasoning: reasoning ?? thought, refusal: pick(refusal) };
+}
 const toolCall = (call) => ({
   id: pick(call.id), type: pick(call.type), name: pick((call.function ?? call.custom)?.name),
   arguments: pick(call.function?.arguments ?? call.custom?.input),
@@ -75,24 +81,14 @@ export function wholeResponse(answer) {
   return { choices, usage, id: pick(answer.id), model: pick(answer.model) };
 }
 
-/** Return the texts in a chunk of the published shape, without empty ones. */
-export const chunkTexts = (chunk) =>
-  (chunk?.choices ?? []).map((choice) => choice.delta?.content).filter((text) => text);
-
-/** Return the neutral response for a client that hands out chunks: their texts, joined, and the last finish reason. */
-export function streamResponse(chunks) {
-  const found = new Map();
-  for (const choice of chunks.flatMap((chunk) => chunk?.choices ?? [])) {
-    const index = pick(choice.index);
-    const joined = found.get(index) ?? { index, text: "", finish_reason: null };
-    found.set(index, joined);
-    for (const [name, text] of Object.entries(spoken(choice.delta))) {
-      if (text !== null) joined[name] = (joined[name] ?? "") + text;
+/** Return the chunks, for the kit to put together. */
+function events(chunks) {
+  for (const chunk of chunks) {
+    if (typeof chunk !== "object" || chunk === null || Array.isArray(chunk)) {
+      throw new TypeError(`the client returned ${JSON.stringify(chunk)?.slice(0, 80)} where a chunk should be`);
     }
-    if (pick(choice.finish_reason) !== null) joined.finish_reason_raw = choice.finish_reason;
   }
-  const choices = [...found.values()].sort((one, other) => one.index - other.index);
-  return { choices, chunks: chunks.flatMap(chunkTexts), final_chunks: 1 };
+  return chunks;
 }
 
 /**
@@ -100,8 +96,8 @@ export function streamResponse(chunks) {
  *
  * `adapter` has `capabilities`, `version`, `connect(call)`, `generate(client, call, signal)`,
  * `stream(client, call, signal)` (async generator), perhaps `models(client, call)`, and `error(error)`: a neutral
- * error, or undefined for what isn't one of the client's own, which is a crash. `texts` and `streamed` replace
- * chunkTexts and streamResponse.
+ * error, or undefined for what isn't one of the client's own, which is a crash. A client that hands out raw chunks
+ * claims `events`; for one that assembles, `texts(chunk)` and `streamed(chunks)` give the texts and the answer.
  */
 export async function serve(adapter) {
   const clients = new Map();
@@ -115,9 +111,9 @@ export async function serve(adapter) {
 }
 
 async function exchange(adapter, clients, call) {
-  const { texts = chunkTexts, streamed = streamResponse } = adapter;
+  const { texts, streamed = (chunks) => ({ events: events(chunks) }) } = adapter;
   const chunks = [];
-  const partial = () => ({ partial_chunks: chunks.flatMap(texts) });
+  const partial = () => (texts ? { partial_chunks: chunks.flatMap(texts) } : { partial_events: events(chunks) });
   const { chunks: leaveAfter, seconds } = call.cancel_after ?? {};
   const abort = new AbortController();
   const timer = seconds === undefined ? undefined : setTimeout(() => abort.abort(), seconds * 1000);

@@ -2,7 +2,7 @@
 // which have messages, words for finish reasons and answers of their own, and assemble streams.
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { AISDKError, APICallError, generateText, jsonSchema, RetryError, streamText, tool } from "ai";
+import { AISDKError, APICallError, generateText, InvalidResponseDataError, jsonSchema, RetryError, streamText, tool } from "ai";
 import { kindOfStatus, serve, splitBody, transportKind, versionOf } from "./adapter.mjs";
 
 const FINISH = { stop: "stop", length: "length", "tool-calls": "tool_use", "content-filter": "content_filter" };
@@ -69,6 +69,13 @@ async function responseOf(result) {
   return { choices: [choice], usage: counts, id: about.id ?? null, model: about.modelId ?? null };
 }
 
+/** A stream of the SDK doesn't throw: it hands out its errors, and what the server called one, as a part. */
+class ErrorPart extends Error {}
+
+function kindInStream(error) {
+  if (error instanceof ErrorPart || error.name === "AI_StreamProviderError") return "stream_error";
+  return InvalidResponseDataError.isInstance(error) ? "stream_truncated" : undefined; // without a finish reason
+}
 let result; // of the stream that is read: a program makes one call at a time
 
 await serve({
@@ -92,7 +99,7 @@ await serve({
   async *stream(client, call, signal) {
     result = streamText({ ...request(client, call, signal), onError() {} });
     for await (const piece of result.fullStream) {
-      if (piece.type === "error") throw piece.error;
+      if (piece.type === "error") throw piece.error instanceof Error ? piece.error : new ErrorPart(piece.error);
       if (piece.type === "text-delta") yield piece.text;
     }
   },
@@ -103,10 +110,10 @@ await serve({
 
   error(given) {
     const error = RetryError.isInstance(given) ? given.lastError : given;
-    if (!AISDKError.isInstance(error)) return undefined;
+    if (!AISDKError.isInstance(error) && !(error instanceof ErrorPart)) return undefined;
     const status = APICallError.isInstance(error) ? (error.statusCode ?? null) : null;
     const answered = status !== null && !(status >= 200 && status < 300);
-    const kind = answered ? kindOfStatus(status) : (transportKind(error) ?? "malformed_response");
+    const kind = answered ? kindOfStatus(status) : (kindInStream(error) ?? transportKind(error) ?? "malformed_response");
     return { kind, message: given.message, status: answered ? status : null };
   },
 });

@@ -16,13 +16,15 @@ function request(call, stream = false) {
 function kindOf(error, status) {
   if (error instanceof InferenceClientInputError) return "request";
   if (error instanceof InferenceClientProviderOutputError) return "malformed_response";
-  return status >= 200 && status < 300 ? "stream_error" : status ? kindOfStatus(status) : "malformed_response";
+  // An error inside of a stream comes with the event that told it, an answer that is no stream with nothing.
+  if (status >= 200 && status < 300) return error.httpResponse.body ? "stream_error" : "malformed_response";
+  return status ? kindOfStatus(status) : "malformed_response";
 }
 
 await serve({
   version: versionOf("@huggingface/inference"),
   capabilities: [
-    "generate", "stream",
+    "generate", "stream", "events", "raw_arguments",
     "tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files",
     "stream_usage", "extra", "anonymous", "cancel", "cancel_any_time",
   ],

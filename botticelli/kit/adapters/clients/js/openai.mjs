@@ -18,7 +18,7 @@ function kindOf(error) {
 await serve({
   version: versionOf("openai"),
   capabilities: [
-    "generate", "stream", "models",
+    "generate", "stream", "models", "events", "raw_arguments",
     "tools", "n", "logprobs", "reasoning", "refusal", "structured_output", "vision", "audio", "files",
     "stream_usage", "extra", "retry", "headers", "code", "request_id",
     "cancel", "cancel_any_time", "first_byte_timeout",
