@@ -113,11 +113,11 @@ class DropsReplacementCharacters(_ChangesText):
 
 @killed_by({"unicode-text-to-the-letter": (Gravity.SILENT, "/calls/0/response/choices/0/text")})
 class StripsText(_ChangesText):
-    """Strips the space at the ends of a text."""
+    """Strips the blank lines at the ends of a text."""
 
     def changed(self, text: str) -> str:
         """Strip it."""
-        return text.strip(" ")
+        return text.strip("\n")
 
 
 @killed_by({"json-escapes": (Gravity.SILENT, "/response/choices/0/text")})
