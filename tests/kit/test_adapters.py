@@ -6,11 +6,12 @@ import asyncio
 import os
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.adapters.adapter import OLD_WORDS, claims_of
+from botticelli.kit.adapters.adapter import OLD_WORDS, claims_of, said_version
 from botticelli.kit.adapters.aio import AsyncBridge
 from botticelli.kit.adapters.limits import (
     BystanderError,
@@ -344,3 +345,23 @@ def test_an_adapter_with_an_old_word_is_loaded_and_judged_by_the_new_ones() -> N
 
 def test_the_words_for_what_is_reported_are_capabilities() -> None:
     assert capabilities() >= REPORTED
+
+
+class Versioned(ReferenceClient):
+    version = "name 1.2"
+
+
+class AsyncVersioned(Echo):
+    version = "name 1.2"
+
+
+@pytest.mark.parametrize("made", [Versioned, AsyncVersioned])
+def test_the_version_of_a_client_is_passed_on(made: type) -> None:
+    adapter = as_adapter(made(), "x")
+    assert said_version(adapter) == "name 1.2"
+    close_adapter(adapter)
+
+
+def test_a_version_that_is_no_text_is_none() -> None:
+    assert said_version(Echo()) == ""
+    assert said_version(SimpleNamespace(version=lambda: "1")) == ""

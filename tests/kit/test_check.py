@@ -42,6 +42,17 @@ def test_a_good_driver_ends_with_0() -> None:
     assert "passed: 2 OK in " in out.getvalue()
 
 
+class Versioned(ReferenceClient):
+    version = "a-client 1.2"
+
+
+def test_the_version_of_a_client_stands_in_the_report(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    given: dict[str, Any] = {"out": io.StringIO(), "select": ["usage-zero-kept"], "paths": {"json": path}}
+    assert run_check([f"{__name__}:Versioned"], in_process=True, **given) == 0
+    assert json.loads(path.read_text())["runs"][0]["version"] == "a-client 1.2"
+
+
 def test_a_driver_that_fails_ends_with_1_and_all_reports_say_so(tmp_path: Path) -> None:
     out, json_report, junit = io.StringIO(), tmp_path / "r.json", tmp_path / "r.xml"
     code = run_check(

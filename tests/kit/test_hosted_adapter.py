@@ -98,6 +98,7 @@ class Noisy(ReferenceClient):
 
 class Awaited:
     capabilities = frozenset({"models"})
+    version = "name 1.2"
 
     async def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
         print("from a task, for", call["word"])
@@ -275,6 +276,7 @@ def test_printing_belongs_to_the_call_of_its_task_or_thread(spoiler: HostedAdapt
     assert spoiler.printed("http://b") == "one\ntwo b"
     assert spoiler.printed("http://a") == ""
     adapter = HostedAdapter(where("Awaited"))
+    assert adapter.version == "name 1.2"
     adapter.exchange(call("x", word="it"))
     assert adapter.printed("http://a") == "from a task, for it\n"
     adapter.close()

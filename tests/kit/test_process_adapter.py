@@ -24,7 +24,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     reply = lambda **answer: json.dumps({"id": asked["id"], **answer})
     if "hello" in asked:
-        print(reply(hello={"capabilities": ["generate", "tools"]}), flush=True)
+        print(reply(hello={"capabilities": ["generate", "tools"], "version": "name 1.2"}), flush=True)
         continue
     todo = asked["call"]["case"]
     if todo == "die":
@@ -82,6 +82,7 @@ def call(case: str = "fine", base: str = "http://a", *, last: bool = True) -> di
 def test_a_program_greets_and_answers(program: list[str]) -> None:
     adapter = ProcessAdapter(program)
     assert adapter.capabilities == {"generate", "tools"}
+    assert adapter.version == "name 1.2"
     outcome = adapter.exchange(call())
     assert outcome["models"][1] == "\ud83d"
     assert adapter.exchange(call()) == outcome, "the same program answers again"

@@ -40,10 +40,14 @@ Row: TypeAlias = dict[str, list[str]]
 
 
 def columns(mutant: type[ReferenceClient], unmet: Iterable[str]) -> list[Case]:
-    """Return the cases that a mutant is tried on: those that exist for it, and their neighbours."""
+    """Return the cases that a mutant is tried on: those that exist for it, and the musts beside them."""
     named = MUTANTS[mutant]
     areas = {CASES[slug].area for slug in named} - _SLOW
-    near = {slug for slug, case in CASES.items() if case.area in areas and not case.is_timed} - set(unmet)
+    near = {
+        slug
+        for slug, case in CASES.items()
+        if case.area in areas and case.level == "must" and not case.is_timed and slug not in unmet
+    }
     return [CASES[slug] for slug in sorted(near | named.keys())]
 
 

@@ -114,7 +114,7 @@ class SharesToolCalls(ReferenceClient):
 
     def take_choice(self, answer: Answer, event: Document) -> None:
         """Let all choices have one list."""
-        tools = next((choice.tools for choice in answer.choices.values()), [])
+        tools = next((choice.tools for choice in answer.choices.values()), list[Document]())
         answer.choices.setdefault(self.choice_index(event), Choice(tools=tools))
         super().take_choice(answer, event)
 

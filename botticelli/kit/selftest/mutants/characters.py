@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from botticelli.contracts.jsonvalue import Document
 
 
-@killed_by({"unicode-emoji-split": (Gravity.SILENT, "/response/choices/0/text")})
+@killed_by(
+    {
+        "unicode-emoji-split": (Gravity.SILENT, "/response/choices/0/text"),
+        "unicode-cjk-split": (Gravity.SILENT, "/response/choices/0/text"),
+    }
+)
 class DecodesPieces(ReferenceClient):
     """Decodes each read on its own, even if it ends inside a character.
 
@@ -28,18 +33,6 @@ class DecodesPieces(ReferenceClient):
     def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
         """Replace what cannot be decoded yet."""
         yield from super().lines(piece.decode("utf-8", "replace").encode() for piece in pieces)
-
-
-@killed_by({"unicode-cjk-split": (Gravity.SILENT, "/response/choices/0/text")})
-class DropsHalfCharacters(ReferenceClient):
-    """Drops the bytes of a character that a read has cut.
-
-    Reported as ollama/ollama-js#255 and vllm-project/vllm#38732.
-    """
-
-    def lines(self, pieces: Iterator[bytes]) -> Iterator[str]:
-        """Ignore what can't be decoded yet."""
-        yield from super().lines(piece.decode("utf-8", "ignore").encode() for piece in pieces)
 
 
 @killed_by({"unicode-charset-label": (Gravity.SILENT, "/calls/0/response/choices/0/text")})
@@ -113,11 +106,11 @@ class DropsReplacementCharacters(_ChangesText):
 
 @killed_by({"unicode-text-to-the-letter": (Gravity.SILENT, "/calls/0/response/choices/0/text")})
 class StripsText(_ChangesText):
-    """Strips the space at the ends of a text."""
+    """Strips the blank lines at the ends of a text."""
 
     def changed(self, text: str) -> str:
         """Strip it."""
-        return text.strip(" ")
+        return text.strip("\n")
 
 
 @killed_by({"json-escapes": (Gravity.SILENT, "/response/choices/0/text")})

@@ -327,7 +327,7 @@ class GoesByTheCall(ReferenceClient):
     Reported as owndev/Open-WebUI-Functions#54.
     """
 
-    def is_stream(self, call: Document, _reply: http.client.HTTPResponse) -> bool:
+    def is_stream(self, call: Document, reply: http.client.HTTPResponse) -> bool:  # noqa: ARG002 -- the mistake
         """Look at the call."""
         return bool(call["operation"] == "stream")
 

@@ -113,7 +113,7 @@ class LooksUpByPosition(ReferenceClient):
 
     def tool_at(self, tools: list[Document], fragment: Document) -> Document | None:
         """Look there."""
-        index = fragment.get("index")
+        index: int | None = fragment.get("index")
         if index is None or index == len(tools):
             return None
         return tools[index]
