@@ -27,7 +27,7 @@ from botticelli.kit.report import machine, model
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botticelli.kit.report.model import Report, Run
+    from botticelli.kit.report.model import Report, Result, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -109,14 +109,21 @@ def named(report: Report, one: Implementation) -> Report:
 
 
 def without_evidence(report: Report) -> Report:
-    """Return a report with its verdicts alone, so that it is small enough to be kept."""
+    """Return a report with its verdicts alone, so that it is small enough to be kept.
+
+    What the cases say of themselves is left out too.
+    """
     runs = [
-        msgspec.structs.replace(
-            run, results=[msgspec.structs.replace(result, evidence=None) for result in run.results]
-        )
+        msgspec.structs.replace(run, results=[_verdict(result) for result in run.results])
         for run in report.runs
     ]
     return msgspec.structs.replace(report, runs=runs)
+
+
+def _verdict(result: Result) -> Result:
+    return msgspec.structs.replace(
+        result, evidence=None, spec="", provenance="", policy="", cause="", source=[]
+    )
 
 
 def table(report: Report) -> str:

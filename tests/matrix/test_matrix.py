@@ -8,7 +8,7 @@ import pytest
 
 from botticelli.kit.report import model
 
-from .__main__ import ALL, BEGIN, END, HERE, ROOT, pinned, table, with_table, without_evidence
+from .__main__ import ALL, BEGIN, END, HERE, ROOT, Implementation, pinned, table, with_table, without_evidence
 
 KEPT = HERE / "matrix.json"
 
@@ -53,6 +53,9 @@ def test_only_the_table_between_the_marks_is_replaced() -> None:
 def test_a_client_in_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from . import __main__ as matrix
 
-    monkeypatch.setattr(matrix, "installed", lambda _one: "0.0.1")
+    def old(_one: Implementation) -> str:
+        return "0.0.1"
+
+    monkeypatch.setattr(matrix, "installed", old)
     with pytest.raises(SystemExit, match=r"openai-sync: 0.0.1 is installed and \d+\.\d+\.\d+ is pinned"):
         matrix.check_versions(ALL, pinned(Path(ROOT)))

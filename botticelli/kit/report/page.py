@@ -138,9 +138,15 @@ def _breakable(name: str) -> str:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """Return short names for columns: without the module and the word ``command``, if they stay distinct."""
-    short = [run.name.removeprefix("command:").rpartition(":")[2].strip() or run.name for run in runs]
+    short = [_short(run.name) for run in runs]
     labels = [f"{name} {run.version}".rstrip() for name, run in zip(short, runs, strict=True)]
     return labels if len(set(labels)) == len(labels) else [run.label for run in runs]
+
+
+def _short(name: str) -> str:
+    if name.startswith("npm:"):  # part of the client's name: PyPI has one of the same name
+        return name
+    return name.removeprefix("command:").rpartition(":")[2].strip() or name
 
 
 # The top
