@@ -41,19 +41,28 @@ format:
 test *arguments:
     pytest -n auto "$@"
 
+# The properties with twenty times as many examples, new ones each time; takes a quarter of an hour and more
+[group('test')]
+fuzz *arguments:
+    pytest -n auto --hypothesis-profile=fuzz tests/property "$@"
+
 # Branch coverage of core, protocol, dialects, contracts and the kit's judge by their own tests: 100 % or it fails
 [group('test')]
 coverage:
     pytest -q -n auto tests/core tests/protocol tests/dialects --cov=botticelli/core --cov=botticelli/protocol --cov=botticelli/dialects --cov-branch --cov-report=term-missing --cov-fail-under=100
     pytest -q -n auto tests/contracts --cov=botticelli/contracts --cov-branch --cov-report=term-missing --cov-fail-under=100
-    pytest -q -n auto tests/kit --cov=botticelli/kit/judge --cov-branch --cov-report=term-missing --cov-fail-under=100
+    pytest -q -n auto tests/kit/judge tests/kit/test_evidence.py --cov=botticelli/kit/judge --cov-branch --cov-report=term-missing --cov-fail-under=100
 
 # Check the contracts: built files, cases, metaschema, examples, invalid instances, breaking changes
 [group('contracts')]
-contracts:
+contracts: _files
+    pytest -q -n auto tests/contracts tests/tools tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
+
+# What of the contracts is looked at without tests: built files, cases, breaking changes
+[private]
+_files:
     python -m tests.tools.contracts build --check
     python -m botticelli.kit.cases
-    pytest -q -n auto tests/contracts tests/tools tests/property/test_contract_properties.py tests/property/test_request_properties.py tests/dialects/test_wire.py
     @just _breaking
 
 # Install ajv beside the virtual environment, so that the schemas are tested in JavaScript too (needs npm)

@@ -16,12 +16,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
 CANARY = "hf_canaryThatNothingMayEverPrint"
+
+settings.register_profile("fuzz", max_examples=2000, deadline=None)
 
 LOOPBACK = [r"127(\.\d+){3}$", r"::1$", r"localhost$", r"/"]
 """Hosts, and paths of sockets in the file system, as patterns."""
