@@ -76,7 +76,9 @@ class CountsSplitCrlfTwice(ReferenceClient):
         """Look at each read on its own."""
         rest = b""
         for piece in pieces:
-            *lines, rest = re.split(rb"\r\n|\r|\n", rest + piece)
+            lines = re.split(rb"\r\n|\r|\n", piece)
+            lines[0] = rest + lines[0]
+            rest = lines.pop()
             yield from (line.decode("utf-8", "replace") for line in lines)
 
 
