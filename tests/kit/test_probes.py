@@ -11,11 +11,15 @@ from botticelli.kit.probes.client import parse_url
 from botticelli.kit.probes.probe import Probe, Target, load_probes
 from botticelli.kit.probes.session import Session
 from botticelli.kit.probes.verdict import Judgement, Outcome, judge
-from tests.kit.broken_servers import BROKEN, HARMLESS, KEY, Broken, serving
+from tests.kit.broken_servers import BROKEN as CONSTRUCTED
+from tests.kit.changed_server import KEY, Broken, serving
+from tests.kit.odd_servers import HARMLESS
+from tests.kit.real_faults import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+BROKEN = (*CONSTRUCTED, *REAL)
 PROBES = load_probes()
 BY_ID = {probe.id: probe for probe in PROBES}
 MUSTS = [probe for probe in PROBES if probe.level == "must"]
