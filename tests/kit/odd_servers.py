@@ -6,6 +6,7 @@ To add one, write a function that changes the exchange which answers a request, 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from botticelli.contracts.jsonvalue import Document, as_objects
 from botticelli.kit.server.chat import ChatServer
@@ -19,7 +20,7 @@ from tests.kit.changed_server import (
     refuses,
 )
 
-__all__ = ["HARMLESS"]
+__all__ = ["HARMLESS", "jitters"]
 
 
 def without_refusal(message: Document) -> None:
@@ -125,6 +126,47 @@ def busy(asked: Asked) -> None:
         asked.exchange["headers"].append(["Retry-After", "1"])
 
 
+def arguments_as_object(message: Document) -> None:
+    """Give the arguments as an object, as Ollama's own API does."""
+    for call in message.get("tool_calls") or ():
+        try:
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"] or "{}")
+        except ValueError:
+            call["function"]["arguments"] = {}
+
+
+def calls_without_index(message: Document) -> None:
+    for call in message.get("tool_calls") or ():
+        call.pop("index", None)
+
+
+def weak(asked: Asked) -> None:
+    """Say the same few words to everything, and call no tool."""
+    if asked.is_chat and asked.ok and not {"response_format", "tool_choice"} & asked.body.keys():
+        tools = {"tools": None, "parallel_tool_calls": None}
+        changed = {name: value for name, value in asked.body.items() if name not in tools}
+        request = replace(asked.request, body=json.dumps(changed).encode())
+        asked.exchange = ChatServer(text="I see.").answer(request)
+        for one in (asked.whole, *asked.chunks):
+            if one.get("usage"):
+                one["usage"].update({"prompt_tokens": 300, "total_tokens": 300})
+                one["usage"]["total_tokens"] += one["usage"]["completion_tokens"]
+
+
+def overloaded(asked: Asked) -> None:
+    """Answer every fourth request with 503, and ask to wait."""
+    if asked.number % 4 == 1:
+        error = {"message": "overloaded", "type": "overloaded", "param": None, "code": None}
+        asked.say({"error": error}, 503)
+        asked.exchange["headers"].append(["Retry-After", "1"])
+
+
+def jitters(asked: Asked) -> None:
+    """Wait a little, now more, now less, before an answer and within it."""
+    for place in (0, 2):
+        asked.exchange.setdefault("body", []).insert(place, {"sleep": asked.number * 7 % 5 / 100})
+
+
 HARMLESS: tuple[Broken, ...] = (
     Broken("leaves out refusal", each_message(without_refusal)),
     Broken("sends null members", null_members),
@@ -148,4 +190,9 @@ HARMLESS: tuple[Broken, ...] = (
     Broken("sends all events in one write", one_chunk_per_stream),
     Broken("doesn't answer alike twice", unsteady),
     Broken("is busy at times", busy),
+    Broken("is overloaded at times", overloaded),
+    Broken("answers with jitter", jitters),
+    Broken("gives arguments as an object", each_message(arguments_as_object)),
+    Broken("leaves out the index of a call", each_message(calls_without_index)),
+    Broken("is a weak model", weak),
 )

@@ -1,7 +1,7 @@
 """The well-behaved server with one fault each that a real server, gateway or proxy has had.
 
-To add one, write a function that changes the exchange which answers a request, and a row in `REAL` with the probes
-that exist for it. `tests/kit/test_probes.py` drives them.
+To add one, write a function that changes the exchange which answers a request, and a row in `REAL` with the
+probes that exist for it. `tests/kit/test_probes.py` drives them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from tests.kit.changed_server import (
     Asked,
     Broken,
     Change,
-    accepts,
     each_message,
     each_usage,
     each_whole,
@@ -164,24 +163,10 @@ def calls_end_with_stop(asked: Asked) -> None:
                 choice["finish_reason"] = "stop"
 
 
-def arguments_as_object(message: Document) -> None:
-    """Give the arguments as an object, as Ollama's own API does."""
-    for call in message.get("tool_calls") or ():
-        try:
-            call["function"]["arguments"] = json.loads(call["function"]["arguments"] or "{}")
-        except ValueError:
-            call["function"]["arguments"] = {}
-
-
 def calls_as_text(message: Document) -> None:
     """Write the call into the text, as servers do that don't know the model's template."""
     if message.get("tool_calls"):
         message["content"] = f"<tool_call>{json.dumps(message.pop('tool_calls'))}</tool_call>"
-
-
-def calls_without_index(message: Document) -> None:
-    for call in message.get("tool_calls") or ():
-        call.pop("index", None)
 
 
 def fenced_json(asked: Asked) -> None:
@@ -281,6 +266,14 @@ def any_null(asked: Asked) -> bool:
     return any(value is None for value in asked.body.values())
 
 
+_STOPS = (
+    "stop-word",
+    "stop-word-list",
+    "stop-several",
+    "stop-split",
+    "stop-word-stream",
+    "stop-split-stream",
+)
 _NULLS = tuple(
     f"parameter-null-{name}"
     for name in ("n", "seed", "stop", "stream", "temperature", "top-p", "presence-penalty")
@@ -289,13 +282,23 @@ _NULLS = tuple(
 REAL: tuple[Broken, ...] = (
     Broken("all answers have one id", each_whole(one_id), ("answer-ids-differ",)),
     Broken("another model is named", each_whole(other_model), ("answer-names-model",)),
-    Broken("the finish reason is the tokeniser's", vendor_finish, ("answer-finishes", "stream-finish-known")),
+    Broken(
+        "the finish reason is the tokeniser's",
+        vendor_finish,
+        ("answer-finishes", "stream-finish-known"),
+        _STOPS,
+    ),
     Broken(
         "a limit that is reached is called stop",
         limit_says_stop,
         ("parameter-max-tokens", "parameter-max-tokens-stream", "parameter-max-completion-tokens"),
     ),
-    Broken("all choices have the index 0", one_index, ("choices-two", "choices-two-stream")),
+    Broken(
+        "all choices have the index 0",
+        one_index,
+        ("choices-two", "choices-two-stream"),
+        ("choices-two-stream-finish",),
+    ),
     Broken("n is ignored in streams", only_streams(drops("n")), ("choices-two-stream",)),
     Broken("the usage comes with the finish reason", usage_beside_finish, ("usage-stream-own-chunk",)),
     Broken("usage is sent unasked", usage_unasked, ("usage-stream-unasked",)),
@@ -305,10 +308,17 @@ REAL: tuple[Broken, ...] = (
     Broken("calls have no type", each_message(no_call_type), ("tools-call-type",)),
     Broken("a call has a new id in each chunk", new_call_id_in_each_chunk, ("tools-stream-id",)),
     Broken("calls end with stop", calls_end_with_stop, ("tools-call-finish", "tools-stream-finish-reason")),
-    Broken("arguments are an object", each_message(arguments_as_object), ("tools-call-readable",)),
-    Broken("calls are written into the text", each_message(calls_as_text), ("tools-call-finish",)),
-    Broken("streamed calls have no index", each_message(calls_without_index), ("tools-stream-readable",)),
-    Broken("JSON is fenced", fenced_json, ("json-object-kept", "schema-kept", "schema-ref")),
+    Broken(
+        "calls are written into the text",
+        each_message(calls_as_text),
+        ("tools-call-finish",),
+        ("tools-read",),
+    ),
+    Broken(
+        "JSON is fenced",
+        fenced_json,
+        ("json-object-kept", "schema-kept", "schema-ref", "schema-array", "schema-enum", "schema-nullable"),
+    ),
     Broken(
         "the schema is ignored in streams",
         only_streams(drops("response_format")),
@@ -321,7 +331,19 @@ REAL: tuple[Broken, ...] = (
         only_streams(drops("logprobs", "top_logprobs")),
         ("logprobs-stream",),
     ),
-    Broken("the whole text is sent again at the end", whole_text_again, ("stream-equals-whole",)),
+    Broken(
+        "the whole text is sent again at the end",
+        whole_text_again,
+        ("stream-equals-whole",),
+        (
+            "logprobs-stream",
+            "stop-unused",
+            "stop-word-stream",
+            "stop-split-stream",
+            "json-object-kept-stream",
+            "schema-kept-stream",
+        ),
+    ),
     Broken("models are listed twice", lists_twice, ("models-list-unique",)),
     Broken("no model is listed", lists_nothing, ("models-list-has-model",)),
     Broken("another model's entry is given", other_entry, ("models-retrieve",)),
@@ -347,6 +369,7 @@ REAL: tuple[Broken, ...] = (
         "content null in an earlier turn fails the server",
         fails(has_message(role="assistant", content=None)),
         ("answer-assistant-null",),
+        ("tools-result-turn",),
     ),
     Broken(
         "a developer message fails the server",
