@@ -1,185 +1,29 @@
-"""The well-behaved server with one fault each, and with oddities that harm nobody.
+"""The well-behaved server with one fault each.
 
 To add one, write a function that changes the exchange which answers a request, and a row in `BROKEN` with the
-probes that exist for it, or in `HARMLESS`. `tests/kit/test_probes.py` drives them.
+probes that exist for it. `tests/kit/test_probes.py` drives them. Faults that were seen at real servers are in
+`real_faults.py`, oddities that harm nobody in `odd_servers.py`.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterable
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
-from botticelli.kit.cases.formats import OPENAI, Context
-from botticelli.kit.cases.script import ByteScript, compile_exchange
-from botticelli.kit.server.chat import MODEL, ChatServer
+from botticelli.kit.server.chat import ChatServer
 from botticelli.kit.server.recording import Request
-from botticelli.kit.server.server import MockServer
+from tests.kit.changed_server import (
+    TEXT,
+    Asked,
+    Broken,
+    accepts,
+    each_chunk,
+    each_message,
+    each_usage,
+    ignores,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-__all__ = ["BROKEN", "HARMLESS", "KEY", "TEXT", "Broken", "serving"]
-
-TEXT = "Gentle rivers carry silver leaves toward the quiet harbour every morning."
-KEY = "sk-the-right-key-of-the-tests"
-
-
-@dataclass
-class Asked:
-    """One request, and what the well-behaved server would answer.
-
-    Attributes:
-        request: As received.
-        body: Its JSON, or an empty object.
-        exchange: The answer, which may be changed.
-        number: How many requests came before it.
-    """
-
-    request: Request
-    body: Document
-    exchange: Document
-    number: int
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.exchange["status"] == 200)
-
-    @property
-    def is_chat(self) -> bool:
-        return self.request.path.startswith("/v1/chat/completions")
-
-    @property
-    def streams(self) -> bool:
-        return self.is_chat and self.ok and self.body.get("stream") is True
-
-    @property
-    def chunks(self) -> list[Document]:
-        """The chunks of a stream, to be changed."""
-        pieces = [as_object(piece).get("event") for piece in self.exchange["body"]] if self.streams else []
-        return [piece for piece in pieces if isinstance(piece, dict)]
-
-    @property
-    def whole(self) -> Document:
-        """The body of a whole chat answer, to be changed; empty for any other."""
-        return (
-            as_object(self.exchange["body"][0]["json"])
-            if self.is_chat and self.ok and not self.streams
-            else {}
-        )
-
-    @property
-    def messages(self) -> list[Document]:
-        """The messages of a whole answer and the deltas of a stream."""
-        choices = [choice for one in (self.whole, *self.chunks) for choice in as_objects(one.get("choices"))]
-        return [choice["message" if "message" in choice else "delta"] for choice in choices]
-
-    def say(self, value: Any, status: int = 200) -> None:
-        """Answer with JSON."""
-        headers = [["Content-Type", "application/json"]]
-        self.exchange = {"status": status, "headers": headers, "framing": "length", "body": [{"json": value}]}
-
-    def answer_as(self, **members: Any) -> None:
-        """Answer as if the request had other members; None takes one away."""
-        body = {name: value for name, value in {**self.body, **members}.items() if value is not None}
-        changed = Request(
-            self.request.method, self.request.path, self.request.headers, json.dumps(body).encode()
-        )
-        self.exchange = ChatServer(text=TEXT).answer(changed)
-
-
-Change: TypeAlias = Callable[[Asked], None]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A server with one fault.
-
-    Attributes:
-        name: What is wrong with it.
-        change: Changes each answer.
-        caught: The probes that exist for it: all must find it.
-        also: Other must-probes that may find it too, because they can't but see it.
-        wide: It breaks so much that any probe may find it.
-    """
-
-    name: str
-    change: Change
-    caught: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    wide: bool = False
-
-
-def ignores(*names: str) -> Change:
-    """A server that ignores members of a request, as if they weren't there."""
-
-    def change(asked: Asked) -> None:
-        if asked.is_chat and set(names) & asked.body.keys():
-            asked.answer_as(**dict.fromkeys(names))
-
-    return change
-
-
-def refuses(name: str, status: int = 400) -> Change:
-    """A server that refuses a member honestly."""
-
-    def change(asked: Asked) -> None:
-        if asked.is_chat and asked.body.get(name) not in (None, False, 1, []):
-            error = {
-                "message": f"{name} is not supported",
-                "type": "invalid_request_error",
-                "param": name,
-                "code": None,
-            }
-            asked.say({"error": error}, status)
-
-    return change
-
-
-def accepts(*statuses: int) -> Change:
-    """A server that answers a plain text where it should refuse."""
-
-    def change(asked: Asked) -> None:
-        if asked.is_chat and asked.exchange["status"] in statuses and asked.request.method == "POST":
-            plain = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}]}
-            asked.answer_as(**(dict.fromkeys(asked.body) | plain))
-
-    return change
-
-
-def each_chunk(do: Callable[[int, Document], None]) -> Change:
-    """A server that changes each chunk of a stream."""
-
-    def change(asked: Asked) -> None:
-        for number, chunk in enumerate(asked.chunks):
-            do(number, chunk)
-
-    return change
-
-
-def each_message(do: Callable[[Document], None]) -> Change:
-    """A server that changes each message and delta."""
-
-    def change(asked: Asked) -> None:
-        for message in asked.messages:
-            do(message)
-
-    return change
-
-
-def each_whole(do: Callable[[Document], None]) -> Change:
-    """A server that changes each whole answer."""
-
-    def change(asked: Asked) -> None:
-        if asked.whole:
-            do(asked.whole)
-
-    return change
+__all__ = ["BROKEN", "stop_deleted"]
 
 
 def _stops(asked: Asked) -> list[str]:
@@ -310,15 +154,6 @@ def all_at_once(asked: Asked) -> None:
 
 def usage_unsummed(usage: Document) -> None:
     usage["total_tokens"] += 3
-
-
-def each_usage(do: Callable[[Document], None]) -> Change:
-    def change(asked: Asked) -> None:
-        for one in (asked.whole, *asked.chunks):
-            if one.get("usage"):
-                do(one["usage"])
-
-    return change
 
 
 def usage_missing(asked: Asked) -> None:
@@ -467,14 +302,6 @@ def wants_exact_headers(asked: Asked) -> None:
 def one_choice_too_many(asked: Asked) -> None:
     if asked.is_chat and asked.ok and asked.body.get("n") == 1:
         asked.answer_as(n=2)
-
-
-def busy(asked: Asked) -> None:
-    """Answer every third request with 429, and ask to wait."""
-    if asked.number % 3 == 1:
-        error = {"message": "slow down", "type": "rate_limit", "param": None, "code": "rate_limit_exceeded"}
-        asked.say({"error": error}, 429)
-        asked.exchange["headers"].append(["Retry-After", "1"])
 
 
 def drops_bad_json(asked: Asked) -> None:
@@ -690,156 +517,3 @@ BROKEN: tuple[Broken, ...] = (
     Broken("header names are taken by their case", wants_exact_headers, ("header-names-any-case",)),
     Broken("one choice too many", one_choice_too_many, ("answer-one-choice",)),
 )
-
-
-# Odd, and harmless
-
-
-def without_refusal(message: Document) -> None:
-    message.pop("refusal", None)
-
-
-def null_members(asked: Asked) -> None:
-    for message in asked.messages:
-        message.setdefault("tool_calls", None)
-        message.setdefault("function_call", None)
-    for one in (asked.whole, *asked.chunks):
-        if one:
-            one["system_fingerprint"] = None
-            one["service_tier"] = None
-
-
-def no_logprobs_member(asked: Asked) -> None:
-    for one in (asked.whole, *asked.chunks):
-        for choice in as_objects(one.get("choices")):
-            if not choice.get("logprobs"):
-                choice.pop("logprobs", None)
-
-
-def extra_members(asked: Asked) -> None:
-    for one in (asked.whole, *asked.chunks):
-        if one:
-            one["timings"] = {"predicted_ms": 5}
-            one["x_vendor"] = [1]
-
-
-def keep_alives(asked: Asked) -> None:
-    if asked.streams:
-        asked.exchange["body"] = [
-            piece for event in asked.exchange["body"] for piece in ({"text": ": keepalive\n\n"}, event)
-        ]
-
-
-def named_stop(asked: Asked) -> None:
-    """End a call that was forced by name with stop, as OpenAI and vLLM do."""
-    if isinstance(asked.body.get("tool_choice"), dict):
-        for one in (asked.whole, *asked.chunks):
-            for choice in as_objects(one.get("choices")):
-                if choice.get("finish_reason") == "tool_calls":
-                    choice["finish_reason"] = "stop"
-
-
-def thinks(asked: Asked) -> None:
-    """Think before the answer, in a member of its own; short limits are used up by it."""
-    limit = asked.body.get("max_completion_tokens") or asked.body.get("max_tokens")
-    if not asked.whole or not isinstance(limit, int):
-        return
-    for choice in asked.whole["choices"]:
-        choice["message"]["reasoning_content"] = "Let me think about it."
-        if limit < 100:
-            choice["message"]["content"], choice["finish_reason"] = "", "length"
-
-
-def never_calls(asked: Asked) -> None:
-    """Call a tool only where it is forced."""
-    if asked.ok and "tools" in asked.body and asked.body.get("tool_choice", "auto") == "auto":
-        asked.answer_as(tool_choice="none")
-
-
-def closes_each(asked: Asked) -> None:
-    asked.exchange["headers"].append(["Connection", "close"])
-    asked.exchange["end"] = "close"
-
-
-def slow(asked: Asked) -> None:
-    if asked.number % 10 == 0:
-        asked.exchange.setdefault("body", []).insert(0, {"sleep": 0.1})
-
-
-def constant_usage(usage: Document) -> None:
-    usage.update({"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20})
-
-
-def role_in_every_chunk(_number: int, chunk: Document) -> None:
-    for choice in chunk["choices"]:
-        choice["delta"]["role"] = "assistant"
-
-
-def one_chunk_per_stream(asked: Asked) -> None:
-    """Send all events in one write."""
-    if asked.streams:
-        events = [piece["event"] for piece in asked.exchange["body"] if "event" in piece]
-        text = "".join(f"data: {e if isinstance(e, str) else json.dumps(e)}\n\n" for e in events)
-        asked.exchange["body"] = [{"text": text}]
-
-
-def unsteady(asked: Asked) -> None:
-    """Say something else each time."""
-    if asked.is_chat and asked.ok:
-        words = " ".join(f"thing{'s' * (asked.number % 7)}" for _ in range(asked.number % 5))
-        asked.exchange = ChatServer(text=f"Now {words} {TEXT}").answer(asked.request)
-
-
-HARMLESS: tuple[Broken, ...] = (
-    Broken("leaves out refusal", each_message(without_refusal)),
-    Broken("sends null members", null_members),
-    Broken("leaves out logprobs", no_logprobs_member),
-    Broken("sends extra members", extra_members),
-    Broken("sends keep-alive comments", keep_alives),
-    Broken("ends a named call with stop", named_stop),
-    Broken("refuses tools", refuses("tools")),
-    Broken("refuses n", refuses("n")),
-    Broken("refuses logprobs", refuses("logprobs")),
-    Broken("refuses response_format", refuses("response_format")),
-    Broken("refuses stop with 422", refuses("stop", 422)),
-    Broken("refuses streams with 501", refuses("stream", 501)),
-    Broken("refuses tool_choice", refuses("tool_choice")),
-    Broken("thinks before it answers", thinks),
-    Broken("calls no tool by itself", never_calls),
-    Broken("closes each connection", closes_each),
-    Broken("is slow at times", slow),
-    Broken("always says the same usage", each_usage(constant_usage)),
-    Broken("has the role in every chunk", each_chunk(role_in_every_chunk)),
-    Broken("sends all events in one write", one_chunk_per_stream),
-    Broken("doesn't answer alike twice", unsteady),
-    Broken("is busy at times", busy),
-)
-
-
-@contextmanager
-def serving(
-    change: Change | None = None, *, key: str | None = KEY, models: Iterable[str] = (MODEL,)
-) -> Generator[str, None, None]:
-    """Serve the well-behaved server with a change, and yield its base URL."""
-    chat = ChatServer(text=TEXT, key=key, models=tuple(models))
-    lock, count = threading.Lock(), iter(range(1_000_000))
-
-    def respond(_index: int, request: Request) -> ByteScript:
-        with lock:
-            number = next(count)
-        exchange = chat.answer(request)
-        if change is not None:
-            try:
-                body = as_object(json.loads(request.body))
-            except (ValueError, RecursionError):
-                body = {}
-            asked = Asked(request, body, exchange, number)
-            change(asked)
-            exchange = asked.exchange
-        return compile_exchange(exchange, Context(OPENAI, "", MODEL), datetime.now(UTC))
-
-    with MockServer() as server:
-        listener = server.open(records=False)
-        listener.respond(respond)
-        yield f"http://127.0.0.1:{listener.port}/v1"
-        listener.finish()

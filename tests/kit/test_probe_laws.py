@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from botticelli.kit.probes.answer import Answer, error_text
 from botticelli.kit.probes.comparisons import COMPARISONS, pick
 from botticelli.kit.probes.exchange import Exchange, Piece, ResponseReader, read_events
-from botticelli.kit.probes.laws import LAWS, Doubt, Finding, broken_contract
+from botticelli.kit.probes.findings import Doubt, Finding, broken_contract
+from botticelli.kit.probes.laws import LAWS
 from botticelli.kit.probes.probe import load_probes
 from botticelli.kit.probes.verdict import Outcome, curl, judge
 

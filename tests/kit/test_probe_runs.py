@@ -25,7 +25,8 @@ from botticelli.kit.probes.exchange import Exchange, Piece
 from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.session import Model, Session, models_of
 from botticelli.kit.schemas import schema_violations
-from tests.kit.broken_servers import KEY, Asked, serving, stop_deleted
+from tests.kit.broken_servers import stop_deleted
+from tests.kit.changed_server import KEY, Asked, serving
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -11,11 +11,15 @@ from botticelli.kit.probes.client import parse_url
 from botticelli.kit.probes.probe import Probe, Target, load_probes
 from botticelli.kit.probes.session import Session
 from botticelli.kit.probes.verdict import Judgement, Outcome, judge
-from tests.kit.broken_servers import BROKEN, HARMLESS, KEY, Broken, serving
+from tests.kit.broken_servers import BROKEN as CONSTRUCTED
+from tests.kit.changed_server import KEY, Broken, serving
+from tests.kit.odd_servers import HARMLESS, jitters
+from tests.kit.real_faults import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+BROKEN = (*CONSTRUCTED, *REAL)
 PROBES = load_probes()
 BY_ID = {probe.id: probe for probe in PROBES}
 MUSTS = [probe for probe in PROBES if probe.level == "must"]
@@ -54,6 +58,20 @@ def test_two_runs_give_the_same_verdicts() -> None:
     assert {name: one.verdict for name, one in first.items()} == {
         name: one.verdict for name, one in second.items()
     }
+
+
+def test_jitter_changes_no_verdict() -> None:
+    with serving() as url:
+        steady = judged(url, QUICK)
+    with serving(jitters) as url:
+        shaken = [judged(url, QUICK) for _ in range(2)]
+    wanted = {name: one.verdict for name, one in steady.items()}
+    assert [{name: one.verdict for name, one in found.items()} for found in shaken] == [wanted, wanted]
+
+
+def test_there_are_at_least_80_broken_servers_and_20_odd_ones() -> None:
+    assert len({broken.name for broken in BROKEN}) >= 80
+    assert len({odd.name for odd in HARMLESS}) >= 20
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)

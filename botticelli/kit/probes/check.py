@@ -20,7 +20,7 @@ from botticelli.kit.errors import KitError, nearest
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import SavedRun, capture_probe, read_captures, read_runs, write_runs
 from botticelli.kit.probes.client import EndpointError
-from botticelli.kit.probes.laws import broken_contract, contract_of
+from botticelli.kit.probes.findings import broken_contract, contract_of
 from botticelli.kit.probes.probe import Probe, Target, hash_of, load_probes
 from botticelli.kit.probes.session import Model, Session
 from botticelli.kit.probes.verdict import Judgement, Outcome, curl, evidence, judge

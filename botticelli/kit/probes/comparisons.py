@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from botticelli.contracts.jsonvalue import as_object, is_array
 from botticelli.kit.judge.compare import show
-from botticelli.kit.probes.laws import Doubt, Finding
+from botticelli.kit.probes.findings import Doubt, Finding
 
 if TYPE_CHECKING:
     from botticelli.kit.probes.answer import Answer
-    from botticelli.kit.probes.laws import Arguments, Findings
+    from botticelli.kit.probes.findings import Arguments, Findings
 
 __all__ = ["COMPARISONS", "pick"]
 

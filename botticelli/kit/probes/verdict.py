@@ -18,7 +18,8 @@ from botticelli.kit.judge.gravity import Gravity
 from botticelli.kit.judge.verdict import Verdict
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.comparisons import COMPARISONS
-from botticelli.kit.probes.laws import LAWS, Doubt, Finding
+from botticelli.kit.probes.findings import Doubt, Finding
+from botticelli.kit.probes.laws import LAWS
 from botticelli.kit.probes.probe import laws_in, named_in
 
 if TYPE_CHECKING:
