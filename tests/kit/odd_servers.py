@@ -146,7 +146,7 @@ def weak(asked: Asked) -> None:
         tools = {"tools": None, "parallel_tool_calls": None}
         changed = {name: value for name, value in asked.body.items() if name not in tools}
         request = replace(asked.request, body=json.dumps(changed).encode())
-        asked.exchange = ChatServer(text="I see.").answer(request)
+        asked.exchange = ChatServer(text="I am a tiny test model.").answer(request)
         for one in (asked.whole, *asked.chunks):
             if one.get("usage"):
                 one["usage"].update({"prompt_tokens": 300, "total_tokens": 300})
