@@ -93,7 +93,7 @@ def other_model(answer: Document) -> None:
 
 
 def vendor_finish(asked: Asked) -> None:
-    """End with the tokeniser's own word, as TGI once did."""
+    """End with the tokeniser's own word for it."""
     for one in (asked.whole, *asked.chunks):
         for choice in as_objects(one.get("choices")):
             if choice.get("finish_reason") == "stop":
@@ -156,7 +156,7 @@ def new_call_id_in_each_chunk(asked: Asked) -> None:
 
 
 def calls_end_with_stop(asked: Asked) -> None:
-    """End calls with stop, as Ollama and LM Studio once did."""
+    """End calls with stop."""
     for one in (asked.whole, *asked.chunks):
         for choice in as_objects(one.get("choices")):
             if choice.get("finish_reason") == "tool_calls":

@@ -128,6 +128,13 @@ def kinds(law: str, answer: Answer, **arguments: Any) -> list[str]:
         ("limit", whole(said("one two three four")), {"tokens": 2}, ["silent"]),
         ("limit", whole(said("one"), usage={**USAGE, "completion_tokens": 1}), {"tokens": 2}, ["doubt"]),
         ("limit", whole(said("", "length", reasoning="hm")), {"tokens": 2}, []),
+        ("limit", whole(said("I see."), usage={**USAGE, "completion_tokens": 2}), {"tokens": 2}, ["doubt"]),
+        (
+            "limit",
+            whole(said("one two"), usage={**USAGE, "completion_tokens": 2}),
+            {"tokens": 2},
+            ["imprecise"],
+        ),
         ("plain-text", whole(said("caf\ufffd")), {}, ["silent"]),
         ("json", whole(said('<think>hm</think> {"a": 1}')), {}, []),
         ("json", whole(said("```json\n{}\n```")), {}, ["silent"]),

@@ -75,6 +75,9 @@ def _finish(answer: Answer, arguments: Arguments) -> Findings:
             yield Finding(where, f"one of {', '.join(allowed)}", show(choice.finish or None))
 
 
+_ENDS = (".", "!", "?", "…", "。")
+
+
 def _limit(answer: Answer, arguments: Arguments) -> Findings:
     """The limit on tokens is kept, and the finish reason says so."""
     most: int = arguments["tokens"]
@@ -87,12 +90,13 @@ def _limit(answer: Answer, arguments: Arguments) -> Findings:
             yield Finding(where, f"at most {most} tokens", got, "silent")
         elif choice.finish not in ("length", ""):
             if isinstance(counted, int) and counted <= most * len(answer.choices) and choice.finish == "stop":
-                if words >= most:
+                # As many words as the limit may be all that the model had to say ("I see.", of two).
+                if words >= most and not choice.text.rstrip().endswith(_ENDS):
                     yield Finding(
                         f"{where}.finish_reason", "length, as the limit was reached", show(choice.finish)
                     )
                 else:
-                    yield Doubt("the model stopped before the limit")
+                    yield Doubt("the model may have stopped before the limit")
             else:
                 yield Finding(
                     f"{where}.finish_reason", "length, as the limit was reached", show(choice.finish)
