@@ -95,7 +95,7 @@ MLX = [
     ("length", answer("1 2 3 4 5", "length", (11, 5), REFUSAL), ask(COUNT, max_tokens=5)),
     (
         "logprobs",
-        answer("It is", "length", (15, 2), "refusal-missing", "field-missing", "logprobs-refusal-missing"),
+        answer("It is", "length", (15, 2), "field-missing", "logprobs-refusal-missing", "refusal-missing"),
         ask(WEATHER, max_tokens=2, logprobs=True, top_logprobs=2),
     ),
     # cuts the stop word out, and goes on

@@ -56,7 +56,7 @@ def test_a_client_that_keeps_everything_succeeds_and_has_its_summary_on_the_page
         tmp_path, driver="mine:ReferenceClient", cases="usage-cumulative models-many"
     )
     assert code == 0, output
-    assert "mine:ReferenceClient" in page
+    assert "mine\\:ReferenceClient" in page  # escaped, as it is Markdown
     assert "2" in page
     assert "passed" in page.lower()
     report = json.loads((tmp_path / "botticelli-report.json").read_text("utf-8"))
