@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from botticelli.cli.endpoints import add_endpoint
 from botticelli.cli.reporting import add_report_options, report_paths
 from botticelli.cli.terminal import UsageError, bytes_of, print_table, whole_number
-from botticelli.kit.adapters.clients.registry import WORDS, adapters_for
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
@@ -40,6 +39,15 @@ _LONGEST_DELAY = 3600
 _LARGEST_SCALE = 100
 
 
+def _client_words() -> tuple[str, ...]:
+    """Return the words for the clients that can be judged; none without the kit."""
+    if find_spec("botticelli.kit") is None:
+        return ()
+    from botticelli.kit.adapters.clients.registry import WORDS
+
+    return WORDS
+
+
 def add_check(commands: Commands) -> None:
     """Register `check driver`, `check endpoint` and `check adapter`."""
     check = commands.add_parser("check", help="judge drivers and servers against the contract")
@@ -57,7 +65,7 @@ def add_check(commands: Commands) -> None:
         default=("huggingface",),
         help="a provider's name, such as huggingface (default), for our own sync and async drivers, or a "
         "driver's class, such as AsyncOpenAIDriver; a client that there is an adapter for: "
-        f"{', '.join(WORDS)}; "
+        f"{', '.join(_client_words())}; "
         "package.module:factory, importable from the working directory too; or 'command: PROGRAM ARGS' "
         "for a program that speaks JSON lines",
     )
@@ -205,6 +213,8 @@ def _adapters(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: There is no such driver.
     """
+    from botticelli.kit.adapters.clients.registry import WORDS, adapters_for
+
     if found := adapters_for(name):
         return found
     if ":" in name:

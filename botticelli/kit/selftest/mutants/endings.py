@@ -169,12 +169,7 @@ class LooksForChoicesFirst(ReferenceClient):
             super().refuse_error(value)
 
 
-@killed_by(
-    {
-        "stream-error-message-kept": (Gravity.IMPRECISE, "/error/message"),
-        "stream-error-told-twice": (Gravity.IMPRECISE, "/error/message"),
-    }
-)
+@killed_by({"stream-error-message-kept": (Gravity.IMPRECISE, "/error/message")})
 class SaysSomethingGeneral(ReferenceClient):
     """Puts a phrase of its own in place of the server's message.
 

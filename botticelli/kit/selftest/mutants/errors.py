@@ -112,12 +112,7 @@ class NeedsJsonErrors(ReferenceClient):
         return super().error_from_response(call, status, headers, body)
 
 
-@killed_by(
-    {
-        "error-text-404": (Gravity.IMPRECISE, "/calls/0/error/message"),
-        "error-text-502": (Gravity.IMPRECISE, "/error/message"),
-    }
-)
+@killed_by({"error-text-words": (Gravity.IMPRECISE, "/error/message")})
 class DropsPlainErrors(ReferenceClient):
     """Drops the words of an error that aren't JSON.
 
@@ -391,12 +386,7 @@ class CountsRetries(ReferenceClient):
 # How long to wait
 
 
-@killed_by(
-    {
-        "retry-after-a-day": (Gravity.IMPRECISE, "/error/attempts"),
-        "retry-after-over-own-limit": (Gravity.IMPRECISE, "/error/attempts"),
-    }
-)
+@killed_by({"retry-after-over-own-limit": (Gravity.IMPRECISE, "/error/attempts")})
 class WaitsLessThanAsked(ReferenceClient):
     """Tries again at its own limit when the server asks for more.
 

@@ -208,15 +208,6 @@ class _ChangesMessages(_ChangesBodies):
         return {**body, "messages": [*map(self.message_sent, body["messages"])]}
 
 
-@killed_by({"request-every-option": (Gravity.SILENT, "/requests/0/body/seed")})
-class SendsNumbersAsFloats(_ChangesBodies):
-    """Sends every number as a float, which holds no large seed."""
-
-    def changed(self, body: Document, call: Document) -> Document:  # noqa: ARG002 -- as above
-        """Convert them."""
-        return {name: float(value) if name == "seed" else value for name, value in body.items()}
-
-
 @killed_by({"request-published-options": (Gravity.SILENT, "/requests/0/body/verbosity")})
 class KnowsOldOptions(_ChangesBodies):
     """Drops options that are newer than its model of the request."""
@@ -292,7 +283,7 @@ class LoosensSchemas(_ChangesBodies):
         return {**body, "response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-@killed_by({"request-stop-text-and-list": (Gravity.SILENT, "/requests/0/body/stop")})
+@killed_by({"request-stop-text-kept": (Gravity.SILENT, "/requests/0/body/stop")})
 class ListsStops(_ChangesBodies):
     """Sends one stop sequence as a list of one."""
 
