@@ -171,7 +171,7 @@ class StaysConnected(ReferenceClient):
             super().leave(connection)
 
 
-@killed_by({"cancel-stream-that-goes-on": (Gravity.HANG, "")})
+@killed_by({"cancel-stream-that-goes-on": (Gravity.IMPRECISE, "/requests/0/connection")})
 class ReadsOnWhenLeft(ReferenceClient):
     """Reads a stream that was left to its end, so that its connection can be used again."""
 

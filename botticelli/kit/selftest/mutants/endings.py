@@ -121,7 +121,12 @@ class SkipsBadEvents(ReferenceClient):
 # Errors among the events
 
 
-@killed_by({"stream-error-in-chunk": (Gravity.SILENT, "")})
+@killed_by(
+    {
+        "stream-error-in-chunk": (Gravity.SILENT, ""),
+        "stream-error-told-twice": (Gravity.IMPRECISE, "/error/kind"),
+    }
+)
 class SkipsErrors(ReferenceClient):
     """Reads an error in the stream as a chunk without content.
 
@@ -134,9 +139,12 @@ class SkipsErrors(ReferenceClient):
 
 @killed_by(
     {
+        "stream-error-in-chunk": (Gravity.SILENT, ""),
+        "stream-error-told-twice": (Gravity.SILENT, ""),
+        "stream-error-message-kept": (Gravity.SILENT, ""),
         "stream-error-after-text": (Gravity.SILENT, ""),
-        "stream-error-then-done": (Gravity.SILENT, ""),
         "stream-error-event-name": (Gravity.SILENT, ""),
+        "stream-error-then-done": (Gravity.SILENT, ""),
     }
 )
 class EndsAtErrors(ReferenceClient):
@@ -167,19 +175,6 @@ class LooksForChoicesFirst(ReferenceClient):
         """Trust in choices, even in none."""
         if "choices" not in value:
             super().refuse_error(value)
-
-
-@killed_by({"stream-error-message-kept": (Gravity.IMPRECISE, "/error/message")})
-class SaysSomethingGeneral(ReferenceClient):
-    """Puts a phrase of its own in place of the server's message.
-
-    Reported as huggingface/huggingface.js#1079 and openai/openai-python#1160.
-    """
-
-    def refuse_error(self, value: Document) -> None:
-        """Say that it went wrong."""
-        if value.get("error"):
-            raise FailedError("stream_error", "An error occurred during streaming")
 
 
 @killed_by({"stream-error-contradictory": (Gravity.IMPRECISE, "/error/code")})

@@ -283,6 +283,24 @@ class LoosensSchemas(_ChangesBodies):
         return {**body, "response_format": {"type": "json_schema", "json_schema": schema}}
 
 
+@killed_by({"request-every-option": (Gravity.SILENT, "/requests/0/body/seed")})
+class DropsSeed(_ChangesBodies):
+    """Drops the seed, which its model of the request lacks."""
+
+    def changed(self, body: Document, call: Document) -> Document:  # noqa: ARG002 -- as above
+        """Drop it."""
+        return {name: value for name, value in body.items() if name != "seed"}
+
+
+@killed_by({"request-stop-text-and-list": (Gravity.SILENT, "/requests/0/body")})
+class DropsStops(_ChangesBodies):
+    """Drops the stop sequences, which its model of the request lacks."""
+
+    def changed(self, body: Document, call: Document) -> Document:  # noqa: ARG002 -- as above
+        """Drop them."""
+        return {name: value for name, value in body.items() if name != "stop"}
+
+
 @killed_by({"request-stop-text-kept": (Gravity.SILENT, "/requests/0/body/stop")})
 class ListsStops(_ChangesBodies):
     """Sends one stop sequence as a list of one."""
