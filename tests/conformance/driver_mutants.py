@@ -136,7 +136,7 @@ class NeverRetries(_Driver):
         return with_options(call, max_retries=0)
 
 
-@killed_by({"retry-after-over-own-limit": (Gravity.HANG, "")})
+@killed_by({"retry-after-over-own-limit": (Gravity.IMPRECISE, "/error/attempts")})
 class HasNoLimitOfItsOwn(_Driver):
     """Waits as long as a server asks, whatever the user's limit on that is."""
 
