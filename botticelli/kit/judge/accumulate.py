@@ -67,7 +67,7 @@ def assembled(outcome: Object, claims: frozenset[str], n: int = 1) -> Document:
 
 
 def _translated(outcome: Document) -> Document:
-    """Return an outcome with the neutral word for each raw one that is told."""
+    """Return an outcome with the neutral word for each raw one that is reported."""
 
     def whole(response: Object) -> Document:
         return {**response, "choices": [_with_word(choice) for choice in response["choices"]]}

@@ -59,15 +59,12 @@ class Difference:
         expected: What would have been right, in words or as JSON.
         got: What there was.
         gravity: How grave it is, by what the user gets from it.
-        is_wording: A message lacks the server's words. Where kind and status are right, that is never what
-            a ``must`` is about.
     """
 
     path: str
     expected: str
     got: str
     gravity: Gravity = Gravity.IMPRECISE
-    is_wording: bool = False
 
 
 # Any two JSON values
@@ -269,10 +266,10 @@ def _is_judged(reported: object, word: str, claims: frozenset[str]) -> bool:
 
 
 def _deviations(wanted: list[str], got: list[str], path: str) -> Iterator[Difference]:
-    due, told = Counter(wanted), Counter(got)
+    due, reported = Counter(wanted), Counter(got)
     for code in dict.fromkeys([*wanted, *got]):
-        if due[code] != told[code]:
-            yield Difference(path, f"{code} {_times(due[code])}", f"{_times(told[code])}, in {show(got)}")
+        if due[code] != reported[code]:
+            yield Difference(path, f"{code} {_times(due[code])}", f"{_times(reported[code])}, in {show(got)}")
 
 
 def _times(count: int) -> str:
@@ -431,7 +428,7 @@ def _error(wanted: Object, got: Object, path: str, claims: frozenset[str]) -> It
 def _message(wanted: Object, got: str, path: str) -> Iterator[Difference]:
     for piece in wanted.get("message_contains", ()):
         if piece not in got:
-            yield Difference(path, f"{show(piece)} in it", show(got), is_wording=True)
+            yield Difference(path, f"{show(piece)} in it", show(got))
     for piece in wanted.get("message_lacks", ()):
         if piece in got:
             yield Difference(path, f"no {show(piece)} in it", show(got))

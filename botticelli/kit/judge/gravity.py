@@ -17,7 +17,7 @@ class Gravity(StrEnum):
 
     SILENT = "silent"
     """Wrong, lost or invented content and no error that says so: in an answer, or in the request that was
-    sent. It is never told from timing alone."""
+    sent. It is never concluded from timing alone."""
     HANG = "hang"
     """No outcome in time, or a limit that the caller set and the client didn't keep."""
     CRASH = "crash"

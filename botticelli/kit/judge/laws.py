@@ -113,7 +113,7 @@ def _check_chunks(response: Object, chunks: list[str], path: str, n: int) -> Ite
 
 
 def invented(got: Object, sent: Sent) -> Iterator[Difference]:
-    """Yield what an outcome tells of the answer though the server said nothing of the sort.
+    """Yield what an outcome reports of the answer though the server sent nothing of the sort.
 
     Log probabilities are content. Ids, providers and rate limits stand beside it.
     """
@@ -126,9 +126,9 @@ def invented(got: Object, sent: Sent) -> Iterator[Difference]:
         if answer is None:
             continue
         for name in ("request_id", "inference_provider"):
-            told = answer.get(name)
-            if told and not sent.says(told):
-                yield Difference(f"{path}/{name}", "null, as none was sent", show(told))
+            reported = answer.get(name)
+            if reported and not sent.says(reported):
+                yield Difference(f"{path}/{name}", "null, as none was sent", show(reported))
         limits = answer.get("rate_limits")
         if not sent.rate_limits and any(_leaves(limits)):
             yield Difference(f"{path}/rate_limits", "null, as none were sent", show(limits))

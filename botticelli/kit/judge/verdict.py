@@ -208,14 +208,6 @@ def _judge_outcome(
     ]
     # Report against the nearest expectation: of the same kind if there is one, then with fewest differences.
     found = min(compared, key=lambda found: (any(not d.path for d in found), len(found)))
-    if play.case.level == "must":
-        findings.remarks += [
-            f"{place}{one.path}: {one.expected} would be better than {one.got}"
-            for one in found
-            if one.is_wording
-        ]
-        compared = [[one for one in each if not one.is_wording] for each in compared]
-        found = [one for one in found if not one.is_wording]
     findings.add(found, place)
     findings.remarks += [] if found else _remarks(call, compared, got, place)
     n = call.neutral.get("request", {}).get("n") or 1

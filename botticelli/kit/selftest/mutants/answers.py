@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects, is_object
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class _ChangesEvents(ReferenceClient):
+class _ChangesEvents(ReferenceClient, ABC):
     """Changes every event and every whole answer before it is read; the mutants below say how."""
 
+    @abstractmethod
     def changed(self, event: Document) -> Document:
         """Return what becomes of an event."""
-        raise NotImplementedError
 
     def parsed(self, text: bytes | str) -> object:
         """Change it."""
@@ -31,12 +32,12 @@ class _ChangesEvents(ReferenceClient):
         return self.changed(value) if is_object(value) else value
 
 
-class _ChangesChoices(ReferenceClient):
+class _ChangesChoices(ReferenceClient, ABC):
     """Changes each choice of an event, or of a whole answer."""
 
+    @abstractmethod
     def changed(self, delta: Document) -> Document:
         """Return what becomes of a delta, or of a message."""
-        raise NotImplementedError
 
     def take_choice(self, answer: Answer, event: Document) -> None:
         """Change it."""
@@ -232,7 +233,7 @@ class TakesRefusalForText(_ChangesChoices):
 
 @killed_by({"chunk-role-never": (Gravity.SILENT, "/response/choices/0/text")})
 class WaitsForRole(ReferenceClient):
-    """Takes no text before a role was told, which is told in the first delta, and not by all.
+    """Takes no text before a role has come, which not every server sends.
 
     Reported as vercel/ai#16532 and nath1295/MLX-Textgen#9.
     """

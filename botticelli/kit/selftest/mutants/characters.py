@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from botticelli.kit.judge.gravity import Gravity
@@ -50,12 +51,12 @@ class BelievesCharset(ReferenceClient):
         super().whole(body.decode(self._charset, "replace").encode(), answer)
 
 
-class _ChangesText(ReferenceClient):
+class _ChangesText(ReferenceClient, ABC):
     """Changes the text of an answer; the mutants below say how."""
 
+    @abstractmethod
     def changed(self, text: str) -> str:
         """Return what becomes of a text."""
-        raise NotImplementedError
 
     def take_text(self, answer: Answer, choice: Choice, text: str) -> None:
         """Change it."""

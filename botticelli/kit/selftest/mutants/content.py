@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,12 @@ class GroupsBlocks(ReferenceClient):
         return outcome
 
 
-class _ChangesBlocks(ReferenceClient):
+class _ChangesBlocks(ReferenceClient, ABC):
     """Changes the blocks of each choice."""
 
+    @abstractmethod
     def changed(self, blocks: list[Document]) -> list[Document]:
         """Return what becomes of them."""
-        raise NotImplementedError
 
     def exchange(self, call: Document) -> Document:
         """Change them."""
@@ -85,12 +86,12 @@ class InventsStop(ReferenceClient):
             choice.finish = choice.finish or "stop"
 
 
-class _ChangesFinish(ReferenceClient):
+class _ChangesFinish(ReferenceClient, ABC):
     """Changes finish reasons before they are read."""
 
+    @abstractmethod
     def changed(self, word: object) -> object:
         """Return what becomes of a word."""
-        raise NotImplementedError
 
     def take_finish(self, choice: Choice, word: object) -> None:
         """Change it."""

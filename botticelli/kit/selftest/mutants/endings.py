@@ -177,6 +177,24 @@ class LooksForChoicesFirst(ReferenceClient):
             super().refuse_error(value)
 
 
+@killed_by(
+    {
+        "stream-error-message-kept": (Gravity.IMPRECISE, "/error/message"),
+        "stream-error-told-twice": (Gravity.IMPRECISE, "/error/message"),
+    }
+)
+class SaysSomethingGeneral(ReferenceClient):
+    """Puts a phrase of its own in place of the server's message.
+
+    Reported as huggingface/huggingface.js#1079 and openai/openai-python#1160.
+    """
+
+    def refuse_error(self, value: Document) -> None:
+        """Say that it went wrong."""
+        if value.get("error"):
+            raise FailedError("stream_error", "An error occurred during streaming")
+
+
 @killed_by({"stream-error-contradictory": (Gravity.IMPRECISE, "/error/code")})
 class TakesTypeForCode(ReferenceClient):
     """Reports the type of an error as its code.

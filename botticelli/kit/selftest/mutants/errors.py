@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from botticelli.contracts.jsonvalue import Document, as_object, is_object
@@ -206,12 +207,12 @@ class PassesOverErrorsIn200(ReferenceClient):
 # Whether to try again
 
 
-class _ChoosesRetries(ReferenceClient):
+class _ChoosesRetries(ReferenceClient, ABC):
     """Tries again after other errors; the mutants below say which."""
 
+    @abstractmethod
     def is_retried(self, error: Document) -> bool:
         """Tell whether there is to be another attempt."""
-        raise NotImplementedError
 
     def delay(self, call: Document, answer: Answer, attempt: int, error: Document) -> float | None:
         """Ask."""

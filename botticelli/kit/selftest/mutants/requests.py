@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from abc import ABC, abstractmethod
 from typing import Any
 
 from botticelli.contracts.jsonvalue import Document, as_object, is_array
@@ -184,12 +185,12 @@ class SendsNulls(ReferenceClient):
         return {"temperature": None, "max_tokens": None, **super().body(call)}
 
 
-class _ChangesBodies(ReferenceClient):
+class _ChangesBodies(ReferenceClient, ABC):
     """Changes the body before it is sent; the mutants below say how."""
 
+    @abstractmethod
     def changed(self, body: Document, call: Document) -> Document:
         """Return what becomes of a body."""
-        raise NotImplementedError
 
     def body(self, call: Document) -> Document:
         """Change it."""
@@ -199,13 +200,22 @@ class _ChangesBodies(ReferenceClient):
 class _ChangesMessages(_ChangesBodies):
     """Changes each message."""
 
+    @abstractmethod
     def message_sent(self, message: Document) -> Document:
         """Return what becomes of a message."""
-        raise NotImplementedError
 
     def changed(self, body: Document, call: Document) -> Document:  # noqa: ARG002 -- as above
         """Change them."""
         return {**body, "messages": [*map(self.message_sent, body["messages"])]}
+
+
+@killed_by({"request-seed-beyond-doubles": (Gravity.SILENT, "/requests/0/body/seed")})
+class SendsNumbersAsFloats(_ChangesBodies):
+    """Sends every number as a float, which holds no large seed."""
+
+    def changed(self, body: Document, call: Document) -> Document:  # noqa: ARG002 -- as above
+        """Convert them."""
+        return {name: float(value) if name == "seed" else value for name, value in body.items()}
 
 
 @killed_by({"request-published-options": (Gravity.SILENT, "/requests/0/body/verbosity")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 
 from botticelli.contracts.jsonvalue import Document, as_object
 from botticelli.kit.judge.gravity import Gravity
@@ -10,12 +11,12 @@ from botticelli.kit.selftest.mutants.registry import killed_by
 from botticelli.kit.selftest.reference_client import Answer, Choice, ReferenceClient
 
 
-class _ChangesFragments(ReferenceClient):
+class _ChangesFragments(ReferenceClient, ABC):
     """Changes fragments of tool calls before they are read; the mutants below say how."""
 
+    @abstractmethod
     def changed(self, fragment: Document, tools: list[Document]) -> Document | None:
         """Return what becomes of a fragment; None drops it."""
-        raise NotImplementedError
 
     def take_tool(self, tools: list[Document], fragment: Document) -> None:
         """Change it."""
@@ -29,12 +30,12 @@ def with_function(fragment: Document, **members: object) -> Document:
     return {**fragment, "function": {**as_object(fragment.get("function")), **members}}
 
 
-class _ChangesCalls(ReferenceClient):
+class _ChangesCalls(ReferenceClient, ABC):
     """Changes each tool call once the answer is whole."""
 
+    @abstractmethod
     def changed(self, tool: Document) -> Document | None:
         """Return what becomes of a call; None drops it."""
-        raise NotImplementedError
 
     def exchange(self, call: Document) -> Document:
         """Change them."""
