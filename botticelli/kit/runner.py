@@ -536,7 +536,7 @@ def play_case(
             outcomes.append(call_adapter(adapter, call.neutral, limit, rescue=rescue))
             if isinstance(outcomes[-1], Crash | Hang):
                 break
-    except BaseException:
+    except BaseException:  # Ctrl-C too: whatever ends the play, its port is let go
         listener.finish()
         raise
     recording = listener.finish(

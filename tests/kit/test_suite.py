@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from botticelli.kit.cases.case import Case, load_cases
+from botticelli.kit.cases.case import Case, load_cases, version_key
 from botticelli.kit.cases.suite import SUITE_VERSION, check_version, is_scored, suite_hash
-from botticelli.kit.cases.versions import version_key
 from botticelli.kit.errors import CaseError
 
 CASES = load_cases()

@@ -254,6 +254,26 @@ class Client:
             self.left += 1
 
 
+class Bare(ClientAdapter):
+    """Claims what it has no method for."""
+
+    capabilities = frozenset({"generate", "stream", "models"})
+
+    def connect(self, call: dict[str, Any]) -> object:
+        return call
+
+    def generate(self, client: Any, call: dict[str, Any]) -> dict[str, Any]:
+        return {"client": client, "call": call}
+
+
+@pytest.mark.parametrize("operation", ["stream", "models"])
+def test_an_operation_that_is_claimed_and_missing_is_named(operation: str) -> None:
+    with pytest.raises(
+        AdapterError, match=f"Bare claims '{operation}' and has no method {operation}; write it"
+    ):
+        Bare().exchange(call(operation))
+
+
 class Sync(ClientAdapter):
     capabilities = frozenset({"generate", "stream", "events"})
     errors = (OwnError,)

@@ -130,7 +130,7 @@ class ProcessAdapter:
 
     @property
     def version(self) -> str:
-        """The client's version, where the program tells it in its greeting."""
+        """The client's version, where the program's greeting has it."""
         return self._version
 
     def exchange(self, call: Document) -> Document:
@@ -207,8 +207,8 @@ class ProcessAdapter:
             raise AdapterError(
                 f"{self._line!r} does not answer the greeting: {error}; {_GREETING}"
             ) from error
-        told = as_object(hello)
-        words, version = told.get("capabilities"), told.get("version")
+        greeting = as_object(hello)
+        words, version = greeting.get("capabilities"), greeting.get("version")
         if not is_array(words):
             raise AdapterError(f"{self._line!r}: the greeting has no list of capabilities; {_GREETING}")
         return check_capabilities(words, self._line), version if isinstance(version, str) else ""

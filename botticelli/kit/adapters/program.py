@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def object_on_line(line: bytes) -> Document | None:
     return value if is_object(value) else None
 
 
-class Program:
+class Program(ABC):
     """One running program, and the threads that write to it and read from it.
 
     Threads, because nothing else waits on pipes on every system; each ends with its pipe. Subclasses take
@@ -93,13 +94,13 @@ class Program:
         for thread in self._threads:
             thread.start()
 
+    @abstractmethod
     def answered(self, line: bytes) -> bool:
         """Take a line that the program wrote, or an empty one when it has closed its output.
 
         Returns:
             Whether to go on reading.
         """
-        raise NotImplementedError
 
     def complained(self, line: str) -> None:
         """Take a line that the program wrote to standard error."""

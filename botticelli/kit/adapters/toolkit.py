@@ -349,6 +349,14 @@ class _Shown:
         return {"partial_chunks": [text for chunk in chunks for text in self.texts(chunk)]}
 
 
+def _without(adapter: object, operation: str) -> AdapterError:
+    """Return the error for an operation that an adapter claims and has no method for."""
+    name = type(adapter).__name__
+    return AdapterError(
+        f"{name} claims {operation!r} and has no method {operation}; write it, or drop the word"
+    )
+
+
 class ClientAdapter(_Shown, ABC):
     """Adapt a synchronous client. Its stream can be left between two chunks, and no call cancelled."""
 
@@ -364,13 +372,13 @@ class ClientAdapter(_Shown, ABC):
     def generate(self, client: Any, call: Document) -> Document:
         """Make the call and return the neutral response."""
 
-    def stream(self, client: Any, call: Document) -> Generator[Any, None, None]:
+    def stream(self, client: Any, call: Document) -> Generator[Any, None, None]:  # noqa: ARG002 -- for subclasses
         """Yield the chunks as the client hands them out; closing the generator leaves the stream."""
-        raise NotImplementedError
+        raise _without(self, "stream")
 
-    def models(self, client: Any) -> list[str]:
+    def models(self, client: Any) -> list[str]:  # noqa: ARG002 -- for subclasses
         """Return the ids of the models."""
-        raise NotImplementedError
+        raise _without(self, "models")
 
     def exchange(self, call: Document) -> Document:
         """Make the call and return its outcome."""
@@ -425,13 +433,13 @@ class AsyncClientAdapter(_Shown, ABC):
     async def generate(self, client: Any, call: Document) -> Document:
         """Make the call and return the neutral response."""
 
-    def stream(self, client: Any, call: Document) -> AsyncGenerator[Any, None]:
+    def stream(self, client: Any, call: Document) -> AsyncGenerator[Any, None]:  # noqa: ARG002 -- for subclasses
         """Yield the chunks as the client hands them out; closing the generator leaves the stream."""
-        raise NotImplementedError
+        raise _without(self, "stream")
 
-    async def models(self, client: Any) -> list[str]:
+    async def models(self, client: Any) -> list[str]:  # noqa: ARG002 -- for subclasses
         """Return the ids of the models."""
-        raise NotImplementedError
+        raise _without(self, "models")
 
     async def exchange(self, call: Document) -> Document:
         """Make the call and return its outcome."""

@@ -23,8 +23,8 @@ from botticelli.kit.cases.causes import USUAL_CAUSES
 from botticelli.kit.cases.formats import ANY, FORMATS, OPENAI, Context, Format
 from botticelli.kit.cases.script import VARIABLE, Variables, compile_exchange, may_hold_usage
 from botticelli.kit.cases.sent import Sent
-from botticelli.kit.cases.versions import version_key
 from botticelli.kit.errors import CaseError
+from botticelli.kit.requirement import Requirement
 from botticelli.kit.schemas import data_root, schema_violations
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "main",
     "overlay",
     "read_file",
+    "version_key",
 ]
 
 _LIMIT_SECONDS, _TOTAL_SECONDS = 30, 60
@@ -117,7 +118,7 @@ class CaseRun:
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(Requirement):
     """One case in one format.
 
     Attributes:
@@ -125,53 +126,12 @@ class Case:
         format: The format that it is played in.
     """
 
-    document: Document
     format: Format = OPENAI
-
-    @property
-    def id(self) -> str:
-        """The slug. An abstract case has the same in every format."""
-        return str(self.document["id"])
 
     @property
     def key(self) -> str:
         """What names the case in reports and baselines: the slug, after ``format/`` if that isn't openai."""
         return self.id if self.format.name == OPENAI.name else f"{self.format.name}/{self.id}"
-
-    @property
-    def title(self) -> str:
-        """What a driver must do, in one line."""
-        return str(self.document["title"])
-
-    @property
-    def area(self) -> str:
-        """The folder."""
-        return str(self.document["area"])
-
-    @property
-    def level(self) -> str:
-        """``must``, ``should`` or ``may``."""
-        return str(self.document["level"])
-
-    @property
-    def profile(self) -> str:
-        """``core``, ``tolerance``, ``hardening`` or ``provider``."""
-        return str(self.document.get("profile", "core"))
-
-    @property
-    def spec(self) -> str:
-        """Where the rule is written; empty when nowhere."""
-        return str(self.document.get("spec", ""))
-
-    @property
-    def provenance(self) -> str:
-        """What the expectation rests on."""
-        return str(self.document.get("provenance", ""))
-
-    @property
-    def policy(self) -> str:
-        """What we demand and why, where the format doesn't say; else empty."""
-        return str(self.document.get("policy", ""))
 
     @property
     def cause(self) -> str:
@@ -187,11 +147,6 @@ class Case:
     def until(self) -> str:
         """The last version of the suite that scores it; empty when it is still scored."""
         return str(self.document.get("until", ""))
-
-    @property
-    def source(self) -> list[str]:
-        """Where it was met."""
-        return list(self.document["source"])
 
     @property
     def listens(self) -> bool:
@@ -354,6 +309,14 @@ def read_file(path: Path, formats: Mapping[str, Format] = FORMATS) -> list[Case]
     if found:
         raise CaseError("\n".join(f"{path}: {line}" for line in found))
     return _in_formats(document, formats)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, so that versions compare: 1.10 comes after 1.9, and 1.0 is 1."""
+    numbers = [int(part) for part in version.split(".")]
+    while len(numbers) > 1 and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def check_folder(folder: Path, formats: Mapping[str, Format] = FORMATS) -> Iterator[str]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from botticelli.kit.cases.versions import version_key
+from botticelli.kit.cases.case import version_key
 from botticelli.kit.errors import CaseError
 from botticelli.kit.schemas import data_root
 

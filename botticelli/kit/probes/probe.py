@@ -20,6 +20,7 @@ from botticelli.kit.errors import CaseError
 from botticelli.kit.probes.client import Sending
 from botticelli.kit.probes.comparisons import COMPARISONS
 from botticelli.kit.probes.laws import LAWS
+from botticelli.kit.requirement import Requirement
 from botticelli.kit.schemas import data_root, schema_violations
 
 if TYPE_CHECKING:
@@ -245,74 +246,13 @@ class _Fill:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """One requirement on an endpoint: what to ask, and what must come.
-
-    Attributes:
-        document: As in its file.
-    """
-
-    document: Document
-
-    @property
-    def id(self) -> str:
-        """The slug."""
-        return str(self.document["id"])
-
-    @property
-    def key(self) -> str:
-        """The name in reports and baselines: the slug."""
-        return self.id
-
-    @property
-    def title(self) -> str:
-        """The requirement, in a line."""
-        return str(self.document["title"])
-
-    @property
-    def area(self) -> str:
-        """The folder."""
-        return str(self.document["area"])
-
-    @property
-    def level(self) -> str:
-        """``must``, ``should`` or ``may``."""
-        return str(self.document["level"])
-
-    @property
-    def profile(self) -> str:
-        """``core``, ``tolerance``, ``hardening`` or ``provider``."""
-        return str(self.document["profile"])
-
-    @property
-    def spec(self) -> str:
-        """Where the rule is written; empty when nowhere."""
-        return str(self.document.get("spec", ""))
-
-    @property
-    def provenance(self) -> str:
-        """What the requirement rests on."""
-        return str(self.document["provenance"])
-
-    @property
-    def policy(self) -> str:
-        """What is demanded and why, where the format doesn't say."""
-        return str(self.document.get("policy", ""))
-
-    @property
-    def cause(self) -> str:
-        """What usually makes a server fail it; empty when that isn't known."""
-        return str(self.document.get("cause", ""))
+class Probe(Requirement):
+    """One requirement on an endpoint: what to ask, and what must come."""
 
     @property
     def effect(self) -> str:
         """What a client suffers when it isn't kept."""
         return str(self.document["effect"])
-
-    @property
-    def source(self) -> list[str]:
-        """Where the failure was met."""
-        return list(self.document["source"])
 
     @property
     def rule(self) -> str:
