@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-import msgspec
-
 from botticelli.kit.errors import KitError
 from botticelli.kit.report import machine
+from botticelli.kit.report.model import to_document
 from botticelli.kit.report.running import result_of
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Journal:
         lines = self._lines
         if lines is None or self._path is None:
             return
-        line = json.dumps({"run": report.name, **msgspec.to_builtins(result_of(result))})
+        line = json.dumps({"run": report.name, **to_document(result_of(result))})
 
         def write(_path: Path) -> None:
             lines.write(f"{line}\n")

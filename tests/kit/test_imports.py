@@ -23,6 +23,5 @@ def test_the_judge_shares_no_code_with_the_accused(modules: str) -> None:
 
 
 def test_the_terminal_and_the_test_tools_are_loaded_late() -> None:
-    # msgspec isn't among them: every run makes a report, and a report is of its structs (report/model.py).
-    heavy = {"rich", "pytest", "hypothesis", "httpx", "anyio"}
+    heavy = {"rich", "pytest", "hypothesis", "httpx", "msgspec", "anyio"}
     assert not heavy & loaded(JUDGE)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-import msgspec
 import pytest
 
+from botticelli.contracts.jsonvalue import as_object
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import run_check
 from botticelli.kit.report import model
 from botticelli.kit.report.badge import badge
 from botticelli.kit.report.machine import FORMS, junit
 from botticelli.kit.report.markdown import markdown
-from botticelli.kit.report.model import Difference, Evidence, Report, WireEvent
+from botticelli.kit.report.model import Difference, Evidence, Report, WireEvent, from_document, to_document
 from botticelli.kit.report.page import page
 from botticelli.kit.report.text import describe, facts, write_report
 from botticelli.kit.selftest.reference_client import ReferenceClient
@@ -120,9 +121,8 @@ def hostile_everywhere() -> Report:
         "evidence": seen,
     }
     one = run(result("a-one", "failed", **full), version="1", date="d", problems=["p"])
-    plain = msgspec.to_builtins(report_with(one, msgspec.structs.replace(one, name="b")))
-    spoilt: Report = msgspec.convert(spoil(plain), Report)
-    return spoilt
+    plain = to_document(report_with(one, dataclasses.replace(one, name="b")))
+    return from_document(as_object(spoil(plain)))
 
 
 def test_a_hostile_text_is_nothing_but_text_on_the_page() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from botticelli.cli import main
@@ -92,7 +91,7 @@ def test_implementations_stand_side_by_side_each_with_its_seed_and_date() -> Non
 
 
 def test_a_merged_report_keeps_the_schema() -> None:
-    document = msgspec.to_builtins(merged(FIRST, SECOND, report_with(run(result("a-one"), name="b"))))
+    document = model.to_document(merged(FIRST, SECOND, report_with(run(result("a-one"), name="b"))))
     assert schema_violations("report", document) == []
 
 
@@ -191,7 +190,7 @@ def test_a_file_that_is_no_report_is_said_in_one_line(tmp_path: Path, text: str,
 
 
 def test_numbers_that_no_report_holds_are_an_error_of_the_file(tmp_path: Path) -> None:
-    document = msgspec.to_builtins(FIRST)
+    document = model.to_document(FIRST)
     document["runs"][0]["counts"]["passed"] = 10**30
     path = tmp_path / "r.json"
     path.write_text(json.dumps(document), encoding="utf-8")

@@ -10,6 +10,7 @@ another version is refused. Words name the implementations that are judged anew;
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import subprocess
@@ -18,8 +19,6 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
 
 from botticelli.kit.adapters.clients import registry
 from botticelli.kit.report import machine, model
@@ -104,8 +103,8 @@ def judged(one: Implementation, folder: Path) -> Path:
 
 def named(report: Report, one: Implementation) -> Report:
     """Return a report with the word and the version of what was judged."""
-    runs = [msgspec.structs.replace(run, name=one.word, version=installed(one)) for run in report.runs]
-    return msgspec.structs.replace(report, runs=runs)
+    runs = [dataclasses.replace(run, name=one.word, version=installed(one)) for run in report.runs]
+    return dataclasses.replace(report, runs=runs)
 
 
 def without_evidence(report: Report) -> Report:
@@ -114,16 +113,13 @@ def without_evidence(report: Report) -> Report:
     What the cases say of themselves is left out too.
     """
     runs = [
-        msgspec.structs.replace(run, results=[_verdict(result) for result in run.results])
-        for run in report.runs
+        dataclasses.replace(run, results=[_verdict(result) for result in run.results]) for run in report.runs
     ]
-    return msgspec.structs.replace(report, runs=runs)
+    return dataclasses.replace(report, runs=runs)
 
 
 def _verdict(result: Result) -> Result:
-    return msgspec.structs.replace(
-        result, evidence=None, spec="", provenance="", policy="", cause="", source=[]
-    )
+    return dataclasses.replace(result, evidence=None, spec="", provenance="", policy="", cause="", source=[])
 
 
 def table(report: Report) -> str:

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import msgspec
-
 from botticelli.kit.errors import KitError
 from botticelli.kit.report import model
 from botticelli.kit.report.running import cut, run_of
@@ -69,8 +67,7 @@ def report_of(
 
 def document_of(report: Report) -> Document:
     """Return a report as JSON (contracts/kit/report.schema.json)."""
-    document: Document = msgspec.to_builtins(report)
-    return document
+    return model.to_document(report)
 
 
 # Files

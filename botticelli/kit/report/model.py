@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
+from botticelli.contracts.jsonvalue import as_object, is_array
 from botticelli.kit.errors import KitError
 from botticelli.kit.schemas import schema_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from botticelli.contracts.jsonvalue import Document
 
 __all__ = [
     "GRADES",
@@ -34,12 +36,15 @@ __all__ = [
     "Score",
     "Suite",
     "WireEvent",
+    "as_evidence",
     "as_report",
+    "from_document",
     "grade_of",
     "merge",
     "read_report",
     "score",
     "tally",
+    "to_document",
 ]
 
 LEVELS = ("must", "should", "may")
@@ -59,7 +64,8 @@ def grade_of(level: str, status: str) -> str:
     return "OK" if status in ("passed", "stale") else _MISSED[level]
 
 
-class Difference(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Difference:
     """One difference between what was expected and what happened."""
 
     path: str
@@ -67,7 +73,8 @@ class Difference(msgspec.Struct, frozen=True):
     got: str
 
 
-class WireEvent(msgspec.Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):
+@dataclass(frozen=True)
+class WireEvent:
     """Bytes that one side sent, or what happened to the connection."""
 
     at: float
@@ -79,7 +86,8 @@ class WireEvent(msgspec.Struct, frozen=True, omit_defaults=True, rename={"sender
     event: str = ""
 
 
-class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Evidence:
     """The exchange of a case as it was seen."""
 
     calls: list[dict[str, Any]]
@@ -89,7 +97,8 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     command: str = ""
 
 
-class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Result:
     """What came of one case."""
 
     case: str
@@ -103,13 +112,13 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     unscored: bool = False
     reason: str = ""
     gravity: str = ""
-    differences: list[Difference] = []
-    remarks: list[str] = []
+    differences: list[Difference] = field(default_factory=list[Difference])
+    remarks: list[str] = field(default_factory=list[str])
     spec: str = ""
     provenance: str = ""
     policy: str = ""
     cause: str = ""
-    source: list[str] = []
+    source: list[str] = field(default_factory=list[str])
     evidence: Evidence | None = None
 
     @property
@@ -118,7 +127,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.status in ("failed", "stale") and not self.unscored
 
 
-class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Run:
     """What came of judging one implementation."""
 
     name: str
@@ -129,7 +139,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str = ""
     seed: int | None = None
     date: str = ""
-    problems: list[str] = []
+    problems: list[str] = field(default_factory=list[str])
 
     @property
     def label(self) -> str:
@@ -142,14 +152,16 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.problems and not any(result.fails_run for result in self.results)
 
 
-class Suite(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Suite:
     """Which cases were asked."""
 
     version: str
     hash: str
 
 
-class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Report:
     """What came of judging one or more implementations."""
 
     botticelli: str
@@ -239,10 +251,60 @@ def as_report(document: object, name: str = "the document") -> Report:
         if isinstance(document, dict) and "runs" in document and "suite" not in document:
             hint = "; an older botticelli wrote it, so judge again with this one"
         raise KitError(f"{name} isn't a report: {'; '.join(violations[:_SHOWN])}{more}{hint}")
-    try:
-        return msgspec.convert(document, Report)
-    except (msgspec.ValidationError, OverflowError) as error:  # what a schema can't say, such as huge numbers
-        raise KitError(f"{name} isn't a report: {error}") from error
+    return from_document(as_object(document))
+
+
+def as_evidence(document: Document) -> Evidence:
+    """Return evidence from its JSON, which keeps the schema."""
+    members: Document = {**document, "wire": [_event_of(one) for one in document["wire"]]}
+    return Evidence(**members)
+
+
+def from_document(document: Document) -> Report:
+    """Return a report from JSON that is known to keep the schema; see :func:`as_report` for any other."""
+    runs = [_run_of(run) for run in document["runs"]]
+    members: Document = {**document, "suite": Suite(**document["suite"]), "runs": runs}
+    return Report(**members)
+
+
+def _run_of(document: Document) -> Run:
+    members: Document = {**document, "results": [_result_of(result) for result in document["results"]]}
+    return Run(**members)
+
+
+def _result_of(document: Document) -> Result:
+    differences = [Difference(**one) for one in document.get("differences", ())]
+    members: Document = {**document, "differences": differences}
+    if evidence := document.get("evidence"):
+        members["evidence"] = as_evidence(evidence)
+    return Result(**members)
+
+
+def _event_of(document: Document) -> WireEvent:
+    members: Document = {_SENDER.get(name, name): value for name, value in document.items()}
+    return WireEvent(**members)
+
+
+# Writing
+
+_SENDER = {"from": "sender"}  # "from" is no name in Python
+_FROM = {name: word for word, name in _SENDER.items()}
+
+
+def to_document(value: Any) -> Document:
+    """Return a value as JSON (contracts/kit/report.schema.json); what has its default is left out."""
+    document: Document = {}
+    for one in fields(value):
+        held: Any = getattr(value, one.name)
+        usual = one.default_factory() if one.default_factory is not MISSING else one.default
+        if held == usual:
+            continue
+        if is_dataclass(held):
+            held = to_document(held)
+        elif is_array(held):
+            held = [to_document(item) if is_dataclass(item) else item for item in held]
+        document[_FROM.get(one.name, one.name)] = held
+    return document
 
 
 # Merging
@@ -319,7 +381,7 @@ def _joined(parts: Sequence[_Part]) -> Run:
         problems.append(f"not all shards are here; missing: {', '.join(missing)}")
     first = parts[0]
     counted = Counter(result.status for result in everything)
-    return msgspec.structs.replace(
+    return replace(
         first.run,
         capabilities=sorted({word for part in parts for word in part.run.capabilities}),
         seconds=round(sum(part.run.seconds for part in parts), 3),

@@ -13,13 +13,12 @@ import hashlib
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from itertools import count, groupby
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-import msgspec
 
 from botticelli.kit.judge.compare import escape_invisible
 from botticelli.kit.report import model
@@ -415,10 +414,7 @@ def _without_usual(turn: _Turn, usual: frozenset[str]) -> _Turn:
     """Return a turn without the usual header lines of its requests."""
     if turn[0].sender != "client" or not usual:
         return turn
-    return tuple(
-        msgspec.structs.replace(event, text=_without(usual, event.text)) if event.text else event
-        for event in turn
-    )
+    return tuple(replace(event, text=_without(usual, event.text)) if event.text else event for event in turn)
 
 
 def _same(turn: _Turn) -> object:

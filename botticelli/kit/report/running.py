@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from botticelli.kit.report import model
 from botticelli.kit.runner import Result, Status
 
@@ -117,7 +115,7 @@ def result_of(result: Result) -> model.Result:
         policy=case.policy,
         cause=case.cause,
         source=case.source,
-        evidence=msgspec.convert(result.evidence, model.Evidence) if result.evidence else None,
+        evidence=model.as_evidence(result.evidence) if result.evidence else None,
     )
 
 
