@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import json
+import logging
 import os
 import re
 import signal
@@ -59,6 +60,22 @@ class Spoiler(ReferenceClient):
         print("warned by", call["case"], file=sys.stderr)
         os.write(1, b"written to the pipe\n")
         raise LookupError("mine")
+
+    def _models_data_empty(self, call: dict[str, Any]) -> None:
+        """As a user who looks for a fault would see it: the client's own logger is at the root's level."""
+        logging.getLogger("a.client").debug("sending %s", {"Authorization": "Bearer " + call["api_key"]})
+
+    def _logs(self, call: dict[str, Any]) -> dict[str, Any]:
+        log = logging.getLogger("a.client")
+        log.debug("nothing secret")
+        log.debug("too few arguments: %s %s", 1)  # noqa: PLE1206 -- it is no fault of the call's
+        log.debug("the key, turned round: %s", call["api_key"][::-1])
+        error = ValueError(call["api_key"])
+        work = threading.Thread(target=log.info, args=("failed",), kwargs={"exc_info": error})
+        work.start()
+        work.join()
+        logging.basicConfig(stream=io.StringIO())
+        return {"models": [str(len(logging.getLogger().handlers))]}
 
     def _models_not_a_list(self, _call: dict[str, Any]) -> Any:
         return {1, 2}
@@ -143,6 +160,7 @@ def test_what_ends_the_process_is_the_crash_of_its_case_alone(spoiler: HostedAda
         "models-data-null": Gravity.CRASH,
         "models-refused": Gravity.CRASH,
         "models-not-a-list": Gravity.CRASH,
+        "models-data-empty": Gravity.LEAK,
     }
     got = {slug: one.verdict.differences[0].got for slug, one in found.items() if one.verdict.differences}
     assert "the process of the adapter ended with code 0;" in got["models-many"]
@@ -161,6 +179,18 @@ def test_what_is_printed_is_kept_with_its_case(spoiler: HostedAdapter) -> None:
     assert lines == {"printed by models-refused", "warned by models-refused"}
     assert found["models-router-list"].evidence is None
     assert found["models-router-list"].status is Status.PASSED
+
+
+def test_a_key_that_is_logged_is_told_at_every_level(spoiler: HostedAdapter) -> None:
+    """The root logger lets everything pass, and has no handler: the adapter's own `basicConfig` works."""
+    key = "hf_KeyOfTheCall0123456789"
+    assert spoiler.exchange(call("logs", api_key=key)) == {"models": ["1"]}
+    said = spoiler.printed("http://a")
+    assert "nothing secret" not in said
+    assert f"logged by a.client, DEBUG: the key, turned round: {key[::-1]}\n" in said
+    assert f"logged by a.client, INFO: failed\nValueError: {key}\n" in said
+    spoiler.exchange(call("say", word="x"))
+    assert "logged" not in spoiler.printed("http://a")
 
 
 def test_a_client_that_holds_the_interpreter_hangs_alone() -> None:

@@ -10,8 +10,8 @@ Started by hosted.py, which speaks JSON lines with it:
     -> {"id": 2, "close": 5}         <- {"id": 2, "closed": null}, or why it can't be
 
 Calls are answered as they end, many at a time. What the adapter prints during a call comes before its answer,
-as ``{"id": 1, "printed": "..."}``. The pipes are moved to private numbers: whatever writes to 1 or 2 writes
-to standard error.
+as ``{"id": 1, "printed": "..."}``; so does what it logs with the call's key in it, at whatever level. The
+pipes are moved to private numbers: whatever writes to 1 or 2 writes to standard error.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import contextlib
 import faulthandler
 import io
 import json
+import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +34,10 @@ from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungErr
 from botticelli.kit.adapters.load import close_adapter, load_adapter
 from botticelli.kit.adapters.program import PRINTED
 from botticelli.kit.errors import AdapterError
+from botticelli.kit.judge.secrets import Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.adapters.adapter import Adapter
@@ -120,6 +123,44 @@ class _Printed(io.TextIOBase):
         return 2
 
 
+class _Logged:
+    """Looks at what is logged, at every level, for the keys of the calls that are being made.
+
+    A user who looks for a fault turns on debug logs, and sends them to somebody. So the root logger lets
+    everything pass, and records are read as they are made: no handler is added, for then the adapter's own
+    `basicConfig` would do nothing. Which call a record belongs to is known by its key: threads log too.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[_Talk, Secrets] = {}
+        self._make = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(self._record)
+        logging.getLogger().setLevel(logging.DEBUG)
+
+    @contextlib.contextmanager
+    def watch(self, key: str | None, talk: _Talk) -> Generator[None, None, None]:
+        """Look for a key until the block ends; a record that shows it belongs to `talk`."""
+        if key:
+            self._open[talk] = Secrets([key])
+        try:
+            yield
+        finally:
+            self._open.pop(talk, None)
+
+    def _record(self, *args: Any, **options: Any) -> logging.LogRecord:
+        record = self._make(*args, **options)
+        try:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1]:
+                text += "\n" + "".join(traceback.format_exception(record.exc_info[1]))
+        except Exception:  # noqa: BLE001 -- foreign arguments are formatted: who handles the record will say so
+            return record
+        for talk, secrets in list(self._open.items()):
+            if secrets.shown_in(text):
+                talk.write(f"logged by {record.name}, {record.levelname}: {text}\n")
+        return record
+
+
 class _Speaking:
     """The adapter, with what it prints noted."""
 
@@ -158,6 +199,7 @@ class _Host:
         self._channel = channel
         self._adapter: Adapter | None = None
         self._limit = 0.0
+        self._logged = _Logged()
 
     def answer(self, question: Document) -> None:
         """Answer one question: calls in a thread each, the others at once."""
@@ -173,7 +215,8 @@ class _Host:
     def _call(self, number: int, call: Document) -> None:
         assert self._adapter is not None  # noqa: S101 -- the parent opens it first
         talk = _Talk(self._channel, number)
-        answer = _made(self._adapter, call, self._limit, talk)
+        with self._logged.watch(call.get("api_key"), talk):
+            answer = _made(self._adapter, call, self._limit, talk)
         talk.end()
         self._channel.send({"id": number, **answer})
 
