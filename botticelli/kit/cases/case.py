@@ -286,18 +286,26 @@ def load_cases(folder: Path | None = None, formats: Mapping[str, Format] = FORMA
     """Read and check all cases, in the order of format, area and id.
 
     Args:
-        folder: Where they are; by default those that come with the package.
+        folder: Where they are; by default those that come with the package. Those aren't rendered to see
+            whether they can be played, which takes longer than the rest: it was done when they were made,
+            by `python -m botticelli.kit.cases`.
         formats: The formats to render abstract cases for.
 
     Raises:
         CaseError: One of them cannot be used.
     """
-    read = [case for path in case_files(folder or cases_folder()) for case in read_file(path, formats)]
+    paths = case_files(folder or cases_folder())
+    read = [case for path in paths for case in read_file(path, formats, rendered=folder is not None)]
     return sorted(read, key=lambda case: (case.format.name, case.area, case.id))
 
 
-def read_file(path: Path, formats: Mapping[str, Format] = FORMATS) -> list[Case]:
+def read_file(path: Path, formats: Mapping[str, Format] = FORMATS, *, rendered: bool = True) -> list[Case]:
     """Read and check one case file.
+
+    Args:
+        path: The file.
+        formats: The formats to render an abstract case for.
+        rendered: Render it too, to see whether it can be played.
 
     Returns:
         The case; of an abstract one, that of every format that it makes sense for.
@@ -305,7 +313,7 @@ def read_file(path: Path, formats: Mapping[str, Format] = FORMATS) -> list[Case]
     Raises:
         CaseError: It cannot be read or something is wrong with it; the message lists all complaints.
     """
-    document, found = _read(path, formats)
+    document, found = _read(path, formats, rendered=rendered)
     if found:
         raise CaseError("\n".join(f"{path}: {line}" for line in found))
     return _in_formats(document, formats)
@@ -360,7 +368,7 @@ def _in_format(document: Document, played: Format) -> Case:
     return Case({**document, "format": played.name, "calls": calls}, played)
 
 
-def _read(path: Path, formats: Mapping[str, Format]) -> tuple[Document, list[str]]:
+def _read(path: Path, formats: Mapping[str, Format], *, rendered: bool = True) -> tuple[Document, list[str]]:
     try:
         document = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except (OSError, ValueError) as error:
@@ -369,7 +377,9 @@ def _read(path: Path, formats: Mapping[str, Format]) -> tuple[Document, list[str
     if found:
         return document if is_object(document) else {}, found
     found = [*_misplaced(document, path, formats)]
-    return document, found or [*_impossible(document, formats)]
+    if rendered and not found:
+        found = [*_impossible(document, formats)]
+    return document, found
 
 
 def _no_constant(word: str) -> None:

@@ -238,11 +238,14 @@ def _head(exchange: Piece, framing: str, length: int) -> str:
 
 
 def _chunked(steps: Sequence[Step], *, whole: bool) -> Iterator[Step]:
+    before, frame = b"", b""
     for step in steps:
         if isinstance(step, Pause):
             yield step
         elif step:  # an empty chunk would end the body
-            yield b"%x\r\n%b\r\n" % (len(step), step)
+            if step is not before:  # a step that is repeated is in memory once, and so is its chunk
+                before, frame = step, b"%x\r\n%b\r\n" % (len(step), step)
+            yield frame
     if whole:
         yield b"0\r\n\r\n"
 
@@ -282,10 +285,16 @@ def _apart(parts: Sequence[bytes], pause: float | None) -> Iterator[Step]:
 
 
 def _joined(pieces: Sequence[Piece], context: Context) -> bytes:
-    steps = _steps(pieces, context)
-    if any(isinstance(step, Pause) for step in steps):
-        raise CaseError("no sleep, hold or pause inside join, half, slices, split_after, gzip or br")
-    return b"".join(step for step in steps if isinstance(step, bytes))
+    joined = bytearray()
+    for piece in pieces:
+        if "repeat" in piece:  # here, since a hundred thousand steps would be joined one by one
+            joined += _joined(piece["of"], context) * piece["repeat"]
+            continue
+        for step in piece_steps(piece, context):
+            if isinstance(step, Pause):
+                raise CaseError("no sleep, hold or pause inside join, half, slices, split_after, gzip or br")
+            joined += step
+    return bytes(joined)
 
 
 def _bytes(piece: Piece, context: Context) -> bytes:

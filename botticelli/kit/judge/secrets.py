@@ -12,6 +12,7 @@ import base64
 import html
 import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -52,10 +53,7 @@ class Secrets:
     """
 
     def __init__(self, keys: Iterable[str | None]) -> None:
-        known = sorted({key for key in keys if key})
-        self._spellings = sorted({word for key in known for word in _spellings(key)}, key=len, reverse=True)
-        self._in_text = _pattern(known, self._spellings, _INVISIBLE)
-        self._in_bytes = _pattern(map(_latin, known), map(_latin, self._spellings), _INVISIBLE_BYTES)
+        self._known = known = sorted({key for key in keys if key})
         self._short = [key for key in known if len(key) < _RUN]
         long = [key for key in known if len(key) >= _RUN]
         plain = {_fold(form) for key in long for form in (key, _joined(key)) if len(form) >= _RUN}
@@ -68,6 +66,20 @@ class Secrets:
         # Every run holds one of these pieces, of which there are few: most texts are done with them.
         self._pieces = {*_pieces(plain | turned), *_pieces(hexed)}
         self._coded_pieces = {*_pieces(coded)}
+
+    # Needed only where something is struck out. They take longer to make than all the rest of a case.
+
+    @cached_property
+    def _spellings(self) -> list[str]:
+        return sorted({word for key in self._known for word in _spellings(key)}, key=len, reverse=True)
+
+    @cached_property
+    def _in_text(self) -> re.Pattern[str] | None:
+        return _pattern(self._known, self._spellings, _INVISIBLE)
+
+    @cached_property
+    def _in_bytes(self) -> re.Pattern[str] | None:
+        return _pattern(map(_latin, self._known), map(_latin, self._spellings), _INVISIBLE_BYTES)
 
     def shown_in(self, text: str) -> bool:
         """Tell whether a text shows one of the keys."""
