@@ -105,7 +105,12 @@ def add_check(commands: Commands) -> None:
     driver.add_argument(
         "--seed", type=int, help="chooses the texts, ids and keys that are played; default: drawn and printed"
     )
-    driver.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help="cases at once")
+    driver.add_argument(
+        "--jobs",
+        type=whole_number(1, 256),
+        metavar="N",
+        help="cases at once, of each of two drivers; with 1 the drivers are judged one after the other",
+    )
     driver.add_argument(
         "--timeout-scale",
         type=_scale,

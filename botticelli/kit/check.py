@@ -9,7 +9,7 @@ import json
 import secrets
 import shlex
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
@@ -26,13 +26,14 @@ from botticelli.kit.report import machine
 from botticelli.kit.report.model import LEVELS, Report, Suite, read_report
 from botticelli.kit.report.running import RunReport, cut
 from botticelli.kit.report.text import watch, write_report, write_table
-from botticelli.kit.runner import JOBS, Result, Status, read_baseline, run_cases
+from botticelli.kit.runner import JOBS, Result, Status, read_baseline, run_cases, side_by_side
 from botticelli.kit.selection import Shard, failed_in, narrow, select_cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from botticelli.kit.adapters.adapter import Adapter
     from botticelli.kit.cases.case import Case
 
 __all__ = ["SEEDS", "list_cases", "run_check", "select_cases", "write_baseline"]
@@ -40,6 +41,7 @@ __all__ = ["SEEDS", "list_cases", "run_check", "select_cases", "write_baseline"]
 SEEDS = 1 << 31
 """A seed that is drawn is below this, so that it is short enough to type."""
 
+_TOGETHER = 2  # drivers judged at once, such as a client's sync and async half; each is a process
 _HURRY = 1.0  # seconds that a driver has to close when the run was interrupted
 
 
@@ -75,7 +77,7 @@ def run_check(
     in_process: bool = False,
     suite_version: str = SUITE_VERSION,
 ) -> int:
-    """Judge drivers one after the other and report.
+    """Judge drivers, two at a time, and report.
 
     Args:
         adapters: Their adapters: ``package.module:factory`` or ``command: ...``.
@@ -89,7 +91,7 @@ def run_check(
         baseline: File of known failures, if there is one.
         new_baseline: Where to write what is known to fail after this run, if anywhere.
         seed: Decides the texts, ids and keys that are played; None draws one and prints it.
-        jobs: Cases at once.
+        jobs: Cases at once, of each driver; with 1 the drivers are judged one after the other.
         timeout_scale: Multiplies the time that a call may take before it counts as hanging.
         strict: Remarks fail the run, and so does a ``may`` that wasn't kept.
         in_process: Import adapters in Python into this process.
@@ -131,20 +133,25 @@ def run_check(
             shard=str(shard or ""),
         )
 
+    together = 1 if in_process or jobs == 1 else _TOGETHER
     journal, reports, finished = Journal(json_path, report_of), list[RunReport](), False
     try:
         with bypass_proxies(), importable_working_directory():
-            for spec, wanted in chosen:
-                report = RunReport(spec, frozenset(), finished=False)
-                _judge(report, wanted, out, journal, settings, reports)
-                out.write("\n" if len(reports) > 1 else "")
-                if drawn and len(reports) == 1:
+            for first in range(0, len(chosen), together):
+                runs = [
+                    (RunReport(spec, frozenset(), finished=False), wanted)
+                    for spec, wanted in chosen[first : first + together]
+                ]
+                _judge(runs, out, journal, settings, reports)
+                if drawn and not first:
                     out.write(
                         f"seed {settings.seed} was drawn; --seed {settings.seed} plays the same again\n\n"
                     )
-                write_report(report, out, saved=str(json_path or ""))
+                for report, _ in runs:
+                    out.write("\n" if report is not reports[0] else "")
+                    write_report(report, out, saved=str(json_path or ""))
                 out.flush()
-                if report.interrupted:
+                if reports[-1].interrupted:
                     break
         finished = len(reports) == len(chosen) and all(report.finished for report in reports)
     finally:
@@ -175,21 +182,78 @@ def _chosen(
 
 
 def _judge(
-    report: RunReport,
-    cases: Sequence[Case],
+    chosen: Sequence[tuple[RunReport, Sequence[Case]]],
     out: TextIO,
     journal: Journal,
     settings: _Settings,
     reports: list[RunReport],
 ) -> None:
-    """Run the cases against one adapter; an interruption ends the run and is noted in its report."""
-    spec, start, patience = report.name, time.perf_counter(), _HURRY
+    """Run the drivers' cases, side by side; an interruption ends all, and is noted in the reports.
+
+    Args:
+        chosen: What is judged, each with its cases.
+        out: Where progress is shown.
+        journal: Gets each result when it is there.
+        settings: How the cases are played.
+        reports: Those of `chosen` are added once all adapters are open, and kept whatever comes then.
+    """
+    with ExitStack() as opened:
+        adapters = [opened.enter_context(_adapter_of(report, settings)) for report, _ in chosen]
+        reports += [report for report, _ in chosen]
+        results = side_by_side(
+            [
+                _results(report.name, adapter, cases, settings)
+                for (report, cases), adapter in zip(chosen, adapters, strict=True)
+            ]
+        )
+        total = sum(len(cases) for _, cases in chosen)
+        title = ", ".join(report.name for report, _ in chosen)
+        start = time.perf_counter()
+        try:
+            with closing(results):
+                for number, result in watch(results, total, title, out):
+                    report = chosen[number][0]
+                    report.results.append(result)
+                    report.mishaps += _mishaps(result)
+                    report.seconds = time.perf_counter() - start
+                    journal.note(report, result)
+            for report, _ in chosen:
+                report.finished = True
+        except KeyboardInterrupt:
+            for report, cases in chosen:
+                left = len(cases) - len(report.results)
+                report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
+                report.interrupted = True
+
+
+@contextmanager
+def _adapter_of(report: RunReport, settings: _Settings) -> Generator[Adapter, None, None]:
+    """Open the adapter of a run; at the end close it, and note in the report what was wrong with that."""
+    spec = report.name
     adapter = open_adapter(spec, limit=settings.limit, in_process=settings.in_process)
     report.capabilities = adapter.capabilities
     report.version = said_version(adapter).removeprefix(f"{spec} ")  # the name is there already
-    reports.append(report)
+    try:
+        yield adapter
+    finally:
+        unexplained: Callable[[], list[str]] = getattr(adapter, "unexplained", list)
+        report.mishaps += unexplained()
+        try:
+            close_adapter(adapter, LIMIT if report.finished else _HURRY)
+        except AdapterError as error:
+            report.mishaps.append(str(error))
+        except KeyboardInterrupt:
+            report.mishaps.append("interrupted while the driver was being closed")
+            report.interrupted = True
+        finally:
+            getattr(adapter, "kill", lambda: None)()
+
+
+def _results(
+    spec: str, adapter: Adapter, cases: Sequence[Case], settings: _Settings
+) -> Generator[Result, None, None]:
     again = f"botticelli check driver {shlex.quote(spec)} --seed {settings.seed} --case "
-    results = run_cases(
+    return run_cases(
         cases,
         adapter,
         seed=settings.seed,
@@ -200,30 +264,6 @@ def _judge(
         limit=settings.limit,
         command=lambda case: again + case.key,
     )
-    try:
-        with closing(results):
-            for result in watch(results, len(cases), spec, out):
-                report.results.append(result)
-                report.mishaps += _mishaps(result)
-                journal.note(report, result)
-        patience, report.finished = LIMIT, True
-    except KeyboardInterrupt:
-        left = len(cases) - len(report.results)
-        report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
-        report.interrupted = True
-    finally:
-        unexplained: Callable[[], list[str]] = getattr(adapter, "unexplained", list)
-        report.mishaps += unexplained()
-        try:
-            close_adapter(adapter, patience)
-        except AdapterError as error:
-            report.mishaps.append(str(error))
-        except KeyboardInterrupt:
-            report.mishaps.append("interrupted while the driver was being closed")
-            report.interrupted = True
-        finally:
-            getattr(adapter, "kill", lambda: None)()
-    report.seconds = time.perf_counter() - start
 
 
 def _mishaps(result: Result) -> list[str]:

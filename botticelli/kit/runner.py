@@ -59,6 +59,7 @@ __all__ = [
     "run",
     "run_case",
     "run_cases",
+    "side_by_side",
 ]
 
 JOBS = 16
@@ -381,6 +382,47 @@ class DaemonPool(Generic[TaskT, DoneT]):
                 self._done.put(error)
 
 
+def side_by_side(streams: Sequence[Generator[TaskT, None, None]]) -> Generator[tuple[int, TaskT], None, None]:
+    """Take from several generators at once, and yield what each gives, with its number.
+
+    When closed early, it waits for none of them: each is closed once it has given one more.
+
+    Args:
+        streams: Each is read in a thread of its own.
+
+    Raises:
+        Exception: What a generator raised.
+    """
+    given: queue.SimpleQueue[tuple[int, TaskT] | Exception | None] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def read(number: int, stream: Generator[TaskT, None, None]) -> None:
+        try:
+            with contextlib.closing(stream):
+                for value in stream:
+                    given.put((number, value))
+                    if left.is_set():
+                        break
+            given.put(None)
+        except Exception as error:  # noqa: BLE001 -- raised again below
+            given.put(error)
+
+    for number, stream in enumerate(streams):
+        threading.Thread(target=read, args=(number, stream), name="botticelli-run", daemon=True).start()
+    try:
+        running = len(streams)
+        while running:
+            got = given.get()
+            if isinstance(got, Exception):
+                raise got
+            if got is None:
+                running -= 1
+            else:
+                yield got
+    finally:
+        left.set()
+
+
 # Playing cases
 
 
@@ -419,7 +461,7 @@ def run_cases(
         return Finding(played.verdict, played.evidence(command(case)))
 
     yield from run(
-        cases,
+        _in_good_order(cases),
         execute,
         missing=lambda case: case.needs - claims,
         scored=scored,
@@ -428,6 +470,18 @@ def run_cases(
         jobs=jobs,
         after=playing.close if server is None else None,
     )
+
+
+def _in_good_order(cases: Sequence[Case]) -> list[Case]:
+    """Put the cases that wait among the others.
+
+    Not at the beginning, when a client may still import what it needs, and not at the end, when nothing else
+    would be left to do meanwhile.
+    """
+    waiting = [case for case in cases if case.waits]
+    others = [case for case in cases if not case.waits]
+    soon = len(others) // 4
+    return others[:soon] + waiting + others[soon:]
 
 
 def run_case(

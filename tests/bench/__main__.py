@@ -1,8 +1,8 @@
 """Botticelli beside bare httpx + msgspec, `openai` and `huggingface_hub`: `python -m tests.bench`.
 
 All in one run against one loopback server, as CPU time; `rounds` says how it is measured, `contenders`
-what each one does, `server` what is played. The exit code is 0, whatever the figures, for they depend on the
-machine; with `--check` it is 1 when a target is missed.
+what each one does, `server` what is played, `kit` what judging costs. The exit code is 0, whatever the
+figures, for they depend on the machine; with `--check` it is 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from importlib.metadata import version
 from typing import NamedTuple
 
+from . import kit
 from .contenders import Bare, Botticelli, HuggingFaceHub, OpenAi
 from .rounds import Workload, race, server, single, starts, stream, together
 from .server import CHUNKS
@@ -76,7 +77,11 @@ def print_times(best: dict[str, dict[str, float]], started: dict[str, float]) ->
 
 
 def targets(
-    best: dict[str, dict[str, float]], started: dict[str, float], memory: tuple[float, float]
+    best: dict[str, dict[str, float]],
+    started: dict[str, float],
+    memory: tuple[float, float],
+    judged: kit.Cost,
+    case: float,
 ) -> list[Target]:
     def ours(what: str, other: str = Bare.name) -> float:
         return best[what][Botticelli.name] / best[what][other]
@@ -98,6 +103,9 @@ def targets(
         Target("64 answers at once, async: botticelli / bare", ours(TOGETHER), most=1.15),
         Target("start: botticelli / bare", started[Botticelli.name] / started[Bare.name], most=1.25),
         Target("a million chunks: memory / text (tracemalloc's peak)", memory[0] / memory[1], most=2),
+        Target("the kit: seconds for every case, sync and async", judged.wall, most=15),
+        Target("the kit: CPU ms of its own per ordinary case", case * 1e3, most=10),
+        Target("the kit: MB of memory", judged.memory / 1e6, most=150),
     ]
 
 
@@ -118,14 +126,17 @@ def main() -> int:
         best = race(origin, WORKLOADS, rounds)
         started = starts(PROGRAMS, rounds)
         memory, resident = megabytes(origin, "traced"), megabytes(origin, "resident")
+    judged, case = kit.play(), kit.per_case(rounds)
     print()
     print_times(best, started)
     print()
     print(f"a stream of a million chunks: {memory[1]:.1f} MB of text; tracemalloc's peak {memory[0]:.1f} MB,")
     print(f"resident memory grew by {resident[0]:.1f} MB without tracing (0 where the system doesn't tell)")
     print()
+    print(f"judging with {judged.cases} cases: {judged.wall:.1f} s, {judged.own:.1f} s of CPU the kit's own")
+    print()
     print(f"{'ratio':<62}{'measured':>9}  {'wanted':<7} verdict")
-    found = targets(best, started, memory)
+    found = targets(best, started, memory, judged, case)
     for target in found:
         print(target.row())
     return int(bool(options.check) and any(target.missed for target in found))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,13 +268,39 @@ def test_an_interrupted_run_is_unfinished_and_keeps_what_it_has(
     assert len((tmp_path / "report.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_second_driver_that_cannot_be_opened_leaves_the_first_ones_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "jobs", "kept"), [(1, 16, 0), (1, 1, 1), (2, 16, 2), (3, 16, 2)])
+def test_a_driver_that_cannot_be_opened_leaves_the_results_of_those_before(
+    tmp_path: Path, before: int, jobs: int, kept: int
+) -> None:
+    """Drivers are opened two at a time, unless only one case is to be played at once."""
     path = tmp_path / "report.json"
     with pytest.raises(KitError, match="cannot open no"):
-        check(REFERENCE, "no.such:adapter", paths={"json": path})
+        check(*[REFERENCE] * before, "no.such:adapter", jobs=jobs, paths={"json": path})
     document = json.loads(path.read_text())
     assert (document["finished"], document["passed"]) == (False, False)
-    assert [len(run["results"]) for run in document["runs"]] == [1]
+    assert [len(run["results"]) for run in document["runs"]] == [1] * kept
+
+
+class Meeting(ReferenceClient):
+    """Waits in its first call until another one is in it too: in vain, if they aren't judged at once."""
+
+    def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        here = Path(os.environ["MEETING_PLACE"])
+        (here / str(os.getpid())).touch()
+        for _ in range(1000):
+            if len([*here.iterdir()]) > 1:
+                return super().exchange(call)
+            time.sleep(0.01)
+        raise LookupError("nobody else came")
+
+
+def test_two_drivers_are_judged_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setenv("MEETING_PLACE", str(place))
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).resolve().parents[__name__.count(".")]), *sys.path])
+    code, output = check(*[f"{__name__}:Meeting"] * 2)
+    assert (code, output.count("passed: 1 OK")) == (0, 2), output
 
 
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:

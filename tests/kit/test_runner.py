@@ -20,12 +20,21 @@ from botticelli.kit.report.machine import document_of, report_of
 from botticelli.kit.report.model import Suite
 from botticelli.kit.report.running import RunReport
 from botticelli.kit.report.text import describe_failure
-from botticelli.kit.runner import DaemonPool, Result, Status, call_adapter, read_baseline, run_case, run_cases
+from botticelli.kit.runner import (
+    DaemonPool,
+    Result,
+    Status,
+    call_adapter,
+    read_baseline,
+    run_case,
+    run_cases,
+    side_by_side,
+)
 from botticelli.kit.selftest.reference_client import ReferenceClient
 from botticelli.kit.server.server import Listener, MockServer, exchange_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from botticelli.kit.adapters.adapter import Adapter
@@ -372,6 +381,55 @@ def test_cases_run_at_the_same_time() -> None:
     cases = [case(f"a-{name}", calls=calls, exchanges=[]) for name in ("one", "two", "three")]
     found = results(cases, Scripted(meet), jobs=3)
     assert all(result.status is Status.PASSED for result in found.values())
+
+
+def test_cases_that_wait_are_neither_the_first_nor_the_last() -> None:
+    pause: list[dict[str, Any]] = [{"status": 200, "body": [{"sleep": 0.01}, {"text": "x"}]}]
+    cases = [case(f"a-{n}", exchanges=pause if n in "45" else [{"status": 200}]) for n in "012345"]
+    found = run_cases(cases, Scripted(lambda _call: answer("x")), jobs=1)
+    assert [result.case.id[2:] for result in found] == ["0", "4", "5", "1", "2", "3"]
+
+
+def test_generators_are_read_side_by_side_to_their_ends() -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    def count(first: int) -> Generator[int, None, None]:
+        together.wait()
+        yield from range(first, first + 3)
+
+    got = list(side_by_side([count(0), count(10)]))
+    assert [value for number, value in got if number == 0] == [0, 1, 2]
+    assert [value for number, value in got if number == 1] == [10, 11, 12]
+    assert list(side_by_side([])) == []
+
+
+def test_what_one_of_the_generators_raises_is_raised() -> None:
+    def fail() -> Generator[int, None, None]:
+        yield 1
+        raise LookupError("7")
+
+    with pytest.raises(LookupError, match="7"):
+        list(side_by_side([fail()]))
+
+
+def test_generators_that_are_left_are_closed_and_not_waited_for() -> None:
+    go, closed = threading.Event(), threading.Event()
+
+    def give() -> Generator[int, None, None]:
+        try:
+            yield 1
+            go.wait(60)
+            yield 2
+            raise AssertionError("it is read no further")
+        finally:
+            closed.set()
+
+    found = side_by_side([give()])
+    assert next(found) == (0, 1)
+    found.close()
+    assert not closed.is_set()
+    go.set()
+    assert closed.wait(60)
 
 
 def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:

@@ -128,7 +128,7 @@ class _Logged:
 
     A user who looks for a fault turns on debug logs, and sends them to somebody. So the root logger lets
     everything pass, and records are read as they are made: no handler is added, for then the adapter's own
-    `basicConfig` would do nothing. Which call a record belongs to is known by its key: threads log too.
+    `basicConfig` would do nothing. Where a thread of the adapter's own logs, the record may be of any call.
     """
 
     def __init__(self) -> None:
@@ -155,9 +155,11 @@ class _Logged:
                 text += "\n" + "".join(traceback.format_exception(record.exc_info[1]))
         except Exception:  # noqa: BLE001 -- foreign arguments are formatted: who handles the record will say so
             return record
-        for talk, secrets in list(self._open.items()):
-            if secrets.shown_in(text):
-                talk.write(f"logged by {record.name}, {record.levelname}: {text}\n")
+        watched = dict(self._open)
+        talk = _TALK.get()
+        for one in [talk] if talk in watched else watched:
+            if watched[one].shown_in(text):
+                one.write(f"logged by {record.name}, {record.levelname}: {text}\n")
         return record
 
 

@@ -73,6 +73,8 @@ _REQUEST_CAPABILITIES = {
 }
 _OPTION_CAPABILITIES = {"max_retries": "retry", "headers": "headers", "audit": "audit"}
 
+_FEW = 4  # calls that are soon made
+
 
 @dataclass(frozen=True)
 class Call:
@@ -157,6 +159,17 @@ class Case(Requirement):
     def is_timed(self) -> bool:
         """Whether what happens depends on limits that are short, or on when a call is cancelled."""
         return any(need.endswith("_timeout") or need == "cancel_any_time" for need in self.needs)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it lasts longer than its bytes need: for pauses and retries, or for its many calls."""
+        pieces = _pieces(self.document["exchanges"])
+        return (
+            self.is_timed
+            or "retry" in self.needs
+            or len(self.document["calls"]) > _FEW
+            or any("sleep" in piece or "hold" in piece for piece in pieces)
+        )
 
     @cached_property
     def needs(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from importlib.util import find_spec
 from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
 
 from botticelli.kit.adapters.adapter import OLD_WORDS
 from botticelli.kit.judge.compare import REPORTED
@@ -38,6 +38,8 @@ __all__ = [
     "write_summary",
     "write_table",
 ]
+
+ResultT = TypeVar("ResultT")
 
 FACTS = 5
 """Facts shown of one case; the report holds the others."""
@@ -309,8 +311,8 @@ def _is_terminal(out: TextIO) -> bool:
 
 
 def watch(
-    results: Iterable[RunnerResult], total: int, title: str, out: TextIO, *, after: float = 1.0
-) -> Iterator[RunnerResult]:
+    results: Iterable[ResultT], total: int, title: str, out: TextIO, *, after: float = 1.0
+) -> Iterator[ResultT]:
     """Pass results on, and show a progress bar on a terminal when it takes a while.
 
     Args:
