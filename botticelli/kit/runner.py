@@ -23,6 +23,7 @@ from botticelli.kit.adapters.limits import (
     BystanderError,
     CrashedError,
     HungError,
+    RaisedError,
     describe_exception,
     make_call,
 )
@@ -588,7 +589,7 @@ def play_case(
         for call in play.calls:
             time.sleep(call.pause)
             outcomes.append(call_adapter(adapter, call.neutral, limit, rescue=rescue))
-            if isinstance(outcomes[-1], Crash | Hang):
+            if _is_over(outcomes[-1]):
                 break
     except BaseException:  # Ctrl-C too: whatever ends the play, its port is let go
         listener.finish()
@@ -601,6 +602,11 @@ def play_case(
     output = "".join(map(printed, dict.fromkeys(call.neutral["base_url"] for call in play.calls)))
     verdict = judge(play, outcomes, recording, adapter.capabilities, output)
     return Played(play, outcomes, recording, verdict, output)
+
+
+def _is_over(outcome: Outcome) -> bool:
+    """Tell whether no further call can be made. After an exception there can: what comes then is judged."""
+    return isinstance(outcome, Hang) or (isinstance(outcome, Crash) and outcome.over)
 
 
 def _must_close(requests: Document) -> bool:
@@ -640,4 +646,4 @@ def call_adapter(adapter: Adapter, call: Document, limit: float, *, rescue: bool
     except CrashedError as error:
         if rescue and isinstance(error, BystanderError):
             raise
-        return Crash(str(error))
+        return Crash(str(error), over=not isinstance(error, RaisedError))

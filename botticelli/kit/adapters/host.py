@@ -5,8 +5,8 @@ Started by hosted.py, which speaks JSON lines with it:
     -> {"id": 0, "open": "module:factory", "limit": 20}
                                      <- {"id": 0, "opened": {"capabilities": [...], "version": ""}},
                                         or "refused": "why"
-    -> {"id": 1, "call": {...}}      <- {"id": 1, "outcome": {...}}, or "crash": "why", "bystander": "why",
-                                        "not_json": "why" or "hang": true in its place
+    -> {"id": 1, "call": {...}}      <- {"id": 1, "outcome": {...}}, or "crash": "why" with "over": bool,
+                                        "bystander": "why", "not_json": "why" or "hang": true in its place
     -> {"id": 2, "close": 5}         <- {"id": 2, "closed": null}, or why it can't be
 
 Calls are answered as they end, many at a time. What the adapter prints during a call comes before its answer,
@@ -30,7 +30,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from botticelli.kit.adapters.adapter import said_version
-from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungError, make_call
+from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungError, RaisedError, make_call
 from botticelli.kit.adapters.load import close_adapter, load_adapter
 from botticelli.kit.adapters.program import PRINTED
 from botticelli.kit.errors import AdapterError
@@ -188,7 +188,7 @@ def _made(adapter: Adapter, call: Document, limit: float, talk: _Talk) -> Docume
     except HungError:
         return {"hang": True}
     except CrashedError as error:
-        return {"crash": str(error)}
+        return {"crash": str(error), "over": not isinstance(error, RaisedError)}
     try:
         json.dumps(outcome)
     except (TypeError, ValueError, RecursionError) as error:

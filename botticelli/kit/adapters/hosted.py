@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.kit.adapters import program
 from botticelli.kit.adapters.clients.registry import NODE
-from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError
+from botticelli.kit.adapters.limits import LIMIT, BystanderError, CrashedError, HungError, RaisedError
 from botticelli.kit.adapters.load import OPENING, load_adapter
 from botticelli.kit.adapters.program import PRINTED, SHUTDOWN, Program, object_on_line
 from botticelli.kit.errors import AdapterError
@@ -409,7 +409,7 @@ def _outcome_of(answer: Document) -> Document:
     if "hang" in answer:
         raise HungError("no outcome in time")
     if "crash" in answer:
-        raise CrashedError(str(answer["crash"]))
+        raise (CrashedError if answer["over"] else RaisedError)(str(answer["crash"]))
     if "not_json" in answer:
         # The judge rejects it by its schema, and quotes it.
         return {f"the outcome is not JSON: {answer['not_json']}": None}

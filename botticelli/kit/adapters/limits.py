@@ -23,6 +23,7 @@ __all__ = [
     "BystanderError",
     "CrashedError",
     "HungError",
+    "RaisedError",
     "bypass_proxies",
     "call_with_timeout",
     "describe_exception",
@@ -45,6 +46,10 @@ class CrashedError(Exception):
     """Raised when a driver's process died, or when it raised something that isn't an Exception."""
 
 
+class RaisedError(CrashedError):
+    """Raised when a driver raised an exception that isn't one of its own; it can be called again."""
+
+
 class BystanderError(CrashedError):
     """Raised when a call was lost and another, made at the same time or before, may be to blame."""
 
@@ -61,7 +66,8 @@ def make_call(adapter: Adapter, call: Document, limit: float) -> Document:
     Raises:
         HungError: No outcome in time.
         BystanderError: It was lost through no fault of its own, as far as that is known.
-        CrashedError: The driver raised something that isn't one of its own errors.
+        RaisedError: The driver raised something that isn't one of its own errors.
+        CrashedError: It raised what ends a program, such as SystemExit.
     """
 
     def make() -> Document:
@@ -74,8 +80,10 @@ def make_call(adapter: Adapter, call: Document, limit: float) -> Document:
         raise
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}:{last.lineno}"
-        raise CrashedError(f"{describe_exception(error)} (at {where})") from error
+        # What the toolkit raises says what the client did; a line of the toolkit would look like its mistake.
+        ours = Path(last.filename).parent == Path(__file__).parent
+        where = "" if ours else f" (at {Path(last.filename).name}:{last.lineno})"
+        raise RaisedError(f"{describe_exception(error)}{where}") from error
 
 
 def _detached(outcome: Document) -> Document:

@@ -34,6 +34,7 @@ __all__ = [
     "ClientAdapter",
     "Limits",
     "body_of",
+    "chain_of",
     "chunk_texts",
     "error_of",
     "http_timeout",
@@ -46,6 +47,8 @@ __all__ = [
     "version_of",
     "whole_response",
 ]
+
+_SHOWN = 60  # characters of what a client gave in place of an answer
 
 
 # The client
@@ -135,7 +138,7 @@ def whole_response(answer: object) -> Document:
         TypeError: It isn't one. A user who reads its choices meets an error of this sort, too.
     """
     if not is_object(answer):
-        raise TypeError(f"the client returned {type(answer).__name__} where an answer should be")
+        raise TypeError(f"the client gave {_described(answer)} for an answer")
     return {
         "choices": [_choice(choice) for choice in as_objects(answer.get("choices"))],
         "usage": _usage(answer.get("usage")),
@@ -157,8 +160,13 @@ def stream_response(chunks: Sequence[object]) -> Document:
     """
     for chunk in chunks:
         if not is_object(chunk):
-            raise TypeError(f"the client returned {type(chunk).__name__} where a chunk should be")
+            raise TypeError(f"the client gave {_described(chunk)} for a chunk")
     return {"events": list(chunks)}
+
+
+def _described(value: object) -> str:
+    text = repr(value)
+    return f"{text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''} ({type(value).__name__})"
 
 
 def chunk_texts(chunk: Document) -> list[str]:
@@ -250,7 +258,7 @@ def transport_kind(error: BaseException) -> str | None:
 
     Clients wrap the errors of their HTTP library. Those are found by ``__cause__`` and ``__context__``.
     """
-    for link in _chain(error):
+    for link in chain_of(error):
         names = {base.__name__ for base in type(link).__mro__}
         for kind, known in _TRANSPORT_KINDS:
             if names.intersection(known):
@@ -258,7 +266,8 @@ def transport_kind(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that it came of."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen:

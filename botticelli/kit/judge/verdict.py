@@ -37,9 +37,15 @@ Object: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """The driver raised an exception that isn't its own, or its process died."""
+    """The driver raised an exception that isn't its own, or its process died.
+
+    Attributes:
+        message: What happened.
+        over: It can't be called again.
+    """
 
     message: str
+    over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +166,12 @@ def _judge_call(
         found = Difference("", "an outcome", f"nothing in {got.seconds:g} s", Gravity.HANG)
         findings.add([found], place)
         return False
+    judged = not any("anything" in wanted for wanted in call.expect)
     if isinstance(got, Crash):
-        findings.add([Difference("", "an outcome", got.message, Gravity.CRASH)], place)
+        if judged:
+            findings.add([Difference("", "an outcome", got.message, Gravity.CRASH)], place)
         findings.add(key_leaks(secrets, got.message), place)
-        return False
+        return not judged
     outcome, violations = _validated(got)
     findings.add(key_leaks(secrets, outcome), place)
     if violations:
@@ -174,7 +182,7 @@ def _judge_call(
         wanted = "what the adapter's capabilities promise"
         findings.add([Difference("", wanted, outcome["unsupported"], Gravity.REFUSED)], place)
         return False
-    else:
+    elif judged:
         n = call.neutral.get("request", {}).get("n") or 1
         _judge_outcome(findings, play, call, assembled(outcome, claims, n), claims, place)
     return True

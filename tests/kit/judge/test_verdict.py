@@ -48,6 +48,7 @@ def error(kind: str = "server", message: str = "no", **more: Any) -> dict[str, A
 
 
 ANSWER: list[dict[str, Any]] = [{"response": {"text": "Hi"}}]
+ANYTHING: list[dict[str, Any]] = [{"anything": {}}]
 ERROR: list[dict[str, Any]] = [{"error": {"kind": ["rate_limit", "server"]}}]
 LOST: list[dict[str, Any]] = [{"error": {"kind": ["server"], "partial": {"text": "Hi"}}}]
 CALL: dict[str, Any] = {"id": "c", "name": "f", "arguments": ""}
@@ -293,6 +294,19 @@ def test_who_cannot_make_the_call_makes_no_request() -> None:
 def test_what_the_server_saw_says_nothing_after_a_hang_or_crash(outcome: Outcome) -> None:
     found = verdict(ANSWER, outcome, requests={"count": 1})
     assert len(found.differences) == 1
+
+
+@pytest.mark.parametrize("outcome", [answer(), error(), Crash("KeyError: 'x'", over=False)])
+def test_a_call_that_only_prepares_the_next_may_end_in_anything(outcome: Outcome) -> None:
+    assert verdict(ANYTHING, outcome, requests={"count": 0}).passed
+    assert not verdict(ANYTHING, outcome, requests={"count": 2}).passed, "the requests are judged"
+
+
+def test_also_where_anything_may_come_a_hang_fails_and_a_key_is_not_shown() -> None:
+    assert verdict(ANYTHING, Hang(1)).gravity is Gravity.HANG
+    assert verdict(ANYTHING, Crash(f"ValueError: {KEY}")).gravity is Gravity.LEAK
+    assert verdict(ANYTHING, error(message=KEY)).gravity is Gravity.LEAK
+    assert verdict(ANYTHING, {"nonsense": 1}).gravity is Gravity.CRASH
 
 
 def test_the_key_is_never_shown() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.kit.adapters.toolkit import (
     ClientAdapter,
+    chain_of,
     error_of,
     import_client,
     limits_of,
@@ -76,11 +77,15 @@ class LiteLLMAdapter(ClientAdapter):
             stream.close()
 
     def error(self, error: BaseException) -> Document:
-        """Return one of litellm's errors. Those of the connection have a status that no server sent."""
+        """Return one of litellm's errors. Those of the connection have a status that no server sent.
+
+        Its Timeout is also what becomes of a server's 408, which is openai's error for that status before.
+        """
         lost = self._lost(error)
         about = self._about_content(error)
         found = error_of(error, lost or about)
-        return {**found, "status": None} if lost else found
+        answered = any(isinstance(link, self._openai.APIStatusError) for link in chain_of(error))
+        return {**found, "status": None} if lost and not answered else found
 
     def _about_content(self, error: BaseException) -> str | None:
         known = self._litellm.exceptions

@@ -138,8 +138,8 @@ class PydanticAIAdapter(AsyncClientAdapter):
             self._ai.ToolDefinition(
                 name=tool["name"],
                 description=tool.get("description"),
-                parameters_json_schema=tool.get("parameters") or {},
                 strict=tool.get("strict"),
+                **({"parameters_json_schema": tool["parameters"]} if "parameters" in tool else {}),
             )
             for tool in (as_object(given.get("function")) for given in as_objects(body.get("tools")))
         ]

@@ -66,11 +66,16 @@ const toolCall = (call) => ({
   arguments: pick(call.function?.arguments ?? call.custom?.input),
 });
 
+/** Throw what a program meets that reads the choices of something else than an object with members. */
+function requireObject(value, what) {
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Blob)) return;
+  const shown = value instanceof Blob ? "a Blob" : JSON.stringify(value)?.slice(0, 80);
+  throw new TypeError(`the client gave ${shown} for ${what}`);
+}
+
 /** Return the neutral response for a client that hands out answers in the published shape. */
 export function wholeResponse(answer) {
-  if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
-    throw new TypeError(`the client returned ${JSON.stringify(answer)?.slice(0, 80)} where an answer should be`);
-  }
+  requireObject(answer, "an answer");
   const choices = (answer.choices ?? []).map((choice) => ({
     index: pick(choice.index), ...spoken(choice.message), finish_reason: null,
     finish_reason_raw: pick(choice.finish_reason), logprobs: pick(choice.logprobs),
@@ -83,11 +88,7 @@ export function wholeResponse(answer) {
 
 /** Return the chunks, for the kit to put together. */
 function events(chunks) {
-  for (const chunk of chunks) {
-    if (typeof chunk !== "object" || chunk === null || Array.isArray(chunk)) {
-      throw new TypeError(`the client returned ${JSON.stringify(chunk)?.slice(0, 80)} where a chunk should be`);
-    }
-  }
+  for (const chunk of chunks) requireObject(chunk, "a chunk");
   return chunks;
 }
 

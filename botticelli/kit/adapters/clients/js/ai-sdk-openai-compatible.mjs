@@ -89,7 +89,7 @@ await serve({
     const { base_url: baseURL, api_key, options } = call;
     const provider = createOpenAICompatible({
       name: "judged", baseURL, apiKey: api_key ?? undefined, headers: options.headers,
-      includeUsage: call.request.stream_usage,
+      includeUsage: call.request.stream_usage, supportedUrls: () => ({ "image/*": [/^https?:/] }), // loads none itself
     });
     return { model: provider.chatModel(call.model), options };
   },
