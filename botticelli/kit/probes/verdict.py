@@ -80,6 +80,12 @@ class Judgement:
         return Outcome.REFUSED if self.refusals else Outcome.OBEYED
 
     @property
+    def why_open(self) -> str:
+        """Why nothing was shown, in one line; empty where something was."""
+        words = [*self.doubts, *self.refusals]
+        return " ".join(words[0].split()) if words else ""
+
+    @property
     def verdict(self) -> Verdict:
         """The same in the judge's words."""
         differences = [
