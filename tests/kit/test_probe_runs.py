@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import sys
 import threading
 import time
 import zipfile
@@ -339,6 +340,7 @@ def test_a_dry_run_asks_no_probe(capsys: pytest.CaptureFixture[str]) -> None:
         (["http://127.0.0.1:1/v1", "--area", "nothing"], "no area is called"),
         (["http://127.0.0.1:1/v1", "--token-env", "hf_notAVariable"], "must name an environment variable"),
         (["--provider", "groq"], "groq needs a key in GROQ_API_KEY"),
+        (["--provider", "nobody"], "there is no provider 'nobody'"),
         (["http://127.0.0.1:1/v1"], "nothing answers"),
     ],
 )
@@ -351,6 +353,29 @@ def test_what_can_not_be_done_is_said_in_a_line(
     assert said in err
     assert "hf_notAVariable" not in err
     assert err.count("\n") == 1 or err.startswith("usage: ")
+
+
+def test_a_service_is_known_by_what_its_driver_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary: str
+) -> None:
+    with serving(key=canary) as url:
+        (tmp_path / "my_service.py").write_text(
+            "from botticelli import ChatDriver, Provider\n"
+            "from botticelli.dialects.openai.dialect import OpenAIDialect\n\n\n"
+            "class MyDriver(ChatDriver):\n"
+            f"    provider = Provider(name='mine', base_url={url!r}, dialect=OpenAIDialect(),\n"
+            "                        key_env=('MINE', 'MINE_TOO'))\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", [*sys.path])
+        monkeypatch.setenv("MINE", " ")
+        asked = ["check", "endpoint", "--provider", "my_service:MyDriver", "--case", "answer-readable"]
+        code, _, err = run(asked, capsys)
+        assert (code, "mine needs a key in MINE or MINE_TOO" in err) == (2, True)
+        monkeypatch.setenv("MINE_TOO", canary)
+        code, out, err = run(asked, capsys)
+    assert (code, err) == (0, "")
+    assert f"botticelli/echo at {url}: 1 probes" in out
 
 
 def test_an_interrupted_run_reports_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
