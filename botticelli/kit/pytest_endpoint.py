@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from botticelli.kit.probes.verdict import Judgement
     from botticelli.kit.runner import Result
 
-__all__ = ["EndpointPlugin", "EndpointProbes", "ProbeTest"]
+__all__ = ["NODE", "EndpointPlugin", "EndpointProbes", "ProbeTest"]
 
-_NODE = "botticelli-endpoint"
+NODE = "botticelli-endpoint"
 """The beginning of each test's id, where the path of a file stands in others."""
 
 
@@ -87,7 +87,7 @@ class EndpointPlugin:
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
         """Say it again where `-k` or `-m` has left fewer probes."""
         chosen = [item.probe for item in items if isinstance(item, ProbeTest)]
-        if not self._subject or len(chosen) == len(self._probes):
+        if not self._subject or len(chosen) in (0, len(self._probes)):
             return []
         return self._announced(chosen)
 
@@ -155,7 +155,7 @@ class EndpointProbes(pytest.Collector):
         """Return the collector of a session."""
         # Any, because pytest leaves the parameters of from_parent untyped.
         kind: Any = cls
-        made: EndpointProbes = kind.from_parent(session, name=_NODE, nodeid=_NODE)
+        made: EndpointProbes = kind.from_parent(session, name=NODE, nodeid=NODE)
         made.plugin = plugin
         return made
 
