@@ -469,6 +469,7 @@ def test_every_probe_is_one_of_at_least_120_and_says_what_it_rests_on() -> None:
     [
         ({"asks": [{"laws": ["no-such-law"]}]}, "there is no law"),
         ({"laws": [{"law": "stopped", "whole": "x", "stopped": "y"}]}, "there is no question 'x'"),
+        ({"asks": [{"name": "a", "if_stopped": "b"}, {"name": "b"}]}, "there is no question 'b' before 'a'"),
         ({"id": "other-name"}, "AREA/ID.json"),
         ({"level": "perhaps"}, "level"),
     ],

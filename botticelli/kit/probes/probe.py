@@ -164,6 +164,11 @@ class Ask:
         return bool(self.document.get("uncut"))
 
     @property
+    def if_stopped(self) -> str:
+        """The question that must be answered with the finish reason stop, or this isn't asked; or empty."""
+        return str(self.document.get("if_stopped", ""))
+
+    @property
     def tokens(self) -> int:
         """The tokens that the answers may have, if the model needs no more than usual."""
         chat = self.document.get("chat")
@@ -373,6 +378,8 @@ def _faults(document: Document, path: Path) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "two questions have one name"
     for ask in probe.asks:
+        if ask.if_stopped and ask.if_stopped not in names[: ask.number]:
+            yield f"there is no question {ask.if_stopped!r} before {ask.name!r}"
         for law in laws_in(ask.document.get("laws", [])):
             if law["law"] not in LAWS:
                 yield f"there is no law {law['law']!r}"
@@ -393,6 +400,8 @@ _ROLES = frozenset(
         "again",
         "stream",
         "stopped",
+        "limited",
+        "room",
         "one",
         "many",
         "other",
