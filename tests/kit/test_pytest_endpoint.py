@@ -144,6 +144,21 @@ def test_an_endpoint_that_can_not_be_judged_is_said_in_a_line(tmp_path: Path, sp
         assert not outcomes(done.stdout)
 
 
+def test_a_key_that_is_refused_later_ends_the_run_of_a_worker_with_one_failure(tmp_path: Path) -> None:
+    """The process that spreads the tests asks twice; the worker, which begins anew, is refused."""
+
+    def change(asked: Asked) -> None:
+        if asked.number > 1:
+            asked.say({"error": {"message": "the key has expired"}}, 401)
+
+    with serving(change, key=None) as url:
+        options = ["--botticelli-model", "botticelli/echo", "-n", "1"]
+        done = run_pytest(tmp_path, *at(url), *options)
+    assert done.returncode != 0
+    assert len(outcomes(done.stdout)) == 1, done.stdout
+    assert "wants a key (401: the key has expired)" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
