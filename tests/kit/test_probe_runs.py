@@ -25,6 +25,7 @@ from botticelli.kit.probes.client import Client, EndpointError, Sending, parse_u
 from botticelli.kit.probes.exchange import Exchange, Piece
 from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.session import Model, Session, models_of
+from botticelli.kit.probes.subject import fitting
 from botticelli.kit.schemas import schema_violations
 from tests.kit.broken_servers import stop_deleted
 from tests.kit.changed_server import KEY, Asked, serving
@@ -250,6 +251,27 @@ def test_prices_are_found_where_they_are_listed() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data)
     got = models_of(Answer(Exchange("m", "GET", "/v1/models", b"", b"", (Piece(0, head + data),))))
     assert got == [Model("a", 3.0, 2.0), Model("b", 1.0, 2.0), Model("c")]
+
+
+@pytest.mark.parametrize(
+    ("url", "costly", "asked"),
+    [
+        ("https://api.example.com/v1", False, False),
+        ("https://8.8.8.8/v1", False, False),
+        ("https://api.example.com/v1", True, True),
+        ("http://localhost:8000/v1", False, True),
+        ("http://[::1]:8000/v1", False, True),
+        ("http://192.168.0.7/v1", False, True),
+    ],
+)
+def test_megabytes_go_only_to_near_servers_unless_that_is_wanted_and_last(
+    url: str, *, costly: bool, asked: bool
+) -> None:
+    probes = load_probes()
+    chosen = [probe.costly for probe in fitting(probes, parse_url(url), costly=costly)]
+    assert any(chosen) is asked
+    assert chosen == sorted(chosen)
+    assert chosen.count(False) == sum(not probe.costly for probe in probes)
 
 
 # The command
