@@ -9,6 +9,7 @@ is a ``may`` that isn't kept. The plugin (pytest_plugin.py) loads this module wh
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,7 +79,9 @@ class EndpointPlugin:
             try:
                 self._ready()
             except EndpointError as error:
-                raise pytest.UsageError(str(error)) from None
+                # The options of the command have longer names here.
+                said = re.sub(r"--(model|token-env|timeout)\b", r"--botticelli-\1", str(error))
+                raise pytest.UsageError(said) from None
 
     def pytest_report_header(self) -> list[str]:
         """Say what is judged, and what it costs at most."""

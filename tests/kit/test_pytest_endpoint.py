@@ -137,7 +137,13 @@ def test_an_endpoint_that_can_not_be_judged_is_said_in_a_line(tmp_path: Path, sp
         unknown = run_pytest(tmp_path, *at(url), "--botticelli-model", "nobody", *spread)
     with serving() as url:
         keyless = run_pytest(tmp_path, *at(url), "--botticelli-model", "botticelli/echo", *spread)
-    for done, said in ((unknown, "has no model 'nobody'"), (keyless, "wants a key")):
+    with serving(key=None, models=["one", "two"]) as url:
+        several = run_pytest(tmp_path, *at(url), *spread)
+    for done, said in (
+        (unknown, "has no model 'nobody'"),
+        (keyless, "name the variable that holds it with --botticelli-token-env"),
+        (several, "with --botticelli-model; it lists 2: one, two"),
+    ):
         assert done.returncode == pytest.ExitCode.USAGE_ERROR
         assert said in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1

@@ -41,7 +41,6 @@ __all__ = [
     "EndpointReport",
     "check_endpoints",
     "judge_saved",
-    "list_probes",
     "rejudge",
     "select_probes",
 ]
@@ -103,16 +102,6 @@ def select_probes(probes: Sequence[Probe], choice: Choice) -> list[Probe]:
     if not left:
         raise KitError("no probe fits all that was asked for")
     return left
-
-
-def list_probes(out: TextIO, choice: Choice) -> None:
-    """Write a table of the probes: id, area, level, title.
-
-    Raises:
-        KitError: Nothing is chosen.
-    """
-    rows = [(one.id, one.area, one.level, one.title) for one in select_probes(load_probes(), choice)]
-    write_table(out, ("probe", "area", "level", "what a server must do"), rows)
 
 
 class EndpointReport(RunReport):
