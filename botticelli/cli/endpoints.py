@@ -1,19 +1,23 @@
-"""The commands that judge servers: `check endpoint` and `rejudge`. They don't import the driver."""
+"""The commands that judge servers: `check endpoint` and `rejudge`.
+
+They don't import the driver; only with `--provider` is it asked for a service's URL and key variables.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botticelli.cli.reporting import add_report_options, report_paths
+from botticelli.cli.services import driver_class, provider_names
 from botticelli.cli.terminal import UsageError, whole_number
 
 if TYPE_CHECKING:
     from botticelli.cli.terminal import Commands
+    from botticelli.drivers.provider import Provider
     from botticelli.kit.probes.check import Choice
     from botticelli.kit.probes.probe import Target
 
@@ -23,28 +27,6 @@ _LEVELS = ("must", "should", "may")
 _PROFILES = ("core", "tolerance", "hardening", "provider")
 _LONGEST = 3600
 
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    """A service that is known by its name.
-
-    Attributes:
-        url: Its base URL.
-        keys: The variables that may hold a key; the first that isn't empty counts.
-        needs_key: Whether it answers nobody without one.
-    """
-
-    url: str
-    keys: tuple[str, ...]
-    needs_key: bool = True
-
-
-_SERVICES = {
-    "huggingface": _Service("https://router.huggingface.co/v1", ("HUGGINGFACE_API_KEY", "HF_TOKEN")),
-    "openai": _Service("https://api.openai.com/v1", ("OPENAI_API_KEY",)),
-    "groq": _Service("https://api.groq.com/openai/v1", ("GROQ_API_KEY",)),
-    "ollama": _Service("http://127.0.0.1:11434/v1", ("OLLAMA_API_KEY",), needs_key=False),
-}
 
 _EPILOG = """\
 Four results are kept apart: a request that is obeyed, one that is refused honestly (a 4xx that
@@ -68,7 +50,9 @@ def add_endpoint(kinds: Commands) -> None:
     )
     parser.add_argument("urls", nargs="*", metavar="URL", help="such as http://127.0.0.1:8000/v1")
     parser.add_argument(
-        "--provider", choices=tuple(_SERVICES), help="a service whose URL and key variable are known"
+        "--provider",
+        metavar="NAME",
+        help=f"a service whose URL and key are known: {provider_names()}, or package.module:MyDriver",
     )
     parser.add_argument(
         "--model",
@@ -192,35 +176,37 @@ def _targets(options: argparse.Namespace) -> list[Target]:
         UsageError: No URL is given, or a variable is empty.
     """
     from botticelli.kit.probes.client import parse_url
-    from botticelli.kit.probes.probe import Target
+    from botticelli.kit.probes.probe import Target, key_in
 
-    service = _SERVICES.get(options.provider or "")
-    urls = options.urls or ([service.url] if service else [])
+    service = _service(options.provider) if options.provider else None
+    urls = options.urls or ([service.base_url] if service else [])
     if not urls:
         options.complain("name an endpoint, such as http://127.0.0.1:8000/v1, or one with --provider")
-    variable = _key_variable(options, service)
-    key = os.environ.get(variable, "").strip() if variable else ""
-    if not key.isascii() or not key.isprintable():
-        raise UsageError(f"the key in {variable} holds characters that no header can carry")
+    variable, option = options.token_env, "--token-env"
+    if variable is None and service:
+        variable, option = _key_variable(service, needed=not options.dry_run), "--provider"
+    key = "" if variable is None else key_in(variable, option)
     addresses = [parse_url(url) for url in urls]
     models = options.model or [""]
-    return [Target(address, model, key, variable) for address in addresses for model in models]
+    return [Target(address, model, key, variable or "") for address in addresses for model in models]
 
 
-def _key_variable(options: argparse.Namespace, service: _Service | None) -> str:
-    named: str | None = options.token_env
-    if named is not None:
-        if not os.environ.get(named, "").strip():
-            # It may be the key itself that was given by mistake, so it isn't repeated.
-            raise UsageError(
-                "--token-env must name an environment variable that holds the key, and it holds none"
-            )
-        return named
-    if service is None:
-        return ""
-    found = next((name for name in service.keys if os.environ.get(name, "").strip()), "")
-    if not found and service.needs_key and not options.dry_run:
-        raise UsageError(f"{options.provider} needs a key in {' or '.join(service.keys)}")
+def _service(name: str) -> Provider:
+    """Return what the driver's half of the package, which is imported only here, knows of a service."""
+    from botticelli.drivers.provider import provider_of
+
+    return provider_of(driver_class(name))
+
+
+def _key_variable(service: Provider, *, needed: bool) -> str | None:
+    """Return the first of a service's variables that holds a key; None if none does.
+
+    Raises:
+        UsageError: None does, and one is needed.
+    """
+    found = next((name for name in service.key_env if os.environ.get(name, "").strip()), None)
+    if found is None and service.key_required and needed:
+        raise UsageError(f"{service.name} needs a key in {' or '.join(service.key_env)}")
     return found
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from botticelli.cli.services import driver_class, provider_names
 from botticelli.cli.terminal import UsageError, bytes_of, in_one_line, print_table, visible, visible_json
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--provider",
         metavar="NAME",
-        help=f"{_provider_names()}, or package.module:MyDriver; default: huggingface",
+        help=f"{provider_names()}, or package.module:MyDriver; default: huggingface",
     )
     command.add_argument(
         "--base-url",
@@ -67,41 +66,10 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="for each phase of the call")
 
 
-def _provider_names() -> str:
-    if find_spec("botticelli.providers") is None:  # the judge's commands work without the drivers' packages
-        return "none"
-    from botticelli.providers import PROVIDERS
-
-    return ", ".join(PROVIDERS)
-
-
-def _driver_class(name: str | None) -> type[ChatDriver]:
-    """Return the driver for ``--provider``.
-
-    Raises:
-        UsageError: There is no such provider, or what was named isn't a sync driver.
-    """
-    from botticelli.drivers.driver import ChatDriver
-    from botticelli.providers import DEFAULT, PROVIDERS, sync_driver
-
-    name = name or DEFAULT
-    if ":" in name:
-        sys.path.append(os.getcwd())  # noqa: PTH109 -- a path for sys.path, which holds texts
-    elif name not in PROVIDERS:
-        raise UsageError(f"there is no provider {name!r}; choose from {_provider_names()}")
-    try:
-        found = cast("object", sync_driver(name))
-    except ImportError as error:
-        raise UsageError(f"the provider {name} can't be loaded: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, ChatDriver)):
-        raise UsageError(f"the provider {name} isn't a subclass of ChatDriver")
-    return found
-
-
 def _driver(options: argparse.Namespace, model: str, *, audit: bool = False) -> ChatDriver:
     from botticelli.core.errors import ConfigurationError
 
-    driver, url, timeout = _driver_class(options.provider), options.base_url, options.timeout
+    driver, url, timeout = driver_class(options.provider), options.base_url, options.timeout
     try:
         return driver(model, base_url=url, timeout=timeout, audit=audit)
     except ConfigurationError as error:
@@ -120,7 +88,7 @@ def _model(options: argparse.Namespace) -> str:
 
     if options.model is not None:
         return str(options.model)
-    default = provider_of(_driver_class(options.provider)).default_model
+    default = provider_of(driver_class(options.provider)).default_model
     if options.base_url is None:
         if not default:
             raise UsageError(f"the provider {options.provider} has no default model; name one with --model")

@@ -1,6 +1,7 @@
-"""The pytest plugin: options and markers for :class:`botticelli.kit.pytest_suite.DriverSuite`.
+"""The pytest plugin: options and markers for judging drivers (pytest_suite.py) and endpoints.
 
-pytest loads it in every run where Botticelli is installed, so nothing is imported before a suite needs it.
+pytest loads it in every run where Botticelli is installed, so nothing is imported before a suite or an
+endpoint (pytest_endpoint.py) needs it.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ __all__ = [
 ]
 
 _MARKERS = (
-    "must: a case of the driver suite that every client must keep",
-    "should: a case that a careful client keeps",
-    "may: a case that is noted and fails nothing",
-    "core: a case about the published format",
-    "tolerance: a case about what servers really send",
-    "hardening: a case about secrets, limits and bad peers",
-    "provider: a case about one service's ways",
+    "must: a case or a probe that every implementation must keep",
+    "should: one that a careful implementation keeps",
+    "may: one that is noted and fails nothing",
+    "core: a case or a probe about the published format",
+    "tolerance: one about what servers really send",
+    "hardening: one about secrets, limits and bad peers",
+    "provider: one about one service's ways",
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the driver suite."""
+    """Add the options of the driver suite, and those for an endpoint."""
+    _add_endpoint(parser)
     group = parser.getgroup("botticelli", "judge a chat driver (botticelli)")
     group.addoption(
         "--driver-case",
@@ -60,10 +62,60 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--driver-jobs", type=int, metavar="N", help="cases at once; 1 plays one after the other")
 
 
+def _add_endpoint(parser: pytest.Parser) -> None:
+    group = parser.getgroup("botticelli-endpoint", "judge a chat endpoint (botticelli)")
+    group.addoption(
+        "--botticelli-endpoint",
+        metavar="URL",
+        help="run the probes against this server, such as http://127.0.0.1:8000/v1; with no path, only them",
+    )
+    group.addoption(
+        "--botticelli-model",
+        metavar="NAME",
+        help="the model to ask; default: the only one that is listed",
+    )
+    group.addoption(
+        "--botticelli-token-env", metavar="NAME", help="the environment variable that holds the key"
+    )
+    group.addoption(
+        "--botticelli-case",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="only these: a probe, an area, or a pattern (stop-*); repeatable",
+    )
+    group.addoption(
+        "--botticelli-baseline",
+        type=Path,
+        metavar="FILE",
+        help="known failures: a JSON file with their reasons by probe",
+    )
+    group.addoption(
+        "--botticelli-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="in which something must come; default: %(default)g",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers for levels and profiles; those for areas come with the first suite."""
+    """Register the markers for levels and profiles; those for areas come with the first suite.
+
+    Raises:
+        pytest.UsageError: The options for an endpoint can't be used.
+    """
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
+    if config.getoption("--botticelli-endpoint") is None:
+        if config.getoption("--botticelli-model") is not None:
+            raise pytest.UsageError(
+                "--botticelli-model needs an endpoint: name it with --botticelli-endpoint"
+            )
+        return
+    from botticelli.kit.pytest_endpoint import EndpointPlugin
+
+    config.pluginmanager.register(EndpointPlugin(config), "botticelli-endpoint")
 
 
 # The fixtures of a suite. They are here because fixtures for a class can't be methods of it.

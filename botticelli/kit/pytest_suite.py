@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from botticelli.kit.cases.case import Case
     from botticelli.kit.runner import Result
 
-__all__ = ["DriverSuite", "PlayedCases"]
+__all__ = ["DriverSuite", "PlayedCases", "settle"]
 
 _SETTINGS = frozenset({"baseline", "seed", "overrides"})
 
@@ -42,6 +42,23 @@ _SETTINGS = frozenset({"baseline", "seed", "overrides"})
 @functools.cache
 def _cases() -> list[Case]:
     return load_cases()
+
+
+def settle(result: Result, failure: str = "") -> None:
+    """End a test as its result says: passed, failed, skipped, or failed as expected.
+
+    Args:
+        result: What came of the case or the probe.
+        failure: The text of a failure; by default what the terminal's report says of it.
+    """
+    if result.status is Status.NOT_CLAIMED:
+        pytest.skip(f"not claimed: {result.reason}")
+    if result.status is Status.KNOWN:
+        pytest.xfail(result.reason)
+    if result.status is Status.NOTED:
+        pytest.xfail(f"a may: {result.case.title}")
+    if result.status is not Status.PASSED:
+        pytest.fail(failure or describe_failure(result), pytrace=False)
 
 
 class PlayedCases:
@@ -136,12 +153,4 @@ class DriverSuite:
         played_cases: PlayedCases,
     ) -> None:
         """Judge the driver by one case."""
-        result = played_cases.result_of(case)
-        if result.status is Status.NOT_CLAIMED:
-            pytest.skip(f"not claimed: {result.reason}")
-        if result.status is Status.KNOWN:
-            pytest.xfail(result.reason)
-        if result.status is Status.NOTED:
-            pytest.xfail(f"a may: {result.case.title}")
-        if result.status is not Status.PASSED:
-            pytest.fail(describe_failure(result), pytrace=False)
+        settle(played_cases.result_of(case))

@@ -8,6 +8,7 @@ probes that exist for it. `tests/kit/test_probes.py` drives them. Faults that we
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from botticelli.contracts.jsonvalue import Document, as_object, as_objects
 from botticelli.kit.server.chat import ChatServer
@@ -309,6 +310,14 @@ def drops_bad_json(asked: Asked) -> None:
         asked.exchange = {"end": "close"}
 
 
+def head_with_body(asked: Asked) -> None:
+    """Answer HEAD as if it were GET, the body in a write of its own."""
+    if asked.request.method == "HEAD":
+        get = replace(asked.request, method="GET")
+        asked.exchange = ChatServer(text=TEXT).answer(get)
+        asked.exchange["body"].insert(0, {"sleep": 0.01})
+
+
 _STOPS = (
     "stop-word",
     "stop-word-list",
@@ -515,5 +524,6 @@ BROKEN: tuple[Broken, ...] = (
     Broken("the list of models is none", models_unlisted, ("models-list-readable",)),
     Broken("headers of the official client are refused", knows_no_vendor_headers, ("header-client-headers",)),
     Broken("header names are taken by their case", wants_exact_headers, ("header-names-any-case",)),
+    Broken("the answer to HEAD has a body", head_with_body, ("http-head",)),
     Broken("one choice too many", one_choice_too_many, ("answer-one-choice",)),
 )

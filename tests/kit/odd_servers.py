@@ -14,6 +14,7 @@ from tests.kit.changed_server import (
     TEXT,
     Asked,
     Broken,
+    Change,
     each_chunk,
     each_message,
     each_usage,
@@ -153,6 +154,24 @@ def weak(asked: Asked) -> None:
                 one["usage"]["total_tokens"] += one["usage"]["completion_tokens"]
 
 
+def laconic(text: str, *, usage: int | None = None) -> Change:
+    """Have a model that says the same two words to what asks for many; with some usage, or none."""
+
+    def change(asked: Asked) -> None:
+        if not asked.is_chat or not asked.ok or "Count from one" not in json.dumps(asked.body):
+            return
+        asked.exchange = ChatServer(text=text).answer(asked.request)
+        for one in (asked.whole, *asked.chunks):
+            for choice in as_objects(one.get("choices")):
+                choice["finish_reason"] = choice["finish_reason"] and "stop"
+            if usage is None:
+                one.pop("usage", None)
+            elif one.get("usage"):
+                one["usage"]["completion_tokens"] = usage
+
+    return change
+
+
 def overloaded(asked: Asked) -> None:
     """Answer every fourth request with 503, and ask to wait."""
     if asked.number % 4 == 1:
@@ -195,4 +214,7 @@ HARMLESS: tuple[Broken, ...] = (
     Broken("gives arguments as an object", each_message(arguments_as_object)),
     Broken("leaves out the index of a call", each_message(calls_without_index)),
     Broken("is a weak model", weak),
+    Broken("is a model of two words, as many as the limit", laconic("I see.", usage=2)),
+    Broken("is a model of two words, of more tokens than the limit", laconic("I see", usage=4)),
+    Broken("is a model of two words, without usage", laconic("I see")),
 )

@@ -291,7 +291,12 @@ REAL: tuple[Broken, ...] = (
     Broken(
         "a limit that is reached is called stop",
         limit_says_stop,
-        ("parameter-max-tokens", "parameter-max-tokens-stream", "parameter-max-completion-tokens"),
+        (
+            "parameter-max-tokens",
+            "parameter-max-tokens-stream",
+            "parameter-max-tokens-one",
+            "parameter-max-completion-tokens",
+        ),
     ),
     Broken(
         "all choices have the index 0",

@@ -16,7 +16,7 @@ def loaded(modules: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("modules", [JUDGE, "botticelli.kit.pytest_suite"])
+@pytest.mark.parametrize("modules", [JUDGE, "botticelli.kit.pytest_suite", "botticelli.kit.pytest_endpoint"])
 def test_the_judge_shares_no_code_with_the_accused(modules: str) -> None:
     accused = ("core", "protocol", "dialects", "drivers", "cli")
     assert not {m for m in loaded(modules) if m.startswith(tuple(f"botticelli.{a}" for a in accused))}

@@ -129,12 +129,9 @@ def kinds(law: str, answer: Answer, **arguments: Any) -> list[str]:
         ("limit", whole(said("one"), usage={**USAGE, "completion_tokens": 1}), {"tokens": 2}, ["doubt"]),
         ("limit", whole(said("", "length", reasoning="hm")), {"tokens": 2}, []),
         ("limit", whole(said("I see."), usage={**USAGE, "completion_tokens": 2}), {"tokens": 2}, ["doubt"]),
-        (
-            "limit",
-            whole(said("one two"), usage={**USAGE, "completion_tokens": 2}),
-            {"tokens": 2},
-            ["imprecise"],
-        ),
+        ("limit", whole(said("I see."), usage={**USAGE, "completion_tokens": 9}), {"tokens": 2}, ["doubt"]),
+        ("limit", whole(said("I see")), {"tokens": 2}, ["doubt"]),
+        ("limit", whole(said("one two", "tool_calls")), {"tokens": 2}, ["imprecise"]),
         ("plain-text", whole(said("caf\ufffd")), {}, ["silent"]),
         ("json", whole(said('<think>hm</think> {"a": 1}')), {}, []),
         ("json", whole(said("```json\n{}\n```")), {}, ["silent"]),
@@ -284,6 +281,22 @@ def test_a_model_that_varies_proves_nothing_about_streams() -> None:
     assert compared(" a b", " a b", "a b") == ["imprecise"]
 
 
+def with_room(limited: str, room: str, finish: str = "stop") -> list[str]:
+    answers = {"answer": whole(said(limited)), "room": whole(said(room, finish))}
+    law = {"limited": "answer", "room": "room"}
+    return ["doubt" if isinstance(f, Doubt) else f.gravity for f in COMPARISONS["ended-itself"](answers, law)]
+
+
+def test_an_answer_that_says_it_ended_goes_no_further_with_room() -> None:
+    assert with_room("one, two", "one, two, three, four") == ["imprecise"]
+    assert with_room("one, tw", "one, two, three", "length") == ["imprecise"]
+    assert with_room("I see.", "I see.") == []
+    assert with_room("I see.", " I see. ") == [], "spaces may be cut"
+    assert with_room("I see.", "You see. I do.") == [], "another answer proves nothing"
+    assert with_room("", "one") == []
+    assert with_room("I see.", "", "length") == [], "it thought, and came to no answer"
+
+
 def grows(plain: int, more: int, control: int) -> list[str]:
     answers = {
         name: whole(said("Hi"), usage={"prompt_tokens": count})
@@ -320,6 +333,22 @@ def test_the_four_results_are_kept_apart() -> None:
     assert outcome(exchange({}, refusal, status=402)) is Outcome.INCONCLUSIVE
     assert outcome(exchange({}, refusal, status=200)) is Outcome.IGNORED
     assert judge(probe, [], "m").outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_answer_that_says_stop_under_a_limit_is_judged_by_one_with_room() -> None:
+    probe = PROBES["parameter-max-tokens"]
+
+    def judged(limited: str, room: str | None, finish: str = "stop") -> tuple[Outcome, list[str]]:
+        answers = [whole(said(limited, finish)).exchange]
+        if room is not None:
+            answers.append(whole(said(room), ask="with-room").exchange)
+        judgement = judge(probe, answers, "m")
+        return judgement.outcome, [name for name, _ in judgement.findings]
+
+    assert judged("one two", None, "length") == (Outcome.OBEYED, []), "then nothing else is asked"
+    assert judged("I see.", "I see.") == (Outcome.INCONCLUSIVE, [])
+    assert judged("one two", "one two three") == (Outcome.BROKEN, ["answer"]), "the first answer shows it"
+    assert judged("one two", None) == (Outcome.INCONCLUSIVE, []), "the calls were used up"
 
 
 def test_an_answer_that_our_own_limit_cut_is_no_finding() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import sys
 import threading
 import time
 import zipfile
@@ -24,6 +25,7 @@ from botticelli.kit.probes.client import Client, EndpointError, Sending, parse_u
 from botticelli.kit.probes.exchange import Exchange, Piece
 from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.session import Model, Session, models_of
+from botticelli.kit.probes.subject import fitting
 from botticelli.kit.schemas import schema_violations
 from tests.kit.broken_servers import stop_deleted
 from tests.kit.changed_server import KEY, Asked, serving
@@ -251,6 +253,27 @@ def test_prices_are_found_where_they_are_listed() -> None:
     assert got == [Model("a", 3.0, 2.0), Model("b", 1.0, 2.0), Model("c")]
 
 
+@pytest.mark.parametrize(
+    ("url", "costly", "asked"),
+    [
+        ("https://api.example.com/v1", False, False),
+        ("https://8.8.8.8/v1", False, False),
+        ("https://api.example.com/v1", True, True),
+        ("http://localhost:8000/v1", False, True),
+        ("http://[::1]:8000/v1", False, True),
+        ("http://192.168.0.7/v1", False, True),
+    ],
+)
+def test_megabytes_go_only_to_near_servers_unless_that_is_wanted_and_last(
+    url: str, *, costly: bool, asked: bool
+) -> None:
+    probes = load_probes()
+    chosen = [probe.costly for probe in fitting(probes, parse_url(url), costly=costly)]
+    assert any(chosen) is asked
+    assert chosen == sorted(chosen)
+    assert chosen.count(False) == sum(not probe.costly for probe in probes)
+
+
 # The command
 
 
@@ -339,6 +362,7 @@ def test_a_dry_run_asks_no_probe(capsys: pytest.CaptureFixture[str]) -> None:
         (["http://127.0.0.1:1/v1", "--area", "nothing"], "no area is called"),
         (["http://127.0.0.1:1/v1", "--token-env", "hf_notAVariable"], "must name an environment variable"),
         (["--provider", "groq"], "groq needs a key in GROQ_API_KEY"),
+        (["--provider", "nobody"], "there is no provider 'nobody'"),
         (["http://127.0.0.1:1/v1"], "nothing answers"),
     ],
 )
@@ -351,6 +375,29 @@ def test_what_can_not_be_done_is_said_in_a_line(
     assert said in err
     assert "hf_notAVariable" not in err
     assert err.count("\n") == 1 or err.startswith("usage: ")
+
+
+def test_a_service_is_known_by_what_its_driver_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, canary: str
+) -> None:
+    with serving(key=canary) as url:
+        (tmp_path / "my_service.py").write_text(
+            "from botticelli import ChatDriver, Provider\n"
+            "from botticelli.dialects.openai.dialect import OpenAIDialect\n\n\n"
+            "class MyDriver(ChatDriver):\n"
+            f"    provider = Provider(name='mine', base_url={url!r}, dialect=OpenAIDialect(),\n"
+            "                        key_env=('MINE', 'MINE_TOO'))\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", [*sys.path])
+        monkeypatch.setenv("MINE", " ")
+        asked = ["check", "endpoint", "--provider", "my_service:MyDriver", "--case", "answer-readable"]
+        code, _, err = run(asked, capsys)
+        assert (code, "mine needs a key in MINE or MINE_TOO" in err) == (2, True)
+        monkeypatch.setenv("MINE_TOO", canary)
+        code, out, err = run(asked, capsys)
+    assert (code, err) == (0, "")
+    assert f"botticelli/echo at {url}: 1 probes" in out
 
 
 def test_an_interrupted_run_reports_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,6 +491,7 @@ def test_every_probe_is_one_of_at_least_120_and_says_what_it_rests_on() -> None:
     [
         ({"asks": [{"laws": ["no-such-law"]}]}, "there is no law"),
         ({"laws": [{"law": "stopped", "whole": "x", "stopped": "y"}]}, "there is no question 'x'"),
+        ({"asks": [{"name": "a", "if_stopped": "b"}, {"name": "b"}]}, "there is no question 'b' before 'a'"),
         ({"id": "other-name"}, "AREA/ID.json"),
         ({"level": "perhaps"}, "level"),
     ],

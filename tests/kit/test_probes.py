@@ -104,7 +104,6 @@ def test_a_server_without_keys_trips_nothing() -> None:
     assert not {name for name, one in found.items() if one.findings}
 
 
-def test_every_must_but_one_is_tripped_by_a_broken_server() -> None:
+def test_every_must_is_tripped_by_a_broken_server() -> None:
     tripped = {name for broken in BROKEN for name in (*broken.caught, *broken.also)}
-    left = {probe.id for probe in MUSTS} - tripped
-    assert left == {"http-head"}, "the mock server can't send a body after a HEAD"
+    assert {probe.id for probe in MUSTS} <= tripped

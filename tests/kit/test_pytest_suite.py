@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -12,8 +10,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from botticelli.kit.pytest_suite import DriverSuite, PlayedCases
+from tests.kit.own_pytest import run_pytest
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -81,21 +81,7 @@ CASES = "usage-cumulative or models-bare-array or (TestMay and headers-stream-no
 def suite(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     (tmp_path / "test_mine.py").write_text(TESTS)
     (tmp_path / "known.json").write_text('{"known": {"usage-cumulative": "sums, we know"}}')
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\nxfail_strict = true\n")
-    command = [sys.executable, "-m", "pytest", "--strict-markers", "--color=no", "-p", "no:cacheprovider"]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=tmp_path,
-            env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"},
-            check=False,
-        )
-
-    return run
+    return partial(run_pytest, tmp_path)
 
 
 def test_each_case_is_a_test(suite: Callable[..., subprocess.CompletedProcess[str]]) -> None:

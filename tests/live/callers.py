@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from .sent import Sent
+
 if TYPE_CHECKING:
     from botticelli import (
         AsyncChatDriver,
@@ -29,6 +31,8 @@ class Caller(Protocol):
 
     @property
     def usage(self) -> UsageTotals: ...
+    @property
+    def sent(self) -> Sent: ...
     def generate(self, request: GenerateRequest) -> GenerateResponse: ...
     def stream(self, request: GenerateRequest) -> Streamed: ...
     def models(self) -> list[Model]: ...
@@ -36,8 +40,10 @@ class Caller(Protocol):
 
 
 class SyncCaller:
-    def __init__(self, driver: ChatDriver) -> None:
-        self._driver = driver
+    def __init__(self, driver: type[ChatDriver], key: str, model: str, url: str) -> None:
+        self.sent = Sent()
+        self._client = self.sent.client()
+        self._driver = driver.with_api_token(key, model, base_url=url, http_client=self._client)
 
     @property
     def usage(self) -> UsageTotals:
@@ -56,11 +62,14 @@ class SyncCaller:
 
     def close(self) -> None:
         self._driver.close()
+        self._client.close()
 
 
 class AsyncCaller:
-    def __init__(self, driver: AsyncChatDriver) -> None:
-        self._driver = driver
+    def __init__(self, driver: type[AsyncChatDriver], key: str, model: str, url: str) -> None:
+        self.sent = Sent()
+        self._client = self.sent.async_client()
+        self._driver = driver.with_api_token(key, model, base_url=url, http_client=self._client)
         self._runner = asyncio.Runner()
 
     @property
@@ -83,4 +92,5 @@ class AsyncCaller:
 
     def close(self) -> None:
         self._runner.run(self._driver.close())
+        self._runner.run(self._client.aclose())
         self._runner.close()

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-
-from botticelli import ChatDriver, GenerateRequest
-from botticelli.drivers.config import read_media
 
 from .callers import AsyncCaller, Caller, SyncCaller
 from .target import PLUGIN, Suite, Target, calls_of
@@ -47,9 +43,8 @@ def make(
 
     def new(*, aio: bool = False, key: str | None = None) -> Caller:
         drivers, token = target.drivers, target.key.reveal() if key is None else key
-        kind = drivers.aio if aio else drivers.sync
-        driver = kind.with_api_token(token, target.model, base_url=target.base_url)
-        made.append(SyncCaller(driver) if isinstance(driver, ChatDriver) else AsyncCaller(driver))
+        where = (token, target.model, target.base_url)
+        made.append(AsyncCaller(drivers.aio, *where) if aio else SyncCaller(drivers.sync, *where))
         return made[-1]
 
     yield new
@@ -64,26 +59,6 @@ def make(
 @pytest.fixture
 def caller(make: Callable[..., Caller]) -> Caller:
     return make()
-
-
-@pytest.fixture
-def wire(target: Target, users_environment: None) -> Callable[[GenerateRequest], str]:
-    """Request a stream without the driver: the bytes show whether server or driver lost something."""
-
-    def send(request: GenerateRequest) -> str:
-        dialect = target.drivers.provider.dialect
-        encoded = dialect.chat(request, model=target.model, stream=True, read_media=read_media)
-        key = {"authorization": f"Bearer {target.key.reveal()}"} if target.key else {}
-        answer = httpx.request(
-            encoded.method,
-            target.base_url.rstrip("/") + encoded.path,
-            content=encoded.body,
-            headers={**encoded.headers, **key},
-            timeout=120,
-        )
-        return answer.text
-
-    return send
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -15,6 +15,7 @@ import pytest
 
 from botticelli.drivers.config import find_base_url
 from botticelli.drivers.credentials import find_key
+from botticelli.kit.pytest_endpoint import NODE, ProbeTest
 from botticelli.providers import async_driver, sync_driver
 
 if TYPE_CHECKING:
@@ -99,16 +100,15 @@ class Suite:
         """Add a driver's usage to the totals."""
         self._used.append(usage)
 
-    def leave_out(self, topic: str, reason: str) -> None:
-        """Note that the server makes a topic meaningless, as its answers show."""
-        self._left_out[topic] = reason
-
     def note(self, response: GenerateResponse) -> None:
         """Count a response's deviations from the format."""
         self._deviations.update({found.code: found.count for found in response.deviations})
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        for item in items:
+            if isinstance(item, ProbeTest):
+                item.add_marker(pytest.mark.api(calls=item.probe.calls))
         live = [item for item in items if item.get_closest_marker("api")]
         topics = {topic_of(item) for item in live}
         if unknown := self._without - topics:
@@ -150,6 +150,13 @@ class Suite:
         write(f"where the server broke the format and the driver coped: {shown or 'nowhere'}")
         for topic, reason in sorted(self._left_out.items()):
             write(f"not asked: {topic}: {reason}")
+        for who, is_probe in (("server", True), ("driver", False)):
+            counts = {word: self._count(terminalreporter, word, is_probe) for word in ("failed", "passed")}
+            write(f"the {who}: {counts['failed']} failed, {counts['passed']} passed")
+
+    def _count(self, reporter: pytest.TerminalReporter, outcome: str, is_probe: bool) -> int:
+        reports = reporter.getreports(outcome)
+        return sum(report.nodeid.startswith(NODE) is is_probe for report in reports)
 
 
 def _cost(used: list[UsageTotals]) -> str:
@@ -159,7 +166,9 @@ def _cost(used: list[UsageTotals]) -> str:
 
 
 def topic_of(item: pytest.Item) -> str:
-    """`stop` for `test_stop` and each of its variants."""
+    """`stop` for `test_stop` and each of its variants, and for the probes of that area."""
+    if isinstance(item, ProbeTest):
+        return item.probe.area
     return item.name.partition("[")[0].removeprefix("test_")
 
 

@@ -1,41 +1,42 @@
-"""The driver and a real server, topic by topic.
+"""The driver against a real server, topic by topic: does it deliver what the server sent?
 
-A test that can't reach its point fails and says whose departure that is; nothing is skipped. A server that
-is known not to reach a topic is asked without it, by declaration: ``--without stop,tools``.
+Whether what was sent is any good is judged by the probes, which run beside these tests. A test whose point
+the server doesn't reach, such as a tool that isn't called, is skipped and says so; an error is right where
+the server sent one, or nothing that can be read.
 """
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema_rs import is_valid
 
 from botticelli import (
     ApiError,
     AuthenticationError,
+    ConnectionLostError,
     FinishReason,
     GenerateRequest,
     GenerateResponse,
-    InvalidRequestError,
     Message,
     ModelNotFoundError,
     ModelsError,
     NotChatModelError,
-    NotFoundError,
     ResponseError,
     ResponseFormat,
     StreamError,
     ToolDefinition,
     contracts,
 )
+from botticelli.kit.probes.findings import broken_contract
+from botticelli.kit.probes.session import models_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .callers import Caller, Streamed
+    from botticelli.kit.probes.answer import Answer
+
+    from .callers import Caller
     from .target import Suite, Target
 
 WEATHER = Message.user("What is the weather in Paris?")
@@ -49,236 +50,193 @@ CITY: dict[str, Any] = {
 GET_WEATHER = ToolDefinition(name="get_weather", description="The weather in a city", parameters=CITY)
 
 
-def departs(what: str, got: object) -> NoReturn:
-    """Fail because of a fault of the server or its model, which the driver has passed on correctly."""
-    pytest.fail(f"the server's departure, not the driver's: {what}; it sent {got!r}", pytrace=False)
-
-
 def ask(*messages: Message, max_tokens: int = 100, **more: Any) -> GenerateRequest:
     return GenerateRequest(messages=list(messages), max_tokens=max_tokens, temperature=0, **more)
 
 
-def whole(suite: Suite, response: GenerateResponse) -> dict[str, Any]:
-    """Return the JSON as sent, after checking that driver and contract agree on whether it has deviations."""
+_TOLD = (ApiError, ResponseError, StreamError, ConnectionLostError)
+"""The errors that tell what the server did."""
+
+# What is right
+
+
+def delivers(suite: Suite, answer: Answer, response: GenerateResponse) -> None:
+    """Check that a response is what the server sent."""
     suite.note(response)
+    assert answer.ok
+    tolerated = bool(response.deviations)
+    assert [choice.index for choice in response.choices] == [choice.index for choice in answer.choices]
+    for got, sent in zip(response.choices, answer.choices, strict=True):
+        assert got.text == sent.text
+        assert (got.reasoning or "") == sent.reasoning
+        assert (got.refusal or "") == sent.refusal
+        assert (got.finish_reason_raw or "") == sent.finish
+        calls = [(call.id, call.name, call.arguments_json) for call in got.tool_calls]
+        assert len(calls) == len(sent.calls)
+        # Where the format was broken, the driver may have mended what the judge reads as absent, and says so.
+        assert tolerated or calls == [(call.id, call.name, call.arguments) for call in sent.calls]
+    if response.usage is None:
+        assert tolerated or not answer.usage
+    else:
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            assert tolerated or getattr(response.usage, name) == answer.usage[name]
+
+
+def is_unreadable(answer: Answer) -> bool:
+    """Tell whether a 2xx holds nothing that a client could deliver as an answer."""
+    return bool(
+        answer.error
+        or broken_contract(answer, "wire/")
+        or not any(choice.said for choice in answer.choices)
+        or any(choice.finish == "tool_calls" and not choice.calls for choice in answer.choices)
+    )
+
+
+def tells(answer: Answer, error: ModelsError) -> None:
+    """Check that an error is due to what the server sent."""
+    if isinstance(error, ConnectionLostError):
+        assert answer.exchange.end == "reset"
+        return
+    if isinstance(error, ApiError):
+        assert error.status == answer.response.status
+        assert not answer.ok
+        return
+    assert isinstance(error, ResponseError | StreamError)
+    assert answer.ok
+    assert is_unreadable(answer), answer.response.data[-500:]
+
+
+def get(suite: Suite, caller: Caller, request: GenerateRequest) -> GenerateResponse | ModelsError:
+    """Ask for a whole answer, and check what comes; other errors, such as a timeout, are raised."""
+    try:
+        response = caller.generate(request)
+    except _TOLD as error:
+        tells(caller.sent.last, error)
+        return error
+    delivers(suite, caller.sent.last, response)
     broken = contracts.validate_bytes("openai/response", response.raw)
     assert bool(broken) == bool(response.deviations), (list(map(str, broken)), response.deviations)
-    sent: dict[str, Any] = json.loads(response.raw)
-    return sent
+    return response
 
 
-def streamed(suite: Suite, answer: Streamed) -> GenerateResponse:
-    """Return a stream's response, after the checks that apply to every stream."""
-    suite.note(answer.response)
-    assert [chunk.is_final for chunk in answer.chunks].count(True) == 1
-    assert answer.chunks[-1].is_final
-    assert answer.chunks[-1].finish_reason == answer.response.finish_reason
-    assert "".join(chunk.text for chunk in answer.chunks) == answer.response.text
-    return answer.response
+def get_streamed(suite: Suite, caller: Caller, request: GenerateRequest) -> GenerateResponse | ModelsError:
+    """Ask for a stream, and check what comes."""
+    try:
+        chunks, response = caller.stream(request)
+    except _TOLD as error:
+        tells(caller.sent.last, error)
+        return error
+    delivers(suite, caller.sent.last, response)
+    assert [chunk.is_final for chunk in chunks].count(True) == 1
+    assert chunks[-1].is_final
+    assert chunks[-1].finish_reason == response.finish_reason
+    assert chunks[-1].usage == response.usage
+    assert "".join(chunk.text for chunk in chunks if chunk.choice == 0) == response.text
+    for place, call in enumerate(response.tool_calls):
+        pieces = [piece for chunk in chunks for piece in chunk.tool_calls if piece.index == place]
+        assert "".join(piece.arguments for piece in pieces) == call.arguments_json
+    return response
+
+
+def answered(got: GenerateResponse | ModelsError) -> GenerateResponse:
+    """Return a response; the test ends where the server gave none, as the driver rightly told."""
+    if isinstance(got, ModelsError):
+        pytest.skip(f"the server gave no answer to go on with: {got}")
+    return got
+
+
+# The topics
 
 
 @pytest.mark.api(calls=1)
 def test_basic(suite: Suite, either: Caller) -> None:
-    response = either.generate(ask(WEATHER))
-    sent = whole(suite, response)["choices"][0]
-    if not sent["message"].get("content"):
-        departs("an answer without text", sent)
-    assert response.text == sent["message"]["content"]
-    assert response.finish_reason_raw == sent["finish_reason"]
-    assert response.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+    response = answered(get(suite, either, ask(WEATHER)))
+    assert either.sent.last.asked["messages"] == [
+        {"role": "user", "content": "What is the weather in Paris?"}
+    ]
+    words = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+    assert response.finish_reason is words.get(response.finish_reason_raw, response.finish_reason)
 
 
 @pytest.mark.api(calls=2)
 def test_multi_turn(suite: Suite, caller: Caller) -> None:
-    first = caller.generate(ask(WEATHER))
-    second = caller.generate(ask(WEATHER, first.to_message(), COUNT))
-    before, after = whole(suite, first).get("usage"), whole(suite, second).get("usage")
-    if not before or not after:
-        departs("no usage, so that nothing shows whether it read the history", (before, after))
-    if after["prompt_tokens"] < before["prompt_tokens"] + before["completion_tokens"]:
-        departs("the history was not all read", (before, after))
-    assert second.text
+    first = answered(get(suite, caller, ask(WEATHER)))
+    get(suite, caller, ask(WEATHER, first.to_message(), COUNT))
+    asked = caller.sent.last.asked["messages"]
+    assert [message["role"] for message in asked] == ["user", "assistant", "user"]
+    assert asked[1]["content"] == first.text
 
 
 @pytest.mark.api(calls=1)
 def test_stream(suite: Suite, either: Caller) -> None:
-    answer = either.stream(ask(COUNT))
-    response = streamed(suite, answer)
-    pieces = [chunk.text for chunk in answer.chunks if chunk.text]
-    if len(pieces) < 3:
-        departs("a stream in fewer than three pieces", pieces)
-    assert response.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+    get_streamed(suite, either, ask(COUNT))
+    assert either.sent.last.asked["stream"] is True
 
 
 @pytest.mark.api(calls=1)
 def test_usage(suite: Suite, caller: Caller) -> None:
-    response = caller.generate(ask(WEATHER))
-    sent = whole(suite, response).get("usage")
-    if not sent:
-        departs("an answer without usage", sent)
-    usage = response.usage
-    assert usage is not None
-    assert usage.prompt_tokens == sent["prompt_tokens"] > 0
-    assert usage.completion_tokens == sent["completion_tokens"] > 0
-    assert usage.total_tokens == sent["total_tokens"]
-    totals = caller.usage
+    response = answered(get(suite, caller, ask(WEATHER)))
+    if response.usage is None:
+        pytest.skip("the server sent no usage")
+    totals, usage = caller.usage, response.usage
     assert (totals.prompt_tokens, totals.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
 
 
-@pytest.mark.api(calls=2)
-def test_stream_usage(suite: Suite, caller: Caller, wire: Callable[[GenerateRequest], str]) -> None:
-    request = ask(COUNT, stream_usage=True)
-    answer = caller.stream(request)
-    usage = streamed(suite, answer).usage
-    if usage is None:
-        sent = wire(request)
-        assert "prompt_tokens" not in sent
-        departs("no usage in a stream that asked for it", sent[-300:])
-    assert answer.chunks[-1].usage == usage
-    assert usage.prompt_tokens
-    assert usage.completion_tokens
+@pytest.mark.api(calls=1)
+def test_stream_usage(suite: Suite, caller: Caller) -> None:
+    get_streamed(suite, caller, ask(COUNT, stream_usage=True))
+    assert caller.sent.last.asked["stream_options"] == {"include_usage": True}
 
 
 @pytest.mark.api(calls=1)
 def test_max_tokens(suite: Suite, caller: Caller) -> None:
-    response = caller.generate(ask(COUNT, max_tokens=5))
-    sent = whole(suite, response)
-    word = sent["choices"][0]["finish_reason"]
-    if word != "length" or sent["usage"]["completion_tokens"] > 5:
-        departs("max_tokens=5 didn't end the answer", sent)
-    assert response.finish_reason is FinishReason.LENGTH
+    get(suite, caller, ask(COUNT, max_tokens=5))
+    asked = caller.sent.last.asked
+    assert asked.get("max_tokens", asked.get("max_completion_tokens")) == 5
 
 
 @pytest.mark.api(calls=1)
 def test_stop(suite: Suite, caller: Caller) -> None:
-    response = caller.generate(ask(COUNT, stop=["7"]))
-    sent = whole(suite, response)["choices"][0]
-    text = sent["message"]["content"]
-    if "6" not in text:
-        departs(
-            "the model doesn't count in figures, so that the stop word never came: try another --model", text
-        )
-    if "8" in text:
-        departs("the answer went on after the stop word", text)
-    if "7" in text:
-        departs("the stop word itself was sent", text)
-    assert response.text == text
-    assert response.finish_reason is FinishReason.STOP
-
-
-def holds_a_call(sent: dict[str, Any]) -> bool:
-    """Return whether the JSON of a response or a chunk contains a tool call; doesn't use the driver."""
-    choices: list[dict[str, Any]] = sent.get("choices") or []
-    found: list[dict[str, Any]] = [choice.get("message") or choice.get("delta") or {} for choice in choices]
-    return any(message.get("tool_calls") for message in found)
-
-
-def streams_a_call(sent: str) -> bool:
-    """Return whether the text of a stream contains a tool call."""
-    events = [line.removeprefix("data:").strip() for line in sent.splitlines() if line.startswith("data:")]
-    return any(holds_a_call(json.loads(event)) for event in events if event.startswith("{"))
-
-
-def called(response: GenerateResponse) -> None:
-    """Check that the response calls `get_weather` for Paris."""
-    call = response.tool_calls[0]
-    if call.name != "get_weather" or not is_valid(CITY, call.arguments):
-        departs("the call is not of the tool, or its arguments don't keep to their schema", call)
-    assert "paris" in call.arguments["city"].lower()
-    assert response.finish_reason is FinishReason.TOOL_USE or response.finish_reason_raw == "stop"
-
-
-def announced_only(error: ResponseError) -> NoReturn:
-    """Fail because the server announced a call and sent none; any other error is the driver's to explain."""
-    try:
-        sent = json.loads(error.body)
-    except ValueError:
-        raise error from None
-    if holds_a_call(sent):
-        raise error
-    departs("it announces a call, and sends none", sent)
+    get(suite, caller, ask(COUNT, stop=["7"]))
+    assert caller.sent.last.asked["stop"] in ("7", ["7"])
 
 
 @pytest.mark.api(calls=2)
 def test_tools(suite: Suite, caller: Caller) -> None:
-    try:
-        first = caller.generate(ask(WEATHER, tools=[GET_WEATHER]))
-    except ResponseError as error:
-        announced_only(error)
-    sent = whole(suite, first)["choices"][0]
-    if not sent["message"].get("tool_calls"):
-        departs("a tool was to be called, and wasn't", sent)
-    assert len(first.tool_calls) == len(sent["message"]["tool_calls"])
-    called(first)
-    result = Message.tool(first.tool_calls[0].id, "sunny, 21 degrees")
-    try:
-        second = caller.generate(ask(WEATHER, first.to_message(), result, tools=[GET_WEATHER]))
-    except ResponseError as error:
-        # mlx-lm: finish_reason tool_calls after the result too, without a call
-        announced_only(error)
-    whole(suite, second)
-    assert second.text or second.tool_calls
+    first = answered(get(suite, caller, ask(WEATHER, tools=[GET_WEATHER])))
+    asked = caller.sent.last.asked["tools"]
+    assert [tool["function"]["name"] for tool in asked] == ["get_weather"]
+    assert asked[0]["function"]["parameters"] == CITY
+    if not first.tool_calls:
+        pytest.skip("the server called no tool")
+    # With some servers a call ends with stop.
+    assert first.finish_reason is FinishReason.TOOL_USE or first.finish_reason_raw != "tool_calls"
+    call = first.tool_calls[0]
+    result = Message.tool(call.id, "sunny, 21 degrees")
+    get(suite, caller, ask(WEATHER, first.to_message(), result, tools=[GET_WEATHER]))
+    _, called, told = caller.sent.last.asked["messages"]
+    assert called["tool_calls"][0]["function"] == {"name": call.name, "arguments": call.arguments_json}
+    assert told == {"role": "tool", "tool_call_id": call.id, "content": "sunny, 21 degrees"}
 
 
-@pytest.mark.api(calls=2)
-def test_stream_tools(suite: Suite, caller: Caller, wire: Callable[[GenerateRequest], str]) -> None:
-    request = ask(WEATHER, tools=[GET_WEATHER])
-    try:
-        answer = caller.stream(request)
-    except ResponseError:
-        sent = wire(request)
-        assert not streams_a_call(sent)
-        departs("it announces a call, and sends none", sent[-300:])
-    response = streamed(suite, answer)
-    if not response.tool_calls:
-        sent = wire(request)
-        assert not streams_a_call(sent)
-        departs("a tool was to be called, and wasn't", sent[-300:])
-    called(response)
-    pieces = [piece for chunk in answer.chunks for piece in chunk.tool_calls if piece.index == 0]
-    assert "".join(piece.arguments for piece in pieces) == response.tool_calls[0].arguments_json
-
-
-def outcome(caller: Caller, request: GenerateRequest) -> GenerateResponse | ModelsError:
-    """Return the response or the server's error; other errors, such as a failed connection, are raised."""
-    try:
-        return caller.generate(request)
-    except (ApiError, ResponseError, StreamError) as error:
-        return error
+@pytest.mark.api(calls=1)
+def test_stream_tools(suite: Suite, caller: Caller) -> None:
+    if not answered(get_streamed(suite, caller, ask(WEATHER, tools=[GET_WEATHER]))).tool_calls:
+        pytest.skip("the server called no tool")
 
 
 @pytest.mark.api(calls=1)
 def test_json_schema(suite: Suite, caller: Caller) -> None:
     form = ResponseFormat.json_schema("city", CITY)
-    # with room: an answer that our own limit cut can't keep to any schema
-    got = outcome(caller, ask(WEATHER, max_tokens=1000, response_format=form))
-    if isinstance(got, ModelsError):
-        departs("it refuses a JSON schema", got)
-    sent = whole(suite, got)["choices"][0]
-    if sent["finish_reason"] != "stop":
-        departs("an answer to a JSON schema that isn't finished after 1,000 tokens", sent)
-    text = sent["message"]["content"]
-    assert got.text == text
-    value = None
-    with suppress(ValueError):
-        value = json.loads(text)
-    if not is_valid(CITY, value):
-        departs("a JSON schema was given, and the answer doesn't keep to it", text)
-
-
-def names_model(got: ModelsError, name: str) -> bool:
-    """Whether it is an honest refusal that names the model, as LiteLLM's 400 "Invalid model name"."""
-    return isinstance(got, InvalidRequestError) and name in got.message
+    get(suite, caller, ask(WEATHER, max_tokens=1000, response_format=form))
+    assert caller.sent.last.asked["response_format"]["json_schema"]["schema"] == CITY
 
 
 @pytest.mark.api(calls=1)
-def test_unknown_model(target: Target, caller: Caller) -> None:
+def test_unknown_model(suite: Suite, target: Target, caller: Caller) -> None:
     name = "botticelli-tests/no-such-model"
-    got = outcome(caller, ask(WEATHER, max_tokens=5, model=name))
-    if isinstance(got, GenerateResponse):
-        departs("it answers for a model that it doesn't have", got.raw)
-    if not isinstance(got, ModelNotFoundError | NotFoundError) and not names_model(got, name):
-        departs("an unknown model is a 404, or an error that says so", got)
+    got = get(suite, caller, ask(WEATHER, max_tokens=5, model=name))
+    assert caller.sent.last.asked["model"] == name
     if target.is_providers_own:
         assert isinstance(got, ModelNotFoundError)
         assert got.model == name
@@ -295,31 +253,27 @@ def test_base_model(target: Target, caller: Caller) -> None:
     assert caught.value.model == target.base_model
 
 
-@pytest.mark.api(calls=2, needs_key=True)
+@pytest.mark.api(calls=1, needs_key=True)
 @pytest.mark.parametrize("rim", ["sync", "async"])
 def test_bad_token(suite: Suite, target: Target, rim: str, make: Callable[..., Caller], canary: str) -> None:
-    got = outcome(make(aio=rim == "async", key=canary), ask(WEATHER, max_tokens=5))
-    if isinstance(got, GenerateResponse) and not target.is_providers_own:
-        # another server that answers without a key may well take any
-        got = outcome(make(aio=rim == "async", key=""), ask(WEATHER, max_tokens=5))
-        if isinstance(got, GenerateResponse):
-            suite.leave_out("bad_token", "the server needs no key, so it may take any")
-            return
-        departs("it takes any token, but not none", got)
+    caller = make(aio=rim == "async", key=canary)
+    got = get(suite, caller, ask(WEATHER, max_tokens=5))
+    if caller.sent.last.response.status == 401 or target.is_providers_own:
+        assert isinstance(got, AuthenticationError)
+        assert got.status == 401
     if isinstance(got, GenerateResponse):
-        departs("it takes any token", got.raw)
-    if not isinstance(got, AuthenticationError):
-        departs("a token that nobody issued is a 401", got)
-    assert got.status == 401
+        pytest.skip("the server takes any token")
     assert canary not in f"{got} {got!r} {vars(got)}"
 
 
 @pytest.mark.api(calls=0)
 def test_models(target: Target, caller: Caller) -> None:
-    models = caller.models()
-    if not models:
-        departs("an empty list of models", models)
-    assert len({model.id for model in models}) == len(models)
+    try:
+        models = caller.models()
+    except (ApiError, ResponseError) as error:
+        tells(caller.sent.last, error)
+        return
+    assert {model.id for model in models} == {model.id for model in models_of(caller.sent.last)}
     if target.is_providers_own:
         assert target.model.partition(":")[0] in {model.id for model in models}
         routes = target.drivers.provider.inference_provider_header is not None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from botticelli import InvalidRequestError, MalformedResponseError, ModelsError, ServerError
-
-from .test_live import announced_only, names_model
+from botticelli.kit.server.chat import MODEL
+from tests.kit.broken_servers import cut_streams, error_in_200, no_done, stop_deleted
+from tests.kit.changed_server import Asked, Change, refuses, serving
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:1/v1"
@@ -19,16 +20,21 @@ NOWHERE = "http://127.0.0.1:1/v1"
 
 def run(folder: Path, *arguments: str, key: str | None = None) -> tuple[int, str]:
     """Run it in an empty folder, so that no `.env` is found."""
+    known = {"HUGGINGFACE_API_KEY": key} if key else {}
     done = subprocess.run(
         [sys.executable, "-m", "tests.live", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **({"HUGGINGFACE_API_KEY": key} if key else {})},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", **known},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def against(url: str) -> list[str]:
+    return ["huggingface", "--base-url", url, "--model", MODEL]
 
 
 def test_without_a_key_it_ends_at_once_and_says_what_to_set(tmp_path: Path) -> None:
@@ -39,83 +45,83 @@ def test_without_a_key_it_ends_at_once_and_says_what_to_set(tmp_path: Path) -> N
 
 
 def test_no_test_is_no_success(tmp_path: Path, canary: str) -> None:
-    code, text = run(tmp_path, "huggingface", "--base-url", NOWHERE, "-k", "nothing", key=canary)
+    with serving(key=canary) as url:
+        code, text = run(tmp_path, *against(url), "-k", "no_such_test", key=canary)
     assert code == 1
     assert "nothing is proven" in text
 
 
-def test_a_server_that_isnt_there_is_a_failure(tmp_path: Path, canary: str) -> None:
-    code, text = run(
-        tmp_path, "huggingface", "--base-url", NOWHERE, "-k", "basic", "--without", "tools", key=canary
-    )
+def test_a_server_that_isnt_there_is_a_failure_in_a_line(tmp_path: Path, canary: str) -> None:
+    code, text = run(tmp_path, "huggingface", "--base-url", NOWHERE, "-k", "basic", key=canary)
+    assert code == 4
+    assert f"ERROR: nothing answers at {NOWHERE}" in text
+    assert canary not in text
+
+
+def test_the_driver_and_the_server_are_judged_beside_each_other(tmp_path: Path, canary: str) -> None:
+    """The server keeps no stop words: it fails, and the driver, which delivers what came, doesn't."""
+    words = "basic or test_stop or stop-word or stream-done or test_tools or vision"
+    with serving(stop_deleted, key=canary) as url:
+        options = [*against(url), "--without", "tools,vision", "-k", words, "-rf"]
+        code, text = run(tmp_path, *options, key=canary)
     assert code == 1
-    assert "2 failed" in text
-    assert f"live: meta-llama/Llama-3.2-1B-Instruct at {NOWHERE}" in text
-    assert "at most 2 billed calls" in text
+    assert re.search(r"FAILED \S*botticelli-endpoint::stop/stop-word\b", text)
+    assert "stop-word: ignored" in text
+    assert '-H "Authorization: Bearer $BOTTICELLI_LIVE_KEY"' in text
+    assert "the server: 3 failed, 1 passed" in text
+    assert "the driver: 0 failed, 3 passed" in text
+    assert f"live: {MODEL} at {url}" in text
+    assert re.search(r"at most \d+ billed calls", text)
+    assert "used: 3 calls, 0 of them repeated" in text
     assert "not asked: base_model: only the provider's own endpoint" in text
     assert "not asked: tools: declared out of this server's reach" in text
+    assert "not asked: vision: declared out of this server's reach" in text
     assert canary not in text
 
 
-def test_a_server_that_isnt_there_departs_from_nothing(tmp_path: Path, canary: str) -> None:
-    topics = "json_schema or unknown_model or bad_token"
-    code, text = run(tmp_path, "huggingface", "--base-url", NOWHERE, "-k", topics, key=canary)
-    assert code == 1
-    assert "4 failed" in text
-    assert "ConnectError" in text
-    assert "departure" not in text
-
-
-def test_what_the_server_does_wrong_is_told_from_what_the_driver_does(tmp_path: Path, canary: str) -> None:
-    """The server of the benchmark sends valid responses, but always the same one."""
-    command = [sys.executable, "-m", "tests.bench.server"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}/single"
-        code, text = run(tmp_path, "huggingface", "--base-url", url, "-k", "basic or max_tokens", key=canary)
-        server.stdin.close()
-    assert code == 1
-    assert "1 failed, 2 passed" in text
-    assert "the server's departure, not the driver's: max_tokens=5 didn't end the answer" in text
-    assert "used: 3 calls, 0 of them repeated" in text
-    assert canary not in text
-
-
-def test_a_server_that_needs_no_key_may_take_any(tmp_path: Path, canary: str) -> None:
-    """The bench's server takes any, and none."""
-    command = [sys.executable, "-m", "tests.bench.server"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}/single"
-        code, text = run(tmp_path, "huggingface", "--base-url", url, "-k", "bad_token", key=canary)
-        server.stdin.close()
-    assert code == 0
-    assert "not asked: bad_token: the server needs no key, so it may take any" in text
+def no_tool_calls(asked: Asked) -> None:
+    for message in asked.messages:
+        message.pop("tool_calls", None)
 
 
 @pytest.mark.parametrize(
-    ("error", "honest"),
-    [
-        (InvalidRequestError("Invalid model name passed in model=a/b", status=400), True),
-        (InvalidRequestError("bad request", status=400), False),
-        (ServerError("a/b failed", status=500), False),
-    ],
+    "change", [None, error_in_200, refuses("tools"), no_tool_calls, no_done, cut_streams]
 )
-def test_an_error_that_names_the_model_is_honest(error: ModelsError, *, honest: bool) -> None:
-    assert names_model(error, "a/b") is honest
+def test_whatever_a_server_does_wrong_the_driver_is_not_blamed(
+    change: Change | None, tmp_path: Path, canary: str
+) -> None:
+    with serving(change, key=canary) as url:
+        code, text = run(tmp_path, *against(url), "-k", "test_", key=canary)
+    assert code == 0, text
+    assert "the driver: 0 failed" in text
 
 
-@pytest.mark.parametrize("body", [b'{"choices":[{"message":{"tool_calls":[{}]}}]}', b"no JSON"])
-def test_an_error_with_a_call_is_the_drivers_to_explain(body: bytes) -> None:
-    with pytest.raises(MalformedResponseError):
-        announced_only(MalformedResponseError("odd", body=body))
+LOSES_A_WORD = """
+from botticelli import Text
+from botticelli.dialects.openai.dialect import OpenAIDialect
+
+read = OpenAIDialect.response
 
 
-def test_a_call_that_is_announced_only_is_the_servers_departure() -> None:
-    with pytest.raises(pytest.fail.Exception, match=r"the server's departure.*announces a call"):
-        announced_only(MalformedResponseError("odd", body=b'{"choices":[{"message":{}}]}'))
+def lossy(self, *arguments, **options):
+    response = read(self, *arguments, **options)
+    for choice in response.choices:
+        choice.outputs = [Text(part.text[:-1]) if isinstance(part, Text) else part for part in choice.outputs]
+    return response
+
+
+OpenAIDialect.response = lossy
+"""
+
+
+def test_a_driver_that_loses_something_is_blamed_and_the_server_is_not(tmp_path: Path, canary: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOSES_A_WORD)
+    with serving(key=canary) as url:
+        options = [*against(url), "-k", "test_basic or answer-readable"]
+        code, text = run(tmp_path, *options, key=canary)
+    assert code == 1
+    assert "the server: 0 failed, 1 passed" in text
+    assert "the driver: 2 failed, 0 passed" in text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kit.broken_servers import stop_deleted
+from tests.kit.changed_server import serving
+
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text("utf-8"))
 ADAPTER = """
@@ -77,9 +80,45 @@ def test_a_baseline_excuses_and_a_stale_one_fails(tmp_path: Path) -> None:
     assert run_action(tmp_path, driver="mine:ReferenceClient", **given)[0] == 1
 
 
+def test_an_endpoint_is_judged_with_its_model_and_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: str
+) -> None:
+    monkeypatch.setenv("THE_KEY", canary)
+    given = {"model": "b", "token-env": "THE_KEY", "cases": "stop-word stream-done"}
+    with serving(stop_deleted, key=canary, models=["a", "b"]) as url:
+        code, output, page = run_action(tmp_path, endpoint=url, **given)
+        report = json.loads((tmp_path / "botticelli-report.json").read_text("utf-8"))
+        (tmp_path / "known.json").write_text('{"known": {"stop-word": "it deletes them, issue 12"}}')
+        excused, _, _ = run_action(tmp_path, endpoint=url, baseline="known.json", **given)
+    assert (code, excused) == (1, 0), output
+    assert "stop-word" in page
+    assert "FAILED" in page
+    (judged,) = report["runs"]
+    assert judged["name"] == f"b at {url}"
+    assert {result["case"] for result in judged["results"]} == {"stop-word", "stream-done"}
+    assert canary not in output + page + json.dumps(report)
+
+
 @pytest.mark.parametrize(
     "given",
     [
+        {},
+        {"model": "m"},
+        {"driver": "mine:ReferenceClient", "endpoint": "http://127.0.0.1:1/v1"},
+        {"driver": "mine:ReferenceClient", "model": "m"},
+    ],
+)
+def test_either_a_client_or_an_endpoint_is_named(tmp_path: Path, given: dict[str, str]) -> None:
+    code, output, page = run_action(tmp_path, **given)
+    assert (code, page) == (2, "")
+    assert output == "give the input driver, or the input endpoint with its model and token-env\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"endpoint": "http://127.0.0.1:1/$(touch owned)"},
+        {"endpoint": "http://127.0.0.1:1/v1", "model": "m; touch owned", "token-env": "$(touch owned)"},
         {"driver": "mine:ReferenceClient; touch owned", "cases": "models-many"},
         {"driver": "mine:ReferenceClient", "cases": "models-many $(touch owned) `touch owned`"},
         {"driver": "mine:ReferenceClient", "cases": "models-many", "baseline": "$(touch owned)"},

@@ -99,6 +99,8 @@ def test_the_endpoint_side_works_without_the_driver(judge: Path) -> None:
     )
     assert "openai/request" in run(judge, "list", "contracts")
     assert "sse-cr-only" in run(judge, "list", "cases", "sse")
+    with served(judge) as url:
+        assert "passed: 1 OK" in run(judge, "check", "endpoint", url, "--case", "stream-done")
 
 
 def test_the_driver_talks_without_the_judge_to_a_judge_without_the_driver(judge: Path, driver: Path) -> None:

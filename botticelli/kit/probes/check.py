@@ -5,12 +5,11 @@ Whatever the user can correct is raised as KitError, with a message of one line.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -21,9 +20,9 @@ from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import SavedRun, capture_probe, read_captures, read_runs, write_runs
 from botticelli.kit.probes.client import EndpointError
 from botticelli.kit.probes.findings import broken_contract, contract_of
-from botticelli.kit.probes.probe import Probe, Target, hash_of, load_probes
-from botticelli.kit.probes.session import Model, Session
-from botticelli.kit.probes.verdict import Judgement, Outcome, curl, evidence, judge
+from botticelli.kit.probes.probe import Probe, hash_of, load_probes
+from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed
+from botticelli.kit.probes.verdict import Judgement, Outcome, judge
 from botticelli.kit.report import machine
 from botticelli.kit.report.model import Suite
 from botticelli.kit.report.running import RunReport, cut, run_of
@@ -31,17 +30,17 @@ from botticelli.kit.report.text import failures, painter, watch, write_report, w
 from botticelli.kit.runner import Finding, Result, Status, read_baseline, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from botticelli.kit.probes.exchange import Exchange
+    from botticelli.kit.probes.probe import Target
+    from botticelli.kit.probes.subject import Subject
 
 __all__ = [
     "Choice",
     "EndpointReport",
     "check_endpoints",
     "judge_saved",
-    "list_probes",
     "rejudge",
     "select_probes",
 ]
@@ -105,16 +104,6 @@ def select_probes(probes: Sequence[Probe], choice: Choice) -> list[Probe]:
     return left
 
 
-def list_probes(out: TextIO, choice: Choice) -> None:
-    """Write a table of the probes: id, area, level, title.
-
-    Raises:
-        KitError: Nothing is chosen.
-    """
-    rows = [(one.id, one.area, one.level, one.title) for one in select_probes(load_probes(), choice)]
-    write_table(out, ("probe", "area", "level", "what a server must do"), rows)
-
-
 class EndpointReport(RunReport):
     """The report of a run against an endpoint, which claims nothing."""
 
@@ -126,17 +115,6 @@ class EndpointReport(RunReport):
 
 
 # Live
-
-
-@dataclass
-class _Subject:
-    """One model of one endpoint that is to be judged."""
-
-    session: Session
-    name: str
-    price: Model | None
-    probes: list[Probe]
-    listed: list[Exchange]
 
 
 def check_endpoints(
@@ -180,12 +158,13 @@ def check_endpoints(
     probes = select_probes(everything, choice)
     known = read_baseline(baseline, everything) if baseline else {}
     machine.reserve([*files.values(), save])
-    subjects = [
-        _subject(target, probes, choice, most=most, timeout=timeout, reachable=not dry_run)
-        for target in targets
+    subjects = [find_subject(target, timeout=timeout, most=most, reachable=not dry_run) for target in targets]
+    asked = [
+        (subject, fitting(probes, target.address, costly=choice.costly))
+        for subject, target in zip(subjects, targets, strict=True)
     ]
-    for subject in subjects:
-        out.writelines(f"{line}\n" for line in _announce(subject, most))
+    for subject, chosen in asked:
+        out.writelines(f"{line}\n" for line in subject.announce(chosen))
     out.flush()
     if dry_run:
         out.write("\n")
@@ -197,8 +176,8 @@ def check_endpoints(
     out.write("\n")
     finished: list[RunReport] = []
     saved: list[SavedRun] = []
-    for subject in subjects:
-        report, kept = _ask(subject, out, known=known, jobs=jobs, alone=len(subjects) == 1)
+    for subject, chosen in asked:
+        report, kept = _ask(subject, chosen, out, known=known, jobs=jobs, alone=len(asked) == 1)
         out.write("\n" if finished else "")
         finished.append(report)
         saved.append(kept)
@@ -209,74 +188,20 @@ def check_endpoints(
     return _conclude(finished, files)
 
 
-def _subject(
-    target: Target,
-    probes: Sequence[Probe],
-    choice: Choice,
-    *,
-    most: int | None,
-    timeout: float,
-    reachable: bool,
-) -> _Subject:
-    """Find out what a target lists, and choose the model."""
-    session = Session(target, timeout=timeout, most=None)
-    models: list[Model] = []
-    listed: list[Exchange] = []
-    try:
-        models, exchange = session.list_models()
-        listed = [exchange]
-    except EndpointError:
-        if reachable or not target.model:
-            raise
-    if not target.model:
-        if len(models) != 1:
-            names = ", ".join(model.id for model in models[:5]) + (", ..." if len(models) > 5 else "")
-            what = f"it lists {len(models)}: {names}" if models else "it lists none"
-            raise EndpointError(f"name a model of {target.address.url} with --model; {what}")
-        target = replace(target, model=models[0].id)
-    session = Session(target, timeout=timeout, most=most)
-    price = next((model for model in models if model.id == target.model.partition(":")[0]), None)
-    fitting = [one for one in probes if not one.costly or choice.costly or _is_near(target.address.host)]
-    # Last, because a server may be busy with a long prompt long after we have left.
-    fitting.sort(key=lambda probe: probe.costly)
-    name = f"{target.model} at {target.address.url}"
-    return _Subject(session, name, price, fitting, listed)
-
-
-def _is_near(host: str) -> bool:
-    """Tell whether a server is on this machine or network, so that megabytes cost nobody anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False
-
-
-def _announce(subject: _Subject, most: int | None) -> Iterable[str]:
-    calls = sum(probe.calls for probe in subject.probes) + 4
-    pairs = [probe.tokens for probe in subject.probes]
-    sent, got = sum(one for one, _ in pairs), sum(other for _, other in pairs)
-    limited = min(calls, most) if most is not None else calls
-    yield f"{subject.name}: {len(subject.probes)} probes, at most {limited} calls"
-    price = subject.price
-    money = "no prices are listed"
-    if price is not None and price.prompt is not None and price.completion is not None:
-        dollars = (sent * price.prompt + got * price.completion) / 1e6
-        money = f"about ${dollars:.4f} at the highest price that is listed"
-    extent = f"about {sent} tokens of prompt and at most {got} of answers, more if the model thinks first"
-    yield f"  {extent}; {money}"
-
-
 def _ask(
-    subject: _Subject, out: TextIO, *, known: Mapping[str, str], jobs: int, alone: bool
+    subject: Subject,
+    probes: Sequence[Probe],
+    out: TextIO,
+    *,
+    known: Mapping[str, str],
+    jobs: int,
+    alone: bool,
 ) -> tuple[RunReport, SavedRun]:
     """Ask one model; an interruption ends the run and is noted in its report."""
-    session, probes = subject.session, subject.probes
+    session = subject.session
     report = EndpointReport(subject.name, frozenset())
-    address = session.target.address
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    kept = SavedRun(subject.name, f"{address.scheme}://{address.authority}", session.target.model, date)
+    kept = SavedRun(subject.name, session.target.address.origin, session.target.model, date)
     kept.exchanges[PREFLIGHT] = list(subject.listed)
     start = time.perf_counter()
     judgements: dict[str, Judgement] = {}
@@ -292,9 +217,7 @@ def _ask(
         results = run(probes, execute, known=known, jobs=jobs)
         with closing(results):
             for result in watch(results, len(probes), subject.name, out):
-                report.results.append(
-                    _weighed(result, judgements[result.case.id], kept, session.target.key_env)
-                )
+                report.results.append(_weighed(result, judgements, kept, session.target.key_env))
     except EndpointError as error:
         if alone:
             raise
@@ -306,57 +229,39 @@ def _ask(
         report.interrupted = True
         report.finished = False
     report.seconds = time.perf_counter() - start
-    _write_one(report, judgements, kept, out, session.target.key_env)
+    _write_one(report, judgements, kept, out)
     if session.waited:
         out.write(f"  the server was busy: {session.waited:.0f} s of waiting\n")
     return report, kept
 
 
-def _weighed(result: Result, judgement: Judgement, kept: SavedRun, key_env: str) -> Result:
-    """Give a result the word for what the probe showed, and its evidence."""
-    if judgement.outcome in (Outcome.REFUSED, Outcome.INCONCLUSIVE):
-        # Nothing failed and nothing was shown: the probe doesn't count, and a baseline has no say in it.
-        return replace(result, status=Status.NOT_CLAIMED, reason=judgement.outcome.value)
-    exchanges = kept.exchanges[result.case.id]
-    if not judgement.findings or not exchanges:
-        return result
-    asked = _shown(judgement, exchanges)
-    return replace(result, evidence=evidence(exchanges, curl(asked, kept.url, key_env)))
-
-
-def _shown(judgement: Judgement, exchanges: Sequence[Exchange]) -> Exchange:
-    """Return the exchange that shows the first finding."""
-    name = judgement.findings[0][0]
-    return next((one for one in reversed(exchanges) if one.ask == name), exchanges[-1])
+def _weighed(result: Result, judgements: Mapping[str, Judgement], kept: SavedRun, key_env: str) -> Result:
+    name = result.case.id
+    if name not in judgements:
+        return result  # a mishap of the kit
+    return weighed(result, judgements[name], kept.exchanges.get(name, []), kept.url, key_env)
 
 
 # Reports
 
 
-def _write_one(
-    report: RunReport, judgements: Mapping[str, Judgement], kept: SavedRun, out: TextIO, key_env: str
-) -> None:
+def _write_one(report: RunReport, judgements: Mapping[str, Judgement], kept: SavedRun, out: TextIO) -> None:
     """Write the report of one run, with what helps to see each finding again."""
     write_report(report, out)
-    paint = painter(out)
     whole = run_of(report)
-    asked = {result.case.key: result.case for result in report.results}
+    paint = painter(out)
+    asked = {result.case.key: result for result in report.results}
     for failure in failures(whole):
-        judgement, probe = judgements.get(failure.case), asked[failure.case]
-        exchanges = kept.exchanges.get(failure.case, [])
-        if judgement is None or not judgement.findings or not exchanges or not isinstance(probe, Probe):
-            continue
-        out.write(f"\n{paint(probe.id, 'bold')}: {judgement.outcome}\n")
-        out.write(f"  rule      {probe.title}{f' ({probe.spec})' if probe.spec else ''}\n")
-        out.write(f"  effect    {probe.effect}\n")
-        out.write(f"  ask again {curl(_shown(judgement, exchanges), kept.url, key_env)}\n")
+        shown = asked[failure.case]
+        if shown.evidence and isinstance(shown.case, Probe):
+            lines = bug_report(shown.case, judgements[failure.case], shown.evidence["command"], paint)
+            out.write("\n")
+            out.writelines(f"{line}\n" for line in lines)
     for outcome in (Outcome.REFUSED, Outcome.INCONCLUSIVE):
-        shown = [result for result in whole.results if result.reason == outcome.value]
-        if shown:
+        told = [result for result in whole.results if result.reason == outcome.value]
+        if told:
             out.write(f"\n{paint(outcome.value, 'bold')}: no fault\n")
-        for result in shown:
-            words = [*judgements[result.case].doubts, *judgements[result.case].refusals]
-            out.write(f"  {result.case}: {cut(' '.join(words[0].split()))}\n")
+        out.writelines(f"  {result.case}: {cut(judgements[result.case].why_open)}\n" for result in told)
     _write_strict(kept, out)
 
 
@@ -432,7 +337,7 @@ def rejudge(
     for saved, probes in pairs:
         report, judgements = judge_saved(saved, probes, known)
         out.write("\n" if finished else "")
-        _write_one(report, judgements, saved, out, "")
+        _write_one(report, judgements, saved, out)
         finished.append(report)
     return _conclude(finished, paths or {})
 
@@ -450,6 +355,6 @@ def judge_saved(
     }
     asked = [probe for name, probe in probes.items() if name in judgements]
     for result in run(asked, lambda probe: Finding(judgements[probe.id].verdict), known=known, jobs=1):
-        report.results.append(_weighed(result, judgements[result.case.id], saved, ""))
+        report.results.append(_weighed(result, judgements, saved, ""))
     report.seconds = time.perf_counter() - start
     return report, judgements

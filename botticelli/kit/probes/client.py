@@ -60,9 +60,14 @@ class Address:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def origin(self) -> str:
+        """Scheme and authority, such as ``http://127.0.0.1:8000``."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
     def url(self) -> str:
         """The base URL."""
-        return f"{self.scheme}://{self.authority}{self.base}"
+        return f"{self.origin}{self.base}"
 
 
 def parse_url(text: str) -> Address:

@@ -81,6 +81,16 @@ def _stopped(answers: Mapping[str, Answer], arguments: Arguments) -> Findings:
         yield Doubt(_UNSTEADY)
 
 
+def _ended_itself(answers: Mapping[str, Answer], arguments: Arguments) -> Findings:
+    """An answer that ended by itself under a limit goes no further where it has room."""
+    limited, room = answers[arguments["limited"]], answers[arguments["room"]]
+    said, more = _squash(limited.text), _squash(room.text)
+    # A text that is only another one proves nothing, and no text at all begins every other.
+    if said and more != said and more.startswith(said):
+        got = f"stop; with room it goes on: {show(room.text[:200])}"
+        yield Finding("$.choices[0].finish_reason", "length, as the limit cut the answer", got)
+
+
 def _same_text(answers: Mapping[str, Answer], arguments: Arguments) -> Findings:
     """A stream says the same as a whole answer."""
     whole, again, stream = (answers[arguments[name]] for name in ("whole", "again", "stream"))
@@ -209,6 +219,7 @@ def _different_calls(answers: Mapping[str, Answer], arguments: Arguments) -> Fin
 
 COMPARISONS: dict[str, Comparison] = {
     "stopped": _stopped,
+    "ended-itself": _ended_itself,
     "same-text": _same_text,
     "same-finish": _same_finish,
     "same-usage": _same_usage,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 from botticelli.contracts.jsonvalue import Document, is_array, is_object
 from botticelli.kit.cases.case import overlay
-from botticelli.kit.errors import CaseError
+from botticelli.kit.errors import CaseError, KitError
 from botticelli.kit.probes.client import Sending
 from botticelli.kit.probes.comparisons import COMPARISONS
 from botticelli.kit.probes.laws import LAWS
@@ -29,7 +30,18 @@ if TYPE_CHECKING:
 
     from botticelli.kit.probes.client import Address
 
-__all__ = ["CHAT", "WRONG_KEY", "Ask", "Probe", "Target", "Traits", "hash_of", "load_probes", "probes_folder"]
+__all__ = [
+    "CHAT",
+    "WRONG_KEY",
+    "Ask",
+    "Probe",
+    "Target",
+    "Traits",
+    "hash_of",
+    "key_in",
+    "load_probes",
+    "probes_folder",
+]
 
 CHAT = "/chat/completions"
 WRONG_KEY = "sk-botticelli-not-a-key-0123456789abcdef"
@@ -77,6 +89,25 @@ class Target:
     def __repr__(self) -> str:
         """Name it without its key."""
         return f"Target({self.address.url!r}, {self.model!r})"
+
+
+def key_in(variable: str, option: str) -> str:
+    """Return the key that an environment variable holds.
+
+    Args:
+        variable: Its name, as the user gave it.
+        option: The option that names it, for messages.
+
+    Raises:
+        KitError: It holds none, or one that can't be sent.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        # It may be the key itself that was given by mistake, so it isn't repeated.
+        raise KitError(f"{option} must name an environment variable that holds the key, and it holds none")
+    if not key.isascii() or not key.isprintable():
+        raise KitError(f"the key in {variable} holds characters that no header can carry")
+    return key
 
 
 @dataclass(frozen=True)
@@ -131,6 +162,11 @@ class Ask:
     def uncut(self) -> bool:
         """True when the answer must not be cut by our own limit, and is asked again if it is."""
         return bool(self.document.get("uncut"))
+
+    @property
+    def if_stopped(self) -> str:
+        """The question that must be answered with the finish reason stop, or this isn't asked; or empty."""
+        return str(self.document.get("if_stopped", ""))
 
     @property
     def tokens(self) -> int:
@@ -342,6 +378,8 @@ def _faults(document: Document, path: Path) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "two questions have one name"
     for ask in probe.asks:
+        if ask.if_stopped and ask.if_stopped not in names[: ask.number]:
+            yield f"there is no question {ask.if_stopped!r} before {ask.name!r}"
         for law in laws_in(ask.document.get("laws", [])):
             if law["law"] not in LAWS:
                 yield f"there is no law {law['law']!r}"
@@ -362,6 +400,8 @@ _ROLES = frozenset(
         "again",
         "stream",
         "stopped",
+        "limited",
+        "room",
         "one",
         "many",
         "other",

@@ -199,6 +199,8 @@ class Session:
         done: list[Exchange] = []
         group: list[Ask] = []
         for number, ask in enumerate(probe.asks):
+            if ask.if_stopped and not _stopped(done, ask.if_stopped):
+                continue
             group.append(ask)
             if number + 1 < len(probe.asks) and probe.asks[number + 1].same_connection:
                 continue
@@ -280,6 +282,12 @@ def _asked_to_wait(exchange: Exchange, attempt: int) -> float | None:
         except ValueError:
             return float(2**attempt)
     return max(seconds, 0.1) if seconds <= _LONGEST_WAIT else None
+
+
+def _stopped(done: Sequence[Exchange], name: str) -> bool:
+    """Tell whether the answer to a question says that it ended by itself."""
+    answer = next((Answer(one) for one in reversed(done) if one.ask == name), None)
+    return answer is not None and any(choice.finish == "stop" for choice in answer.choices)
 
 
 def _words(done: Sequence[Exchange]) -> dict[str, str]:

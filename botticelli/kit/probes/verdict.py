@@ -80,6 +80,12 @@ class Judgement:
         return Outcome.REFUSED if self.refusals else Outcome.OBEYED
 
     @property
+    def why_open(self) -> str:
+        """Why nothing was shown, in one line; empty where something was."""
+        words = [*self.doubts, *self.refusals]
+        return " ".join(words[0].split()) if words else ""
+
+    @property
     def verdict(self) -> Verdict:
         """The same in the judge's words."""
         differences = [
@@ -105,7 +111,8 @@ def judge(probe: Probe, exchanges: Sequence[Exchange], model: str) -> Judgement:
         for name in [ask.name, *(f"{ask.name}.{number}" for number in range(2, ask.copies + 1))]:
             last = next((one for one in reversed(exchanges) if one.ask == name), None)
             if last is None:
-                found.doubts.append(f"it was not asked: {name}")
+                if not ask.if_stopped:
+                    found.doubts.append(f"it was not asked: {name}")
                 continue
             answer = Answer(last)
             if _judge_ask(found, probe, ask, answer, model):
@@ -117,7 +124,7 @@ def judge(probe: Probe, exchanges: Sequence[Exchange], model: str) -> Judgement:
     return found
 
 
-_SHOWING = ("more", "stopped", "stream", "wrong", "many", "other", "second")
+_SHOWING = ("limited", "more", "stopped", "stream", "wrong", "many", "other", "second")
 
 
 def _shown_by(law: Document) -> str:

@@ -1,0 +1,217 @@
+"""The probes as pytest tests, for a server's own CI: `pytest --botticelli-endpoint URL --botticelli-model M`.
+
+Each probe is a test, named by its area and id and marked by level, profile and area. Without a path on the
+command line the probes are all that runs; with paths, the tests there run too. What the server refuses
+honestly, and what can't be concluded, is skipped; a probe that the baseline lists is expected to fail, and so
+is a ``may`` that isn't kept. The plugin (pytest_plugin.py) loads this module when an endpoint is named.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botticelli.kit.errors import KitError
+from botticelli.kit.probes.check import Choice, select_probes
+from botticelli.kit.probes.client import EndpointError, parse_url
+from botticelli.kit.probes.probe import Probe, Target, key_in, load_probes
+from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed
+from botticelli.kit.probes.verdict import judge
+from botticelli.kit.pytest_suite import settle
+from botticelli.kit.report.text import describe_failure
+from botticelli.kit.runner import Finding, Status, read_baseline, run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from botticelli.kit.probes.exchange import Exchange
+    from botticelli.kit.probes.subject import Subject
+    from botticelli.kit.probes.verdict import Judgement
+    from botticelli.kit.runner import Result
+
+__all__ = ["NODE", "EndpointPlugin", "EndpointProbes", "ProbeTest"]
+
+NODE = "botticelli-endpoint"
+"""The beginning of each test's id, where the path of a file stands in others."""
+
+
+class EndpointPlugin:
+    """Collects the probes, says what they cost before the first question, and asks them.
+
+    Args:
+        config: With the options of the plugin.
+
+    Raises:
+        pytest.UsageError: An option can't be used.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        # Any, because pytest types no option.
+        options: Any = config.option
+        self._config = config
+        self._lists_only = bool(options.collectonly)
+        self._timeout = float(options.botticelli_timeout)
+        self._subject: Subject | None = None
+        if not 0 < self._timeout < math.inf:
+            raise pytest.UsageError("--botticelli-timeout must be seconds, more than 0")
+        try:
+            self._target = _target(options)
+            everything = load_probes()
+            chosen = select_probes(everything, Choice(words=options.botticelli_case))
+            baseline: Path | None = options.botticelli_baseline
+            self._known = read_baseline(baseline, everything) if baseline else {}
+        except KitError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._probes = fitting(chosen, self._target.address)
+        for area in sorted({probe.area for probe in self._probes}):
+            config.addinivalue_line("markers", f"{area}: a case or a probe in this area")
+
+    # Who is there, and what it costs
+
+    def pytest_sessionstart(self) -> None:
+        """Find out whether the endpoint can be judged at all; if not, the run stops with one line."""
+        # With pytest-xdist, the process that spreads the tests does this for all.
+        if not (self._lists_only or hasattr(self._config, "workerinput")):
+            try:
+                self._ready()
+            except EndpointError as error:
+                # The options of the command have longer names here.
+                said = re.sub(r"--(model|token-env|timeout)\b", r"--botticelli-\1", str(error))
+                raise pytest.UsageError(said) from None
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is judged, and what it costs at most."""
+        return self._announced(self._probes) if self._subject else []
+
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Say it again where `-k` or `-m` has left fewer probes."""
+        chosen = [item.probe for item in items if isinstance(item, ProbeTest)]
+        if not self._subject or len(chosen) in (0, len(self._probes)):
+            return []
+        return self._announced(chosen)
+
+    def _announced(self, probes: Sequence[Probe]) -> list[str]:
+        return [f"botticelli: {line.strip()}" for line in self._ready().announce(probes)]
+
+    def _ready(self) -> Subject:
+        if self._subject is None:
+            subject = find_subject(self._target, timeout=self._timeout)
+            subject.session.begin()
+            self._subject = subject
+        return self._subject
+
+    # The tests
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Add the probes to what the session collects."""
+        report = yield
+        if isinstance(collector, pytest.Session) and report.passed:
+            named = self._config.args_source is pytest.Config.ArgsSource.ARGS
+            report.result = [*(report.result if named else []), EndpointProbes.of(collector, self)]
+        return report
+
+    @property
+    def probes(self) -> Sequence[Probe]:
+        """The probes that were chosen by name, those that are costly last."""
+        return self._probes
+
+    def ask(self, probe: Probe) -> tuple[Result, Judgement | None]:
+        """Ask one probe, and return its result and what it showed; None if the kit itself failed.
+
+        Raises:
+            EndpointError: The endpoint can't be judged any more.
+        """
+        subject = self._ready()
+        target = subject.session.target
+        shown: list[tuple[Judgement, list[Exchange]]] = []
+
+        def execute(probe: Probe) -> Finding:
+            exchanges = subject.session.ask(probe)
+            shown.append((judge(probe, exchanges, target.model), exchanges))
+            return Finding(shown[0][0].verdict)
+
+        [result] = run([probe], execute, known=self._known, jobs=1)
+        if not shown:
+            return result, None
+        [(judgement, exchanges)] = shown
+        return weighed(result, judgement, exchanges, target.address.origin, target.key_env), judgement
+
+
+class EndpointProbes(pytest.Collector):
+    """The probes of an endpoint. They are no functions, so no fixture of the other tests meets them.
+
+    Attributes:
+        plugin: Asks them.
+    """
+
+    plugin: EndpointPlugin
+
+    @classmethod
+    def of(cls, session: pytest.Session, plugin: EndpointPlugin) -> EndpointProbes:
+        """Return the collector of a session."""
+        # Any, because pytest leaves the parameters of from_parent untyped.
+        kind: Any = cls
+        made: EndpointProbes = kind.from_parent(session, name=NODE, nodeid=NODE)
+        made.plugin = plugin
+        return made
+
+    def collect(self) -> Iterator[ProbeTest]:
+        """Yield a test for each probe."""
+        return (ProbeTest.of(self, probe) for probe in self.plugin.probes)
+
+
+class ProbeTest(pytest.Item):
+    """The test of one probe.
+
+    Attributes:
+        probe: What is asked.
+        plugin: Asks it.
+    """
+
+    probe: Probe
+    plugin: EndpointPlugin
+
+    @classmethod
+    def of(cls, parent: EndpointProbes, probe: Probe) -> ProbeTest:
+        """Return the test of a probe."""
+        kind: Any = cls
+        made: ProbeTest = kind.from_parent(parent, name=f"{probe.area}/{probe.id}")
+        made.probe, made.plugin = probe, parent.plugin
+        for word in (probe.level, probe.profile, probe.area):
+            made.add_marker(word)
+        return made
+
+    def runtest(self) -> None:
+        """Ask the probe, and fail with a text that can be pasted into a bug report."""
+        try:
+            result, judgement = self.plugin.ask(self.probe)
+        except EndpointError as error:
+            self.session.shouldstop = str(error)
+            pytest.fail(str(error), pytrace=False)
+        if judgement is None:
+            settle(result)
+            return
+        if result.status is Status.NOT_CLAIMED:
+            pytest.skip(f"{judgement.outcome}: {judgement.why_open}")
+        lines = [describe_failure(result)]
+        if result.evidence:
+            lines += ["", *bug_report(self.probe, judgement, result.evidence["command"])]
+        settle(result, "\n".join(lines))
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Return where the test is: in no file."""
+        return self.path, None, self.name
+
+
+def _target(options: Any) -> Target:
+    variable: str | None = options.botticelli_token_env
+    key = "" if variable is None else key_in(variable, "--botticelli-token-env")
+    address = parse_url(options.botticelli_endpoint)
+    return Target(address, options.botticelli_model or "", key, variable or "")
