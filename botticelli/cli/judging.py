@@ -255,7 +255,9 @@ def add_explain(commands: Commands) -> None:
     explain.add_argument(
         "--report", type=Path, metavar="FILE", help="a JSON report of check driver, to show how it went"
     )
-    explain.add_argument("--seed", type=int, default=0, help="chooses the texts, ids and keys that are shown")
+    explain.add_argument(
+        "--seed", type=int, help="chooses the texts, ids and keys that are shown; default: the report's"
+    )
     explain.set_defaults(run=_explain)
 
 

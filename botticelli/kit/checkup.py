@@ -79,8 +79,11 @@ def _whole(_played: Played, got: Mapping[str, Any]) -> Iterator[str]:
 def _streamed(played: Played, got: Mapping[str, Any]) -> Iterator[str]:
     yield from _whole(played, got)
     response = got.get("response", {})
-    if "response" in got and not {"chunks", "final_chunks"} <= response.keys():
-        yield "the response of a stream has chunks (the texts as they came) and final_chunks (1 at its end)"
+    if "response" in got and not ("events" in response or {"chunks", "final_chunks"} <= response.keys()):
+        yield (
+            "the response of a stream has chunks (the texts as they came) and final_chunks (1 at its end); "
+            "where the adapter claims events, it has those instead"
+        )
     if any(
         json.loads(one.request.body or b"{}").get("stream") is not True for one in played.recording.requests
     ):
@@ -98,7 +101,10 @@ def _error(played: Played, got: Mapping[str, Any]) -> Iterator[str]:
         yield f"the error's status is {error.get('status')!r}, not 401"
     words = played.play.exchanges[0]["body"][0]["failure"]["message"]
     if words not in error["message"]:
-        yield f"the server's words are not in the error's message, {_shown(error['message'])}"
+        yield (
+            f"{_PERHAPS}the server's words are not in the error's message, {_shown(error['message'])}: hand "
+            "them on, unless this client doesn't show them"
+        )
 
 
 def _retries(played: Played, got: Mapping[str, Any]) -> Iterator[str]:

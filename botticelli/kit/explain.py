@@ -45,14 +45,14 @@ _ENDS = {
 }
 
 
-def explain(out: TextIO, name: str, *, report: Path | None = None, seed: int = 0) -> None:
+def explain(out: TextIO, name: str, *, report: Path | None = None, seed: int | None = None) -> None:
     """Write everything about one case.
 
     Args:
         out: Where to; with colour only if it is a terminal.
         name: The case's key.
         report: A report to show how it went in.
-        seed: Chooses the texts, ids and keys that are shown.
+        seed: Chooses the texts, ids and keys that are shown; by default those of the report.
 
     Raises:
         KitError: There is no such case, or the report cannot be used or has no result of it.
@@ -63,13 +63,15 @@ def explain(out: TextIO, name: str, *, report: Path | None = None, seed: int = 0
         raise KitError(f"{name!r} names {len(exact)} cases; explain one, such as {exact[0].key}")
     [case] = exact
     results = list(_results(report, case.key)) if report else []
+    if seed is None:
+        seed = results[0][2] if results else 0
     if report and not results:
         raise KitError(f"{report}: there is no result of {case.key} in it")
     paint = painter(out)
     play = case.render(seed=seed, port=_PORT)
     out.writelines(f"{line}\n" for line in _about(case, paint))
     out.writelines(f"{line}\n" for line in _asked(play, paint))
-    for run, result in results:
+    for run, result, _ in results:
         out.writelines(f"{line}\n" for line in _how_it_went(run, result, paint))
 
 
@@ -208,8 +210,10 @@ def _laid_out(value: object, indent: str, name: str = "", comma: str = "") -> It
     yield f"{indent}{closing}{comma}"
 
 
-def _results(report: Path, key: str) -> Iterator[tuple[str, Document]]:
-    for run in document_of(read_report(report))["runs"]:
+def _results(path: Path, key: str) -> Iterator[tuple[str, Document, int]]:
+    """Yield the results of a case: what was judged, how it went, and the seed."""
+    report = document_of(read_report(path))
+    for run in report["runs"]:
         for result in run["results"]:
             if is_object(result) and result["case"] == key:
-                yield str(run["name"]), result
+                yield str(run["name"]), result, run.get("seed", report["seed"])

@@ -153,7 +153,7 @@ def kinds(_call: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
         (parses, "a tool's arguments are the text as the server sent it"),
         (kinds, "401 is of kind authentication, not api"),
         (kinds, "the error's status is None, not 401"),
-        (kinds, "the server's words are not in the error's message, \"it failed\""),
+        (kinds, "perhaps: the server's words are not in the error's message, \"it failed\""),
     ],
 )
 def test_what_is_wrong_with_an_outcome_is_named(
@@ -195,3 +195,26 @@ def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     _, text = said(Adapting(outcome=leak), monkeypatch)
     assert keys
     assert not [key for key in keys if key in text]
+
+
+class Chunks:
+    """As a client that hands out chunks, and shows nothing of an error's words."""
+
+    capabilities = frozenset({"generate", "stream", "events"})
+
+    def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+        outcome = ReferenceClient().exchange(call)
+        if call["operation"] == "stream" and "response" in outcome:
+            [choice] = outcome["response"]["choices"]
+            delta = {"choices": [{"index": 0, "delta": {"content": choice["text"]}, "finish_reason": "stop"}]}
+            return {"response": {"events": [delta]}}
+        if "error" in outcome:
+            outcome["error"]["message"] = "it failed"
+        return outcome
+
+
+def test_a_client_that_hands_out_chunks_has_no_texts_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, text = said(Chunks(), monkeypatch)
+    assert "wrong" not in text
+    assert "perhaps: the server's words" in text
+    assert code == 0

@@ -83,6 +83,7 @@ def test_a_report_adds_how_it_went(tmp_path: Path) -> None:
     }
     path.write_text(json.dumps(document))
     text = explained("usage-cumulative", report=path)
+    assert CASES["usage-cumulative"].render(seed=3, port=8434).context.id in text, "the report's seed"
     assert f"{sums}: failed, silent\n" in text
     assert "    expected  " in text
     assert "       0.5000 s  #0 client > (open)\n" in text

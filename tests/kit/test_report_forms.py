@@ -252,7 +252,7 @@ def test_markdown_is_a_table_with_folded_failures() -> None:
     assert "<details><summary>m:one: 1 must not kept or stale</summary>" in text
     assert "<details><summary>m:one: 1 may not kept or stale</summary>" in text
     assert text.count("<details>") == text.count("</details>")
-    assert "**FAILED**: 1 of 2 implementations" in text
+    assert "**FAILED**: 1 of 2 implementations passed" in text
 
 
 def test_markdown_stays_below_what_github_shows() -> None:

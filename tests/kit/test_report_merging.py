@@ -252,14 +252,14 @@ def test_the_command_merges_prints_and_writes(tmp_path: Path, capsys: pytest.Cap
     assert lines[1].split()[:6] == ["a", "66", "%", ".", ".", "66"]
     assert lines[2].split()[:3] == ["other", "2", "100"]
     assert lines[-1].startswith(
-        "FAILED: 1 of 2 implementations; suite 1 (0123456789abcdef), 2026-11-28T11:00:00Z"
+        "FAILED: 1 of 2 implementations passed; suite 1 (0123456789abcdef), 2026-11-28T11:00:00Z"
     )
     assert len({len(line.rstrip()) for line in lines[:3]}) == 1, "aligned"
     assert "\x1b" not in printed
     assert len(read_report(forms["json"]).runs) == 2
     assert all(path.stat().st_size for path in forms.values())
     assert main(["report", other]) == 0
-    assert "passed: 1 of 1 implementations" in capsys.readouterr().out
+    assert "passed: 1 of 1 implementations passed" in capsys.readouterr().out
 
 
 def test_the_command_ends_with_1_for_what_is_unfinished_and_2_for_what_is_no_report(

@@ -198,6 +198,14 @@ def test_what_a_driver_raises_is_its_verdict(
     assert len(adapter.calls) == calls_made
 
 
+def test_where_a_driver_crashed_is_told_by_its_package(server: MockServer) -> None:
+    def fail(_call: dict[str, Any]) -> dict[str, Any]:
+        return dict(json.loads("{"))
+
+    [found] = run_case(case(), Scripted(fail), server).differences
+    assert "(at json/decoder.py:" in found.got
+
+
 def test_a_driver_that_never_comes_back_is_left_behind(server: MockServer) -> None:
     released = threading.Event()
 

@@ -16,11 +16,13 @@ from botticelli.kit.adapters.toolkit import (
     ClientAdapter,
     body_of,
     chunk_texts,
+    client_options,
     error_of,
     http_timeout,
     import_client,
     kind_of_status,
     limits_of,
+    plain,
     split_body,
     stream_response,
     transport_kind,
@@ -419,3 +421,50 @@ def test_a_client_that_is_missing_is_named_with_the_command_that_installs_it() -
 def test_a_version_has_a_name_and_a_number() -> None:
     assert version_of("httpx") == f"httpx {httpx.__version__}"
     assert version_of("no-such-client") == "no-such-client"
+
+
+class Quiet:
+    def to_dict(self, *, warnings: bool = True) -> dict[str, Any]:
+        assert not warnings
+        return {"id": "a"}
+
+
+class Plain:
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": "b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (Quiet(), {"id": "a"}),
+        (Plain(), {"id": "b"}),
+        ("<html>", "<html>"),
+        (None, None),
+    ],
+)
+def test_what_a_client_hands_out_becomes_json_by_its_own_method(given: object, told: object) -> None:
+    assert plain(given) == told
+
+
+def test_only_the_options_that_a_call_has_are_given_to_a_client() -> None:
+    assert client_options(httpx, call()) == {}
+    options: dict[str, Any] = {"max_retries": 0, "timeouts": {"idle": 2}, "headers": {"X-A": "b"}}
+    found = client_options(httpx, call(options=options))
+    assert found.keys() == {"max_retries", "timeout", "default_headers"}
+    assert (found["max_retries"], found["default_headers"]) == (0, {"X-A": "b"})
+    assert found["timeout"].read == 2
+
+
+class APIError(Exception):
+    """As openai and its relatives raise it for an error inside of a stream."""
+
+
+class APITimeoutError(APIError):
+    pass
+
+
+def test_the_base_class_of_openais_relatives_is_an_error_in_a_stream() -> None:
+    assert error_of(APIError("overloaded"))["kind"] == "stream_error"
+    assert error_of(APIError("overloaded"), "server")["kind"] == "server"
+    assert error_of(APITimeoutError("x"))["kind"] == "malformed_response"

@@ -16,6 +16,7 @@ CASES = (
     "error-status-400",
     "tool-whole-answer",
     "cancel-stream-closes-connection",
+    "stream-error-in-chunk",
 )
 
 
@@ -27,20 +28,30 @@ def adapter_of_readme() -> str:
     return found
 
 
-def test_the_adapter_of_the_tutorial_judges_its_client(tmp_path: Path) -> None:
-    pytest.importorskip("openai")
-    (tmp_path / "my_adapter.py").write_text(adapter_of_readme(), "utf-8")
-    words = [word for case in CASES for word in ("--case", case)]
-    done = subprocess.run(
-        [sys.executable, "-m", "botticelli", "check", "driver", "my_adapter:MyAdapter", *words],
-        cwd=tmp_path,
+def checked(what: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    (folder / "my_adapter.py").write_text(adapter_of_readme(), "utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "botticelli", "check", what, "my_adapter:MyAdapter", *words],
+        cwd=folder,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_adapter_of_the_tutorial_looks_right(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    done = checked("adapter", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^passed: [4-9]\d* OK", done.stdout, re.MULTILINE)
+    assert "wrong" not in done.stdout
+
+
+def test_the_adapter_of_the_tutorial_judges_its_client(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    done = checked("driver", tmp_path, *[word for case in CASES for word in ("--case", case)])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^passed: [5-9]\d* OK", done.stdout, re.MULTILINE)
 
 
 def test_it_is_short() -> None:

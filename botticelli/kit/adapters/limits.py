@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import sys
 import threading
 import traceback
 from concurrent.futures import Future, wait
@@ -82,8 +83,16 @@ def make_call(adapter: Adapter, call: Document, limit: float) -> Document:
         last = traceback.extract_tb(error.__traceback__)[-1]
         # What the toolkit raises says what the client did; a line of the toolkit would look like its mistake.
         ours = Path(last.filename).parent == Path(__file__).parent
-        where = "" if ours else f" (at {Path(last.filename).name}:{last.lineno})"
+        where = "" if ours else f" (at {_in_package(Path(last.filename))}:{last.lineno})"
         raise RaisedError(f"{describe_exception(error)}{where}") from error
+
+
+def _in_package(path: Path) -> str:
+    """Return a file's path below the folder that packages are in; of any other its name."""
+    for folder in ("site-packages", f"python{sys.version_info.major}.{sys.version_info.minor}"):
+        if folder in path.parts:
+            return "/".join(path.parts[path.parts.index(folder) + 1 :])
+    return path.name
 
 
 def _detached(outcome: Document) -> Document:

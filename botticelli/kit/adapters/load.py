@@ -83,7 +83,10 @@ def _opened(spec: str, make: Callable[[], object], limit: float) -> Adapter:
         raise  # it says already what is wrong
     except Exception as error:
         # Importing foreign code may raise anything; the user gets one line.
-        raise AdapterError(f"cannot open {spec}: {in_one_line(error)}") from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == spec.partition(":")[0].partition(".")[0]:
+            hint = f"; run this in the folder of {error.name}.py, or name that in PYTHONPATH"
+        raise AdapterError(f"cannot open {spec}: {in_one_line(error)}{hint}") from error
     return as_adapter(adapter, spec, limit=limit)
 
 

@@ -16,8 +16,10 @@ import threading
 from abc import ABC, abstractmethod
 from contextlib import aclosing, closing
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from botticelli.contracts.jsonvalue import as_object, as_objects, is_array, is_object
@@ -36,11 +38,13 @@ __all__ = [
     "body_of",
     "chain_of",
     "chunk_texts",
+    "client_options",
     "error_of",
     "http_timeout",
     "import_client",
     "kind_of_status",
     "limits_of",
+    "plain",
     "split_body",
     "stream_response",
     "transport_kind",
@@ -107,6 +111,24 @@ def http_timeout(library: Any, call: Document) -> Any:
     return library.Timeout(limits.read, connect=limits.connect, pool=limits.pool)
 
 
+def client_options(library: Any, call: Document) -> dict[str, Any]:
+    """Return the call's options as the arguments of an OpenAI client, or of one that was made like it.
+
+    What the call leaves out stays as the client has it.
+
+    Args:
+        library: The client's module; its ``Timeout`` is that of httpx.
+        call: The call.
+    """
+    options = call["options"]
+    found = {name: options[name] for name in ("max_retries",) if name in options}
+    if "timeouts" in options:
+        found["timeout"] = http_timeout(library, call)
+    if "headers" in options:
+        found["default_headers"] = options["headers"]
+    return found
+
+
 def split_body(call: Document, *, stream: bool = False) -> tuple[Document, Document]:
     """Return the members of the body that the format knows, and those of ``extra``, which it doesn't."""
     request: Document = call["request"]
@@ -126,6 +148,23 @@ def body_of(call: Document, *, stream: bool = False) -> Document:
 
 
 # From what a client hands out to an outcome
+
+
+def plain(value: object) -> Any:
+    """Return an object of the client's as JSON, by its own ``to_dict``; what has no such method, as it is.
+
+    Clients hand out some answers as they came, such as a page of HTML as a text.
+    """
+    method: Any = getattr(value, "to_dict", None)
+    if method is None:
+        return value
+    return method(**_quiet(method.__func__))
+
+
+@cache
+def _quiet(method: Callable[..., Any]) -> dict[str, Any]:
+    """Return the argument that silences a `to_dict`: pydantic warns of each member that isn't as declared."""
+    return {"warnings": False} if "warnings" in signature(method).parameters else {}
 
 
 def whole_response(answer: object) -> Document:
@@ -276,13 +315,17 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
+# openai's client, and those made like it, raise the base class itself for an error inside of a stream.
+_BY_NAME = {"APIError": "stream_error"}
+
+
 def error_of(error: BaseException, kind: str | None = None) -> Document:
     """Return an exception as a neutral error, from what most clients' classes have.
 
     Args:
         error: The exception.
         kind: Its kind, where its class says that. Else the status decides, then what went wrong below the
-            client; what is left can only be an answer that couldn't be read.
+            client, then the class; what is left can only be an answer that couldn't be read.
     """
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
@@ -290,8 +333,9 @@ def error_of(error: BaseException, kind: str | None = None) -> Document:
     if not isinstance(status, int):
         status = None
     by_status = kind_of_status(status) if status is not None and not 200 <= status < 300 else None
+    by_name = _BY_NAME.get(type(error).__name__)
     return {
-        "kind": kind or by_status or transport_kind(error) or "malformed_response",
+        "kind": kind or by_status or transport_kind(error) or by_name or "malformed_response",
         "message": str(error),
         "status": status,
     }

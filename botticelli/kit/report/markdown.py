@@ -37,7 +37,7 @@ def _head(report: Report) -> Iterator[str]:
     verdict = "passed" if report.passed else "FAILED"
     yield "### Chat format conformance"
     yield ""
-    yield f"**{verdict}**: {good} of {len(report.runs)} implementations, "
+    yield f"**{verdict}**: {good} of {len(report.runs)} implementations passed, "
     yield (
         f"suite {_plain(report.suite.version)} ({_plain(report.suite.hash)}), "
         f"{_plain(report.date)}, botticelli {_plain(report.botticelli)}"

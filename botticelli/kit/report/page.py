@@ -55,7 +55,7 @@ _MEANING = {
     "hang": "no outcome in time",
     "crash": "an exception that isn’t the client’s own, or a dead process",
     "leak": "a key where it doesn’t belong",
-    "refused": "an error in place of an answer, or one of the wrong kind",
+    "refused": "an error where an answer was due, or one that loses what had been delivered before it",
     "imprecise": "the content is right; something beside it isn’t",
 }
 _GRADES = {"OK": "kept", "NOT CLAIMED": "not claimed"}

@@ -87,8 +87,13 @@ def _write_scores(run: Run, out: TextIO) -> None:
     areas = sorted(missed | {result.area for result in run.results if result.status == "stale"})
     failing = {result.area for result in run.results if result.fails_run}
     rows = [[area, *_cells(counts, area=area)] for area in areas]
+    styles = ["red" if area in failing else "" for area in areas]
+    if areas and (others := {result.area for result in run.results} - {*areas}):
+        rest = Counter({key: count for key, count in counts.items() if key[3] in others})
+        rows.append([f"{len(others)} more", *_cells(rest)])
+        styles.append("")
     rows.append(["all" if areas else "every area", *_cells(counts)])
-    styles = [*("red" if area in failing else "" for area in areas), "bold"]
+    styles.append("bold")
     profiles = [name for name in model.PROFILES if any(result.profile == name for result in run.results)]
     below = [[name, *_cells(counts, profile=name)] for name in profiles]
     # One width for both tables, so that their columns stand above each other.
@@ -136,7 +141,9 @@ def write_summary(report: Report, out: TextIO) -> None:
         out.write("  the report isn't finished, so it hasn't passed\n")
     verdict = paint("passed", "green") if report.passed else paint("FAILED", "red")
     good = sum(run.passed for run in report.runs)
-    out.write(f"\n{verdict}: {good} of {len(report.runs)} implementations; suite {report.suite.version}")
+    out.write(
+        f"\n{verdict}: {good} of {len(report.runs)} implementations passed; suite {report.suite.version}"
+    )
     out.write(f" ({report.suite.hash}), {report.date}\n")
 
 
@@ -263,10 +270,12 @@ def _indented(text: str, width: int) -> str:
 
 
 def _verdict(run: Run, paint: Callable[[str, str], str]) -> str:
+    status = Counter(result.status for result in run.results)
     verdict = paint("passed", "green") if run.passed else paint("FAILED", "red")
+    if run.passed and status["known"]:
+        verdict += ", but for what is known to fail"
     counted = Counter(result.grade for result in run.results if not result.unscored)
     words = [f"{counted[grade]} {_GRADES.get(grade, grade)}" for grade in model.GRADES if counted[grade]]
-    status = Counter(result.status for result in run.results)
     words += [f"{status[name]} {name}" for name in ("known", "stale") if status[name]]
     if unscored := sum(result.unscored for result in run.results):
         words.append(f"{unscored} unscored")

@@ -11,6 +11,7 @@ from botticelli.kit.adapters.toolkit import (
     error_of,
     import_client,
     limits_of,
+    plain,
     split_body,
     transport_kind,
     version_of,
@@ -65,14 +66,14 @@ class LiteLLMAdapter(ClientAdapter):
 
     def generate(self, client: Any, call: Document) -> Document:
         """Ask for a whole answer."""
-        return whole_response(self._litellm.completion(**client, **_request(call)).to_dict())
+        return whole_response(plain(self._litellm.completion(**client, **_request(call))))
 
     def stream(self, client: Any, call: Document) -> Generator[Document, None, None]:
         """Ask for a stream."""
         stream = self._litellm.completion(**client, **_request(call, stream=True))
         try:
             for chunk in stream:
-                yield chunk.to_dict()
+                yield plain(chunk)
         finally:
             stream.close()
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from botticelli.kit.adapters.toolkit import (
     AsyncClientAdapter,
     ClientAdapter,
+    client_options,
     error_of,
-    http_timeout,
     import_client,
+    plain,
     split_body,
     version_of,
     whole_response,
@@ -40,17 +41,9 @@ class _Common:
         self.version = version_of("openai")
 
     def arguments(self, call: Document) -> Document:
-        """Return what a client is made with; ``Timeout`` is httpx's, as openai passes it on."""
-        options = call["options"]
-        given = {"max_retries": options["max_retries"]} if "max_retries" in options else {}
-        if "timeouts" in options:
-            given["timeout"] = http_timeout(self._openai, call)
-        return {
-            "api_key": call["api_key"],
-            "base_url": call["base_url"],
-            "default_headers": options.get("headers"),
-            **given,
-        }
+        """Return what a client is made with."""
+        place = {"api_key": call["api_key"], "base_url": call["base_url"]}
+        return {**place, **client_options(self._openai, call)}
 
     def request(self, call: Document, *, stream: bool = False) -> Document:
         """Return the arguments of ``create``; what it has no argument for goes into ``extra_body``."""
@@ -59,31 +52,16 @@ class _Common:
 
     def response(self, answer: Any) -> Document:
         """Return the neutral response."""
-        return {**whole_response(_as_dict(answer)), "request_id": getattr(answer, "_request_id", None)}
+        return {**whole_response(plain(answer)), "request_id": getattr(answer, "_request_id", None)}
 
     def error(self, error: BaseException) -> Document:
-        """Return one of openai's errors: by its class where it has no status."""
+        """Return one of openai's errors. What is no APIError is about how the client was made."""
+        kind = None if isinstance(error, self._openai.APIError) else "configuration"
         return {
-            **error_of(error, self._kind(error)),
+            **error_of(error, kind),
             "code": getattr(error, "code", None),
             "request_id": getattr(error, "request_id", None),
         }
-
-    def _kind(self, error: BaseException) -> str | None:
-        openai = self._openai
-        if isinstance(error, openai.APIResponseValidationError):
-            return "malformed_response"
-        if isinstance(error, openai.APIStatusError | openai.APIConnectionError):
-            return None
-        return "stream_error" if isinstance(error, openai.APIError) else "configuration"
-
-
-def _as_dict(value: Any) -> Any:
-    """Return an object of openai as JSON; some answers that it can't read are handed out as they came.
-
-    Without warnings: openai doesn't check what it reads, and tells its users as little.
-    """
-    return value.to_dict(warnings=False) if hasattr(value, "to_dict") else value
 
 
 class OpenAIAdapter(_Common, ClientAdapter):
@@ -103,7 +81,7 @@ class OpenAIAdapter(_Common, ClientAdapter):
         """Ask for a stream."""
         with client.chat.completions.create(**self.request(call, stream=True)) as stream:
             for chunk in stream:
-                yield _as_dict(chunk)
+                yield plain(chunk)
 
     def models(self, client: Any) -> list[str]:
         """List the models."""
@@ -127,7 +105,7 @@ class AsyncOpenAIAdapter(_Common, AsyncClientAdapter):
         """Ask for a stream."""
         async with await client.chat.completions.create(**self.request(call, stream=True)) as stream:
             async for chunk in stream:
-                yield _as_dict(chunk)
+                yield plain(chunk)
 
     async def models(self, client: Any) -> list[str]:
         """List the models."""
