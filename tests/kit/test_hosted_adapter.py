@@ -21,6 +21,7 @@ import pytest
 
 from botticelli.kit.adapters.hosted import HostedAdapter, open_adapter
 from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungError
+from botticelli.kit.adapters.program import LONGEST
 from botticelli.kit.cases.case import load_cases
 from botticelli.kit.check import run_check
 from botticelli.kit.errors import AdapterError
@@ -64,6 +65,9 @@ class Spoiler(ReferenceClient):
     def _models_data_empty(self, call: dict[str, Any]) -> None:
         """As a user who looks for a fault would see it: the client's own logger is at the root's level."""
         logging.getLogger("a.client").debug("sending %s", {"Authorization": "Bearer " + call["api_key"]})
+
+    def _models_extra_members(self, _call: dict[str, Any]) -> dict[str, Any]:
+        return {"models": ["x" * (LONGEST - 100)]}
 
     def _logs(self, call: dict[str, Any]) -> dict[str, Any]:
         log = logging.getLogger("a.client")
@@ -161,12 +165,14 @@ def test_what_ends_the_process_is_the_crash_of_its_case_alone(spoiler: HostedAda
         "models-refused": Gravity.CRASH,
         "models-not-a-list": Gravity.CRASH,
         "models-data-empty": Gravity.LEAK,
+        "models-extra-members": Gravity.CRASH,
     }
     got = {slug: one.verdict.differences[0].got for slug, one in found.items() if one.verdict.differences}
     assert "the process of the adapter ended with code 0;" in got["models-many"]
     assert "ended with code -9 (SIGKILL)" in got["models-data-null"]
     assert "LookupError: mine (at test_hosted_adapter.py:" in got["models-refused"]
     assert "Object of type set is not JSON serializable" in got["models-not-a-list"]
+    assert "characters of JSON, and 67107840 is the limit" in got["models-extra-members"]
     assert spoiler.unexplained() == [], "each end has its case"
 
 

@@ -468,3 +468,9 @@ def test_the_base_class_of_openais_relatives_is_an_error_in_a_stream() -> None:
     assert error_of(APIError("overloaded"))["kind"] == "stream_error"
     assert error_of(APIError("overloaded"), "server")["kind"] == "server"
     assert error_of(APITimeoutError("x"))["kind"] == "malformed_response"
+
+
+def test_a_message_of_megabytes_is_cut() -> None:
+    found = error_of(ValueError("x" * (5 << 20)))["message"]
+    assert found.endswith("x [... 5242880 characters]")
+    assert len(found) < 1.1 * (1 << 20)

@@ -35,11 +35,10 @@ BEGIN, END = "<!-- the matrix, written by just matrix -->", "<!-- end of the mat
 
 
 class Implementation(NamedTuple):
-    """What is judged: the word for `check driver`, the package it is in, and options for the run."""
+    """What is judged: the word for `check driver`, and the package it is in."""
 
     word: str
     package: str
-    options: tuple[str, ...] = ()
 
 
 OURS = tuple(Implementation(word, "botticelli") for word in ("HuggingFaceDriver", "AsyncHuggingFaceDriver"))
@@ -48,12 +47,9 @@ PACKAGES = {
     "openai-async": "openai",
     "pydantic-ai": "pydantic-ai-slim",
 }
-# Played beside others, some of its cases hung or were cancelled that pass when few are played. Why isn't
-# known; a case that holds the event loop is likely.
-OPTIONS = {"pydantic-ai": ("--jobs", "1")}
 ALL = (
     *OURS,
-    *(Implementation(word, PACKAGES.get(word, word), OPTIONS.get(word, ())) for word in registry.PYTHON),
+    *(Implementation(word, PACKAGES.get(word, word)) for word in registry.PYTHON),
     *(Implementation(word, client.packages[0]) for word, client in registry.NODE.items()),
 )
 
@@ -94,7 +90,7 @@ def judged(one: Implementation, folder: Path) -> Path:
     command = [sys.executable, "-m", "botticelli", "check", "driver", one.word, "--seed", str(SEED)]
     with path.with_suffix(".txt").open("w") as output:
         done = subprocess.run(
-            [*command, *one.options, "--json", str(path)], cwd=ROOT, stdout=output, stderr=output, check=False
+            [*command, "--json", str(path)], cwd=ROOT, stdout=output, stderr=output, check=False
         )
     if done.returncode not in (0, 1):
         sys.exit(f"{one.word} couldn't be judged; see {path.with_suffix('.txt')}")

@@ -6,7 +6,7 @@ Started by hosted.py, which speaks JSON lines with it:
                                      <- {"id": 0, "opened": {"capabilities": [...], "version": ""}},
                                         or "refused": "why"
     -> {"id": 1, "call": {...}}      <- {"id": 1, "outcome": {...}}, or "crash": "why" with "over": bool,
-                                        "bystander": "why", "not_json": "why" or "hang": true in its place
+                                        "bystander": "why", "unusable": "why" or "hang": true in its place
     -> {"id": 2, "close": 5}         <- {"id": 2, "closed": null}, or why it can't be
 
 Calls are answered as they end, many at a time. What the adapter prints during a call comes before its answer,
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from botticelli.kit.adapters.adapter import said_version
 from botticelli.kit.adapters.limits import BystanderError, CrashedError, HungError, RaisedError, make_call
 from botticelli.kit.adapters.load import close_adapter, load_adapter
-from botticelli.kit.adapters.program import PRINTED
+from botticelli.kit.adapters.program import LONGEST, PRINTED
 from botticelli.kit.errors import AdapterError
 from botticelli.kit.judge.secrets import Secrets
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_ROOM = LONGEST - 1024  # characters of an outcome; the rest is for what stands around it in the line
 _PATIENCE = 1.0  # seconds that threads which the adapter left have to end with the process
 
 
@@ -190,9 +191,11 @@ def _made(adapter: Adapter, call: Document, limit: float, talk: _Talk) -> Docume
     except CrashedError as error:
         return {"crash": str(error), "over": not isinstance(error, RaisedError)}
     try:
-        json.dumps(outcome)
+        size = len(json.dumps(outcome))
     except (TypeError, ValueError, RecursionError) as error:
-        return {"not_json": f"{type(error).__name__}: {error}"}
+        return {"unusable": f"the outcome is not JSON: {type(error).__name__}: {error}"}
+    if size > _ROOM:  # the parent would take it for something that isn't an answer, and end this process
+        return {"unusable": f"the outcome has {size} characters of JSON, and {_ROOM} is the limit"}
     return {"outcome": outcome}
 
 

@@ -410,8 +410,8 @@ def _outcome_of(answer: Document) -> Document:
         raise HungError("no outcome in time")
     if "crash" in answer:
         raise (CrashedError if answer["over"] else RaisedError)(str(answer["crash"]))
-    if "not_json" in answer:
+    if "unusable" in answer:
         # The judge rejects it by its schema, and quotes it.
-        return {f"the outcome is not JSON: {answer['not_json']}": None}
+        return {str(answer["unusable"]): None}
     outcome: Document = answer["outcome"]
     return outcome

@@ -52,6 +52,7 @@ __all__ = [
     "whole_response",
 ]
 
+_MESSAGE = 1 << 20  # characters of an error's message that are handed on
 _SHOWN = 60  # characters of what a client gave in place of an answer
 
 
@@ -203,6 +204,11 @@ def stream_response(chunks: Sequence[object]) -> Document:
     return {"events": list(chunks)}
 
 
+def _cut(text: str) -> str:
+    """Shorten a message: some clients list every mistake of an answer, also a hundred thousand of them."""
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]} [... {len(text)} characters]"
+
+
 def _described(value: object) -> str:
     text = repr(value)
     return f"{text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''} ({type(value).__name__})"
@@ -336,7 +342,7 @@ def error_of(error: BaseException, kind: str | None = None) -> Document:
     by_name = _BY_NAME.get(type(error).__name__)
     return {
         "kind": kind or by_status or transport_kind(error) or by_name or "malformed_response",
-        "message": str(error),
+        "message": _cut(str(error)),
         "status": status,
     }
 
