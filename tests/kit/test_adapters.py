@@ -282,17 +282,30 @@ def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
     assert blocker.blocked.wait(10)
     for thread in threads:
         thread.join()
-    assert (
-        sorted(type(error) for error in caught)
-        if False
-        else {type(e): str(e) for e in caught}
-        == {
-            HungError: "no outcome in 0.5 s",
-            BystanderError: "the event loop was blocked meanwhile, by case a-culprit",
-        }
-    )
+    assert {type(error): str(error) for error in caught} == {
+        HungError: "no outcome in 0.5 s",
+        BystanderError: "the event loop was blocked meanwhile, by case a-culprit",
+    }
     assert adapter.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
     blocker.released.set()
+    adapter.close()
+
+
+class Stale(Blocker):
+    async def close(self) -> None:
+        raise RuntimeError("Event loop is closed")
+
+
+def test_what_a_blocked_loop_leaves_unclosed_is_no_second_fault() -> None:
+    """openai-async, whose client of the loop that was abandoned can't be closed any more."""
+    adapter = AsyncBridge(Stale())
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        adapter.close()
+    stale = Stale()
+    adapter = AsyncBridge(stale, limit=0.2)
+    with pytest.raises(HungError):
+        adapter.exchange({"case": "a-culprit", "block": True})
+    stale.released.set()
     adapter.close()
 
 

@@ -136,7 +136,7 @@ def page(chromium: webdriver.Chrome, address: str) -> Iterator[Page]:
     one.open()
     yield one
     assert one.faults() == []
-    outside = [url for url in one.requests() if not url.startswith(("file:", "about:", "data:"))]
+    outside = [url for url in one.requests() if not url.startswith(("file:", "about:", "data:", "chrome:"))]
     assert outside == []
 
 

@@ -6,6 +6,7 @@ A loop that a call blocks is abandoned, and the calls that follow get a new one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -38,6 +39,7 @@ class AsyncBridge:
         self._limit = limit
         self._lock = threading.Lock()
         self._loop, self._thread = _running_loop()
+        self._abandoned = False
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -72,6 +74,8 @@ class AsyncBridge:
     def close(self) -> None:
         """Close the adapter, if it can be closed, and end the loop.
 
+        How it closes isn't judged any more once a call has blocked the loop, which is a verdict of its own.
+
         Raises:
             HungError: The adapter doesn't close in time.
             CrashedError: Many tasks are left running, though all calls have ended.
@@ -84,7 +88,9 @@ class AsyncBridge:
                 future = asyncio.run_coroutine_threadsafe(_call_and_await(closing), loop)
                 if not wait([future], self._limit).done:
                     raise HungError(f"nothing in {self._limit:g} s")
-                future.result()
+                with contextlib.suppress(RuntimeError) if self._abandoned else contextlib.nullcontext():
+                    # Of a loop that was abandoned a client may be left, which can't be closed any more.
+                    future.result()
             counted = asyncio.run_coroutine_threadsafe(_count_others(), loop)
             if wait([counted], self._limit).done and counted.result() > _WORKERS:
                 raise CrashedError(f"{counted.result()} tasks are left running, though every call has ended")
@@ -113,6 +119,7 @@ class AsyncBridge:
             if self._loop is loop:
                 loop.call_soon_threadsafe(loop.stop)
                 self._loop, self._thread = _running_loop()
+                self._abandoned = True
         return running.get_name() if running else "a callback outside any task"
 
 

@@ -135,7 +135,7 @@ class _Child(Program):
         if sys.platform != "win32":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._process.pid, signal.SIGABRT)
-        self._lose("it didn't answer any more: ", _LAST_WORDS)
+        self._lose("it didn't answer any more, and was ended: ", _LAST_WORDS)
 
     def _lose(self, what: str, patience: float = SHUTDOWN) -> None:
         self.end(patience)

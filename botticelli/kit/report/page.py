@@ -45,7 +45,8 @@ class _Terms(NamedTuple):
 
 _TERMS = (
     _Terms(8000, 8000, shared=False),
-    *(_Terms(cap, cap // 4, shared=True) for cap in (4000, 2000, 1200, 800, 600, 450, 300, 200, 100)),
+    *(_Terms(cap, cap // 4, shared=True) for cap in (4000, 2000, 1200, 800, 600, 450, 300, 200)),
+    *(_Terms(cap, 0, shared=True) for cap in (4000, 2000, 1200, 800, 450, 200)),  # exchanges of musts alone
     _Terms(0, 0, shared=True),  # no exchanges
 )
 """From generous to scanty; the first that fits is taken."""
@@ -157,7 +158,7 @@ def _head(report: Report, rows: Sequence[_Row], title: str) -> Iterator[str]:
     yield f'<p class="about">{many} implementation{"s" * (many != 1)}, {len(rows)} cases, '
     yield f'<time datetime="{_attribute(report.date)}">{_text(report.date[:10])}</time></p>\n'
     problems = [
-        f"<li><b>{_text(run.label)}</b>: {_text(problem)}</li>\n"
+        f"<li><b>{_text(run.label)}</b>: {_text(_shortened(problem, _PROBLEM))}</li>\n"
         for run in report.runs
         for problem in run.problems
     ]
@@ -396,12 +397,13 @@ def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[s
             yield f"<h5>Handed over</h5>\n<pre>{_text(_shortened(_json(outcome), cap))}</pre>\n"
         if seen.output:
             yield f"<h5>Printed meanwhile</h5>\n<pre>{_text(_shortened(seen.output, cap))}</pre>\n"
-        if seen.command:
-            yield f"<h5>Play it again</h5>\n<pre>{_text(_shortened(seen.command, _COMMAND))}</pre>\n"
+    if seen is not None and seen.command:
+        yield f"<h5>Play it again</h5>\n<pre>{_text(_shortened(seen.command, _COMMAND))}</pre>\n"
     yield "</section>\n"
 
 
-_LEAST = 60  # characters of a difference
+_PROBLEM = 600  # characters of a problem, which may quote what a process said before it died
+_LEAST = 160  # characters of a difference
 _COMMAND = 500  # characters of a command; a shortened one can't be run
 
 
