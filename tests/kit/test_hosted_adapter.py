@@ -253,6 +253,24 @@ def test_the_cases_in_a_process_that_ends_are_bystanders_until_one_ends_it_alone
     assert not isinstance(caught.value, BystanderError)
 
 
+def test_a_case_that_hangs_alone_is_to_blame_for_the_process_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """litellm on error-body-huge: beside others it held the interpreter, alone it only ran out of time."""
+    monkeypatch.setattr("botticelli.kit.adapters.hosted._PATIENCE", 0.2)
+    monkeypatch.setattr("botticelli.kit.adapters.hosted._MARGIN", 0.2)
+    adapter = HostedAdapter(where("Spoiler"), limit=1)
+    try:
+        adapter.exchange(call("say", "http://before", word="x"))
+        with pytest.raises(BystanderError):
+            adapter.exchange(call("sleep", seconds=60))
+        assert len(adapter.unexplained()) == 1
+        monkeypatch.setattr("botticelli.kit.adapters.hosted._PATIENCE", 30)
+        with adapter.alone() as single, pytest.raises(HungError):
+            single.exchange(call("sleep", seconds=60))
+        assert adapter.unexplained() == []
+    finally:
+        adapter.kill()
+
+
 def test_a_process_that_ends_without_a_culprit_fails_the_run(tmp_path: Path) -> None:
     out, path = io.StringIO(), tmp_path / "report.json"
     assert run_check([where("EndsAtTheTenth")], out=out, select=["models"], seed=1, paths={"json": path}) == 1

@@ -233,12 +233,12 @@ class HostedAdapter:
                 if not keep:
                     self._forget(child)
 
-    def call_in(self, child: _Child, call: Document) -> Document:
-        """Make the call in one child; for the errors see :meth:`exchange`."""
+    def call_in(self, child: _Child, call: Document, *, alone: bool = False) -> Document:
+        """Make the call in one child, perhaps with nothing beside it; for the errors see :meth:`exchange`."""
         place: str = call["base_url"]
         child.served.add((place, call["case"]))
         try:
-            answer = self._asked(child, call, place)
+            answer = self._asked(child, call, place, alone=alone)
         finally:
             text = child.printed_at(place)
             with self._lock:
@@ -289,7 +289,7 @@ class HostedAdapter:
         for child in children:
             child.end(0)
 
-    def _asked(self, child: _Child, call: Document, place: str) -> Document:
+    def _asked(self, child: _Child, call: Document, place: str, *, alone: bool) -> Document:
         try:
             answer = child.ask({"call": call}, self._limit * _PATIENCE + _MARGIN, place)
         except (HungError, CrashedError) as error:
@@ -298,18 +298,24 @@ class HostedAdapter:
                     why, cases = self._losses.setdefault(child, (str(error), set()))
                     cases.add(call["case"])
                     raise BystanderError(why) from error
-                # This case is to blame, and so it is for the children that it ended before.
-                for other in [one for one, (_, cases) in self._losses.items() if call["case"] in cases]:
-                    del self._losses[other]
+                self._blame(call["case"])
             raise
         finally:
             if call["last"] or child.lost:
                 self._leave(child, place)
         if "hang" in answer:
+            if alone:
+                with self._lock:
+                    self._blame(call["case"])
             # What hangs goes on, and takes its share of the processor. New cases get a new child.
             self._retire(child)
             self._leave(child, place)
         return answer
+
+    def _blame(self, case: str) -> None:
+        """Note that a case fails alone: it is to blame for the children that were lost with it before."""
+        for child in [one for one, (_, cases) in self._losses.items() if case in cases]:
+            del self._losses[child]
 
     def _child_for(self, place: str) -> _Child:
         with self._starting:  # the others wait, rather than start a child each
@@ -384,7 +390,7 @@ class _Alone:
 
     def exchange(self, call: Document) -> Document:
         """Make the call in the child; for the errors see :meth:`HostedAdapter.exchange`."""
-        return self._adapter.call_in(self._child, call)
+        return self._adapter.call_in(self._child, call, alone=True)
 
 
 def open_adapter(spec: str, *, limit: float = LIMIT, in_process: bool = False) -> Adapter:
