@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 import threading
+import time
+from concurrent.futures import CancelledError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -288,6 +290,36 @@ def test_a_call_that_blocks_the_loop_hangs_alone() -> None:
     }
     assert adapter.exchange({"case": "a-next", "say": ["x"]})["models"][1:] == ["x"]
     blocker.released.set()
+    adapter.close()
+
+
+def test_who_was_on_a_blocked_loop_is_a_bystander() -> None:
+    """openai-async, tool-finish-twice and tool-beside-text: cancelled with the loop, or begun on it."""
+    blocker = Blocker()
+    adapter = AsyncBridge(blocker, limit=2)
+    caught = list[BaseException]()
+
+    def make(**call: Any) -> None:
+        try:
+            adapter.exchange({"last": True, **call})
+        except (HungError, CrashedError, CancelledError) as error:
+            caught.append(error)
+        blocker.released.set()  # when the first, the culprit, has its verdict
+
+    begun: dict[str, Any] = {"case": "a-begun", "base_url": "http://a", "say": []}
+    adapter.exchange({**begun, "last": False})
+    culprit = threading.Thread(target=make, kwargs={"case": "a-culprit", "block": True})
+    culprit.start()
+    assert blocker.blocked.wait(10)
+    time.sleep(1)
+    bystander = threading.Thread(target=make, kwargs={"case": "a-bystander", "sleep": 60})
+    bystander.start()
+    culprit.join()
+    bystander.join()
+    assert [type(error) for error in caught] == [HungError, BystanderError]
+    with pytest.raises(BystanderError, match="blocked by another call, and left, between two calls"):
+        adapter.exchange({**begun, "last": True})
+    adapter.exchange({**begun, "last": True})
     adapter.close()
 
 

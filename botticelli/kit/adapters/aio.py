@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import inspect
 import threading
+from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 from botticelli.kit.adapters.adapter import said_version
@@ -40,6 +40,7 @@ class AsyncBridge:
         self._lock = threading.Lock()
         self._loop, self._thread = _running_loop()
         self._abandoned = False
+        self._begun: dict[str | None, asyncio.AbstractEventLoop] = {}  # by the base_url of a case's calls
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -56,12 +57,21 @@ class AsyncBridge:
 
         Raises:
             HungError: The limit ran out; the call was cancelled.
-            BystanderError: The limit ran out because another call blocks the loop.
+            BystanderError: It was lost because another call blocks the loop, or has blocked it.
         """
-        loop, name = self._loop, f"case {call.get('case')}"
+        loop, name, place = self._loop, f"case {call.get('case')}", call.get("base_url")
+        if self._begun.pop(place, loop) is not loop:
+            # openai-async, tool-beside-text: what the client kept of that loop, its connections, is lost.
+            raise BystanderError("its event loop was blocked by another call, and left, between two calls")
+        if not call.get("last", True):
+            self._begun[place] = loop
         future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
         try:
             return future.result(self._limit)
+        except CancelledError:
+            if loop is self._loop:
+                raise  # the driver's own, which is a crash
+            raise BystanderError("its event loop was blocked by another call, and left") from None
         except FutureTimeoutError:
             if future.done():
                 raise  # a TimeoutError of the driver's own is a crash, not a hang
