@@ -18,7 +18,7 @@ from botticelli.kit.report import model
 from botticelli.kit.report.badge import badge
 from botticelli.kit.report.machine import FORMS, junit
 from botticelli.kit.report.markdown import markdown
-from botticelli.kit.report.model import Difference, Evidence, Report, WireEvent, from_document, to_document
+from botticelli.kit.report.model import Difference, Evidence, Report, Result, WireEvent, from_document, to_document
 from botticelli.kit.report.page import page
 from botticelli.kit.report.text import describe, facts, write_report
 from botticelli.kit.selftest.reference_client import ReferenceClient
@@ -188,6 +188,19 @@ def test_ten_clients_fit_into_two_megabytes(ten: str) -> None:
     assert sum("data-l" in row for row in rows) == len(load_cases())
     shorter = matrix([(name, version, 1.0) for name, version, _ in CLIENTS])
     assert len(page(shorter).encode()) < 2_500_000, "who misses everything has no exchanges there"
+
+
+def test_where_not_all_exchanges_fit_those_of_musts_do() -> None:
+    def failing(number: int, level: str) -> Result:
+        sent = WireEvent(0.1, 0, "server", text=f"{level} {number} " + "x" * 700)
+        seen = Evidence(calls=[], outcomes=[], wire=[sent], output="", command=f"play {number}")
+        return result(f"a-{number}", "failed", level=level, evidence=seen)
+
+    text = page(report_with(run(*(failing(n, "must" if n % 10 == 0 else "should") for n in range(2500)))))
+    assert len(text.encode()) < 2_000_000
+    assert "must 0 xxx" in text
+    assert "should 1 xxx" not in text
+    assert "play 1<" in text, "the command is there for all"
 
 
 def test_one_client_has_its_exchanges_whole() -> None:

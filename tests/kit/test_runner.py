@@ -423,14 +423,14 @@ def test_what_one_of_the_generators_raises_is_raised() -> None:
 
 
 def test_generators_that_are_left_are_closed_and_not_waited_for() -> None:
-    go, closed = threading.Event(), threading.Event()
+    go, closed, read_on = threading.Event(), threading.Event(), threading.Event()
 
     def give() -> Generator[int, None, None]:
         try:
             yield 1
             go.wait(60)
             yield 2
-            raise AssertionError("it is read no further")
+            read_on.set()
         finally:
             closed.set()
 
@@ -440,6 +440,7 @@ def test_generators_that_are_left_are_closed_and_not_waited_for() -> None:
     assert not closed.is_set()
     go.set()
     assert closed.wait(60)
+    assert not read_on.is_set()
 
 
 def test_exchanges_are_played_in_order_and_the_last_goes_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_readme_shows_the_matrix_that_is_kept(report: model.Report) -> None:
 def test_our_own_drivers_keep_every_must_and_should(report: model.Report) -> None:
     for run in report.runs[:2]:
         assert not [result.case for result in run.results if result.fails_run]
+
+
+def test_every_broken_must_was_read_on_the_wire(report: model.Report) -> None:
+    """FINDINGS.md says of each what was seen, below a heading that names the implementation."""
+    broken = {
+        run.name: {one.case for one in run.results if one.level == "must" and one.grade == "FAILED"}
+        for run in report.runs
+    }
+    read = dict.fromkeys(broken, frozenset[str]())
+    for section in (HERE / "FINDINGS.md").read_text("utf-8").split("\n## ")[1:]:
+        heading, _, text = section.partition("\n")
+        names = broken.keys() & re.split(r"[ ,()]+", heading)
+        bullets = re.findall(r"^- (.*?):", text, re.MULTILINE | re.DOTALL)
+        slugs = frozenset(re.findall(r"`([\w-]+)`", " ".join(bullets)))
+        assert names, heading
+        assert slugs <= set[str]().union(*(broken[name] for name in names)), heading
+        read |= dict.fromkeys(names, slugs)
+    assert {name: sorted(cases - read[name]) for name, cases in broken.items() if cases - read[name]} == {}
 
 
 def test_what_is_kept_is_small_and_the_page_has_every_implementation() -> None:
