@@ -91,6 +91,8 @@ def test_an_adapter_is_found_by_module_and_factory() -> None:
         ("command: a\0b", "cannot start"),
         ("sys:exit", "^cannot open sys:exit: SystemExit$"),
         ("botticelli..kit:x", "cannot open"),
+        ("my_adapter:Mine", "; run this in the folder of my_adapter.py, or name that in PYTHONPATH$"),
+        ("botticelli.nothing:x", "No module named 'botticelli.nothing'$"),
         (".:x", "cannot open"),
         (
             "command: /no/such/program --flag",

@@ -282,6 +282,13 @@ def test_stored_brotli_of_nothing_and_of_more_than_a_block() -> None:
     assert stored[65_539:] == b"\x00\x00\x08x\x03"
 
 
+def test_what_is_repeated_is_in_memory_once() -> None:
+    """sse-endless-line: 72 MiB, of which one is made."""
+    _, *chunks, _ = script({"status": 200, "body": [{"repeat": 9, "of": [{"text": "ab"}]}]}).steps
+    assert chunks == [b"2\r\nab\r\n"] * 9
+    assert len({id(chunk) for chunk in chunks}) == 1
+
+
 def test_repeat_makes_pieces_and_slices_cut_them() -> None:
     assert body({"repeat": 2, "of": [{"text": "a"}, {"text": "b"}]}) == [b"a", b"b", b"a", b"b"]
     assert body({"slices": 2, "of": [{"text": "abc"}, {"text": "de"}]}) == [b"ab", b"cd", b"e"]

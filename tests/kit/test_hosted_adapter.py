@@ -171,6 +171,7 @@ def test_what_ends_the_process_is_the_crash_of_its_case_alone(spoiler: HostedAda
     assert "the process of the adapter ended with code 0;" in got["models-many"]
     assert "ended with code -9 (SIGKILL)" in got["models-data-null"]
     assert "LookupError: mine (at test_hosted_adapter.py:" in got["models-refused"]
+    assert len(found["models-refused"].verdict.differences) == 2, "the second call is made all the same"
     assert "Object of type set is not JSON serializable" in got["models-not-a-list"]
     assert "characters of JSON, and 67107840 is the limit" in got["models-extra-members"]
     assert spoiler.unexplained() == [], "each end has its case"

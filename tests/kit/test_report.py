@@ -124,6 +124,14 @@ def test_failures_are_listed_gravest_first_with_expected_got_and_source() -> Non
     assert "sse-c" not in text
 
 
+def test_areas_without_a_fault_are_counted_together() -> None:
+    passed = [result(f"{area}-a", Status.PASSED) for area in ("json", "sse", "usage")]
+    lines = written(report(*passed, result("tool-a", Status.FAILED))).splitlines()
+    rows = [line.split() for line in lines if line.startswith(("tool ", "3 more", "all "))]
+    assert [row[0] for row in rows] == ["tool", "3", "all"]
+    assert [row[-4] for row in rows] == ["0/1", "3/3", "3/4"]
+
+
 def test_a_run_in_which_all_is_well() -> None:
     good = report(result("sse-a", Status.PASSED))
     assert good.passed

@@ -18,7 +18,15 @@ from botticelli.kit.report import model
 from botticelli.kit.report.badge import badge
 from botticelli.kit.report.machine import FORMS, junit
 from botticelli.kit.report.markdown import markdown
-from botticelli.kit.report.model import Difference, Evidence, Report, Result, WireEvent, from_document, to_document
+from botticelli.kit.report.model import (
+    Difference,
+    Evidence,
+    Report,
+    Result,
+    WireEvent,
+    from_document,
+    to_document,
+)
 from botticelli.kit.report.page import page
 from botticelli.kit.report.text import describe, facts, write_report
 from botticelli.kit.selftest.reference_client import ReferenceClient
