@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from botticelli.kit.adapters import program as program_module
-from botticelli.kit.adapters.limits import CrashedError, HungError
+from botticelli.kit.adapters.limits import CrashedError, HungError, RaisedError
 from botticelli.kit.adapters.load import load_adapter
 from botticelli.kit.adapters.process import ProcessAdapter
 from botticelli.kit.errors import AdapterError
@@ -230,8 +230,9 @@ def test_an_answer_has_an_end(program: list[str], monkeypatch: pytest.MonkeyPatc
 )
 def test_an_answer_that_is_not_an_outcome_is_a_crash(program: list[str], todo: str, message: str) -> None:
     adapter = ProcessAdapter(program)
-    with pytest.raises(CrashedError, match=message):
+    with pytest.raises(CrashedError, match=message) as caught:
         adapter.exchange(call(todo))
+    assert isinstance(caught.value, RaisedError) == (todo == "crash"), "only that one goes on with its case"
     assert adapter.exchange(call())["models"]
     adapter.close()
 

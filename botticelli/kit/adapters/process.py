@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from botticelli.contracts.jsonvalue import as_object, is_array, is_object
 from botticelli.kit.adapters import program
 from botticelli.kit.adapters.adapter import check_capabilities
-from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError
+from botticelli.kit.adapters.limits import LIMIT, CrashedError, HungError, RaisedError
 from botticelli.kit.adapters.program import SHUTDOWN, Program, object_on_line
 from botticelli.kit.errors import AdapterError
 
@@ -138,7 +138,8 @@ class ProcessAdapter:
 
         Raises:
             HungError: No answer in time.
-            CrashedError: The program died, reported a crash, or answered with something else.
+            RaisedError: The program reported a crash; it can be called again.
+            CrashedError: The program died, or answered with something else.
         """
         place = call["base_url"]
         with self._lock:
@@ -157,7 +158,7 @@ class ProcessAdapter:
             else:
                 self._busy[place] = found
         if "crash" in answer:
-            raise CrashedError(str(answer["crash"]))
+            raise RaisedError(str(answer["crash"]))
         outcome = answer.get("outcome")
         if not is_object(outcome):
             raise CrashedError("the answer has neither outcome nor crash")

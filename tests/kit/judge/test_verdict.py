@@ -304,9 +304,10 @@ def test_a_call_that_only_prepares_the_next_may_end_in_anything(outcome: Outcome
 
 def test_also_where_anything_may_come_a_hang_fails_and_a_key_is_not_shown() -> None:
     assert verdict(ANYTHING, Hang(1)).gravity is Gravity.HANG
-    assert verdict(ANYTHING, Crash(f"ValueError: {KEY}")).gravity is Gravity.LEAK
+    assert verdict(ANYTHING, Crash(f"ValueError: {KEY}", over=False)).gravity is Gravity.LEAK
     assert verdict(ANYTHING, error(message=KEY)).gravity is Gravity.LEAK
     assert verdict(ANYTHING, {"nonsense": 1}).gravity is Gravity.CRASH
+    assert verdict(ANYTHING, Crash("it died"), requests={"count": 1}).gravity is Gravity.CRASH
 
 
 def test_the_key_is_never_shown() -> None:

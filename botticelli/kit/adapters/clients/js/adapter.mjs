@@ -70,7 +70,9 @@ const toolCall = (call) => ({
 function requireObject(value, what) {
   if (typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Blob)) return;
   const shown = value instanceof Blob ? "a Blob" : JSON.stringify(value)?.slice(0, 80);
-  throw new TypeError(`the client gave ${shown} for ${what}`);
+  const error = new TypeError(`the client gave ${shown} for ${what}`);
+  error.stack = String(error); // lines of this file would look like its mistake
+  throw error;
 }
 
 /** Return the neutral response for a client that hands out answers in the published shape. */
