@@ -66,7 +66,7 @@ class EndpointPlugin:
             self._known = read_baseline(baseline, everything) if baseline else {}
         except KitError as error:
             raise pytest.UsageError(str(error)) from None
-        self._probes = fitting(chosen, self._target.address)
+        self._probes = fitting(chosen, options.botticelli_case)
         for area in sorted({probe.area for probe in self._probes}):
             config.addinivalue_line("markers", f"{area}: a case or a probe in this area")
 

@@ -63,7 +63,7 @@ class Choice:
         areas: Areas; none means all.
         levels: Levels; none means all.
         profiles: Profiles; none means all.
-        costly: Also ask what sends megabytes, of any server.
+        costly: Also ask what sends megabytes.
     """
 
     words: Sequence[str] = ()
@@ -158,17 +158,20 @@ def check_endpoints(
     probes = select_probes(everything, choice)
     known = read_baseline(baseline, everything) if baseline else {}
     machine.reserve([*files.values(), save])
+    chosen = fitting(probes, choice.words, costly=choice.costly)
+    if not chosen:
+        raise KitError("all of these probes send prompts of megabytes; --costly asks them")
     subjects = [find_subject(target, timeout=timeout, most=most, reachable=not dry_run) for target in targets]
-    asked = [
-        (subject, fitting(probes, target.address, costly=choice.costly))
-        for subject, target in zip(subjects, targets, strict=True)
-    ]
-    for subject, chosen in asked:
+    for subject in subjects:
         out.writelines(f"{line}\n" for line in subject.announce(chosen))
+    if len(chosen) < len(probes):
+        out.write(
+            f"{len(probes) - len(chosen)} probes with prompts of megabytes are left out; --costly asks them\n"
+        )
     out.flush()
     if dry_run:
         out.write("\n")
-        rows = [(one.id, one.area, one.level, one.title) for one in probes]
+        rows = [(one.id, one.area, one.level, one.title) for one in chosen]
         write_table(out, ("probe", "area", "level", "what a server must do"), rows)
         return 0
     if not confirm():
@@ -176,8 +179,8 @@ def check_endpoints(
     out.write("\n")
     finished: list[RunReport] = []
     saved: list[SavedRun] = []
-    for subject, chosen in asked:
-        report, kept = _ask(subject, chosen, out, known=known, jobs=jobs, alone=len(asked) == 1)
+    for subject in subjects:
+        report, kept = _ask(subject, chosen, out, known=known, jobs=jobs, alone=len(subjects) == 1)
         out.write("\n" if finished else "")
         finished.append(report)
         saved.append(kept)

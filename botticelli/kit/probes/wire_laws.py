@@ -151,6 +151,25 @@ def _same(answer: Answer, arguments: Arguments) -> Findings:
             return
 
 
+_TICK = 1.1  # seconds in which any clock goes on by one
+
+
+def _one_created(answer: Answer, _arguments: Arguments) -> Findings:
+    """All chunks have one time, that of the whole answer.
+
+    A server that sends the time of each chunk shows it in a short stream only by chance, when a second ends
+    in it. So one second more counts only in a stream that took so long that it must show.
+    """
+    values = [as_object(chunk.value).get("created") for chunk in answer.chunks]
+    times = [value for value in values if isinstance(value, int | float)]
+    if not times:
+        return
+    least, most = min(times), max(times)
+    took = answer.chunks[-1].at - answer.chunks[0].at
+    if most - least > took + 1 or (most != least and took >= _TICK):
+        yield Finding("$.created", f"{show(times[0])} in all chunks", f"from {show(least)} to {show(most)}")
+
+
 def _role_first(answer: Answer, _arguments: Arguments) -> Findings:
     """Each choice begins with its role, assistant."""
     for choice in answer.choices:
@@ -294,6 +313,7 @@ WIRE_LAWS: dict[str, Law] = {
     "done": _done,
     "whole-events": _whole_events,
     "same": _same,
+    "one-created": _one_created,
     "role-first": _role_first,
     "finish-once": _finish_once,
     "nothing-late": _nothing_late,
