@@ -79,7 +79,7 @@ def test_probes_are_chosen_by_marker_and_by_name_and_the_costs_are_said_again(tm
         "PASSED botticelli-endpoint::stop/stop-word-stream",
         "PASSED botticelli-endpoint::stop/stop-word-list",
     }
-    assert [int(number) for number in re.findall(r"(\d+) probes, at most", done.stdout)] == [202, 3]
+    assert [int(number) for number in re.findall(r"(\d+) probes, at most", done.stdout)] == [205, 3]
 
 
 def test_a_list_of_the_probes_asks_nothing(tmp_path: Path) -> None:

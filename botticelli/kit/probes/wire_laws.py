@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
-from botticelli.contracts.jsonvalue import as_object, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_object
 from botticelli.kit.judge.compare import show
 from botticelli.kit.probes.answer import DONE
 from botticelli.kit.probes.findings import Doubt, Finding
@@ -180,6 +181,25 @@ def _role_first(answer: Answer, _arguments: Arguments) -> Findings:
             )
 
 
+def _object(answer: Answer, _arguments: Arguments) -> Findings:
+    """Each chunk says what it is."""
+    for chunk in answer.chunks:
+        value = as_object(chunk.value)
+        if not value.get("error") and value.get("object") != "chat.completion.chunk":
+            rule, got = "chat.completion.chunk", show(value.get("object"))
+            yield Finding(f"event {chunk.number}: $.object", rule, got)
+            return
+
+
+def _finish_present(answer: Answer, _arguments: Arguments) -> Findings:
+    """Each chunk of a choice has the member finish_reason."""
+    for chunk in answer.chunks:
+        for choice in as_objects(as_object(chunk.value).get("choices")):
+            if "finish_reason" not in choice:
+                yield Finding(f"event {chunk.number}: $.choices[].finish_reason", "null or a reason", "none")
+                return
+
+
 def _finish_once(answer: Answer, _arguments: Arguments) -> Findings:
     """Each choice has exactly one finish reason."""
     for choice in answer.choices:
@@ -259,6 +279,17 @@ def _json_type(answer: Answer, _arguments: Arguments) -> Findings:
         yield Finding("Content-Type", "application/json", media or "none")
 
 
+def _true_label(answer: Answer, _arguments: Arguments) -> Findings:
+    """What is labelled as JSON is JSON."""
+    response = answer.response
+    if response.data and response.media_type == "application/json":
+        try:
+            json.loads(response.data)
+        except (ValueError, RecursionError):
+            got = f"application/json for {response.data[:80].decode('utf-8', 'replace')!r}"
+            yield Finding("Content-Type", "the type of what is sent", got)
+
+
 def _header(answer: Answer, arguments: Arguments) -> Findings:
     """A header is there."""
     name: str = arguments["name"]
@@ -315,6 +346,8 @@ WIRE_LAWS: dict[str, Law] = {
     "same": _same,
     "one-created": _one_created,
     "role-first": _role_first,
+    "object": _object,
+    "finish-present": _finish_present,
     "finish-once": _finish_once,
     "nothing-late": _nothing_late,
     "arrives": _arrives,
@@ -323,6 +356,7 @@ WIRE_LAWS: dict[str, Law] = {
     "names": _names,
     "status": _status,
     "json-type": _json_type,
+    "true-label": _true_label,
     "header": _header,
     "no-key": _no_key,
     "clean-http": _clean_http,
