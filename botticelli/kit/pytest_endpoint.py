@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.errors import KitError
+from botticelli.kit.errors import EndpointError, KitError
 from botticelli.kit.probes.check import Choice, select_probes
-from botticelli.kit.probes.client import EndpointError, parse_url
+from botticelli.kit.probes.client import parse_url
 from botticelli.kit.probes.probe import Probe, Target, key_in, load_probes
 from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed
 from botticelli.kit.probes.verdict import judge

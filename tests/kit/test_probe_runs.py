@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.cli import main
-from botticelli.kit.errors import CaseError, KitError
+from botticelli.kit.errors import CaseError, EndpointError, KitError
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import read_captures, read_runs
 from botticelli.kit.probes.check import Choice, check_endpoints, judge_saved, rejudge
-from botticelli.kit.probes.client import Client, EndpointError, Sending, parse_url
+from botticelli.kit.probes.client import Client, Sending, parse_url
 from botticelli.kit.probes.exchange import Exchange, Piece
 from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.session import Model, Session, models_of

@@ -15,10 +15,9 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.errors import KitError, nearest
+from botticelli.kit.errors import EndpointError, KitError, nearest
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import SavedRun, capture_probe, read_captures, read_runs, write_runs
-from botticelli.kit.probes.client import EndpointError
 from botticelli.kit.probes.findings import broken_contract, contract_of
 from botticelli.kit.probes.probe import Probe, hash_of, load_probes
 from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed

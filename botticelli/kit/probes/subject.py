@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botticelli.kit.probes.client import EndpointError
+from botticelli.kit.errors import EndpointError
 from botticelli.kit.probes.session import Model, Session
 from botticelli.kit.probes.verdict import Judgement, Outcome, curl, evidence
 from botticelli.kit.runner import Result, Status
@@ -55,6 +55,8 @@ class Subject:
         sent, got = sum(one for one, _ in pairs), sum(other for _, other in pairs)
         limited = min(calls, self.most) if self.most is not None else calls
         yield f"{self.name}: {len(chosen)} probes, at most {limited} calls"
+        if self.session.proxy:
+            yield f"  through the proxy {self.session.proxy}, which may change what is sent and what comes"
         price = self.price
         money = "no prices are listed"
         if price is not None and price.prompt is not None and price.completion is not None:
@@ -76,7 +78,7 @@ def find_subject(
         reachable: Whether it must answer; if not, it needn't, where the model is named.
 
     Raises:
-        EndpointError: It doesn't answer, refuses the key, or lists no model or several.
+        EndpointError: It doesn't answer, refuses the key, or lists no model or several; or a proxy does.
     """
     models: list[Model] = []
     listed: list[Exchange] = []
