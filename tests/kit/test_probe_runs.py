@@ -422,7 +422,7 @@ def test_an_interrupted_run_reports_what_was_done(monkeypatch: pytest.MonkeyPatc
     out = io.StringIO()
     with serving() as url, pytest.raises(KeyboardInterrupt):
         check_endpoints([target(url)], out=out, choice=Choice(areas=["streams"]))
-    assert "interrupted, with 13 of 16 probes to go" in out.getvalue()
+    assert "interrupted, with 15 of 18 probes to go" in out.getvalue()
     assert "2 OK, 1 not claimed" in out.getvalue()
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from botticelli.kit.probes.exchange import Exchange
     from botticelli.kit.probes.probe import Target
     from botticelli.kit.probes.subject import Subject
 
@@ -204,22 +205,25 @@ def _ask(
     report = EndpointReport(subject.name, frozenset())
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     kept = SavedRun(subject.name, session.target.address.origin, session.target.model, date)
-    kept.exchanges[PREFLIGHT] = list(subject.listed)
+    asked = {PREFLIGHT: list(subject.listed)}
     start = time.perf_counter()
     judgements: dict[str, Judgement] = {}
 
     def execute(probe: Probe) -> Finding:
         exchanges = session.ask(probe)
-        kept.exchanges[probe.id] = exchanges
+        asked[probe.id] = exchanges
         judgements[probe.id] = judge(probe, exchanges, session.target.model)
         return Finding(judgements[probe.id].verdict)
 
     try:
-        kept.exchanges[PREFLIGHT] += session.begin()
+        asked[PREFLIGHT] += session.begin()
         results = run(probes, execute, known=known, jobs=jobs)
         with closing(results):
             for result in watch(results, len(probes), subject.name, out):
-                report.results.append(_weighed(result, judgements, kept, session.target.key_env))
+                exchanges = asked.get(result.case.id, [])
+                report.results.append(
+                    _weighed(result, judgements, exchanges, kept.url, session.target.key_env)
+                )
     except EndpointError as error:
         if alone:
             raise
@@ -231,17 +235,21 @@ def _ask(
         report.interrupted = True
         report.finished = False
     report.seconds = time.perf_counter() - start
+    # A copy, because a probe that an interruption has left may still be answered.
+    kept.exchanges = dict(asked)
     _write_one(report, judgements, kept, out)
     if session.waited:
         out.write(f"  the server was busy: {session.waited:.0f} s of waiting\n")
     return report, kept
 
 
-def _weighed(result: Result, judgements: Mapping[str, Judgement], kept: SavedRun, key_env: str) -> Result:
+def _weighed(
+    result: Result, judgements: Mapping[str, Judgement], exchanges: Sequence[Exchange], url: str, key_env: str
+) -> Result:
     name = result.case.id
     if name not in judgements:
         return result  # a mishap of the kit
-    return weighed(result, judgements[name], kept.exchanges.get(name, []), kept.url, key_env)
+    return weighed(result, judgements[name], exchanges, url, key_env)
 
 
 # Reports
@@ -357,6 +365,7 @@ def judge_saved(
     }
     asked = [probe for name, probe in probes.items() if name in judgements]
     for result in run(asked, lambda probe: Finding(judgements[probe.id].verdict), known=known, jobs=1):
-        report.results.append(_weighed(result, judgements, saved, ""))
+        exchanges = saved.exchanges.get(result.case.id, [])
+        report.results.append(_weighed(result, judgements, exchanges, saved.url, ""))
     report.seconds = time.perf_counter() - start
     return report, judgements
