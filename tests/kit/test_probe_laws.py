@@ -241,8 +241,9 @@ def test_a_clock_in_the_chunks_is_seen_only_where_it_must_have_gone_on() -> None
 
     assert created(7, 7, 7, took=3.0) == []
     assert created(7, 7, 8, took=0.5) == [], "seen only when a second ends in the stream"
-    assert created(7, 8, 9, took=2.0) == ["imprecise"]
-    assert created(7, 8, 8, took=1.2) == ["imprecise"]
+    assert created(7, 8, 8, took=1.5) == [], "a slow network may have made it so long"
+    assert created(7, 8, 9, took=2.5) == ["imprecise"]
+    assert created(7, 7, 8, took=2.1) == ["imprecise"]
     assert created(7, 9, 11, took=0.5) == ["imprecise"], "no clock goes so fast"
 
 
