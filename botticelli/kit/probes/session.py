@@ -162,6 +162,24 @@ class Session:
             traits = learned
         return done
 
+    @property
+    def learned(self) -> Document:
+        """What :meth:`begin` has found out, as JSON, for a session of another process."""
+        traits = self.target.traits
+        return {
+            "model": self.target.model,
+            "limit": traits.limit,
+            "temperature": traits.temperature,
+            "room": traits.room,
+            "patience": self._patience,
+        }
+
+    def resume(self, learned: Document) -> None:
+        """Begin with what another session has :attr:`learned`, so that nothing is asked twice."""
+        traits = Traits(learned["limit"], learned["temperature"], learned["room"])
+        self.target = replace(self.target, model=learned["model"], traits=traits)
+        self._patience = learned["patience"]
+
     def _where(self) -> str:
         return self.target.address.url
 
