@@ -188,7 +188,7 @@ def check_endpoints(
             break
     if save:
         write_runs(save, saved, version("botticelli"))
-    return _conclude(finished, files)
+    return _conclude(finished, files, everything)
 
 
 def _ask(
@@ -299,8 +299,10 @@ def _general(path: str) -> str:
     return re.sub(r"\[\d+\]", "[]", re.sub(r"^event \d+: ", "", path))
 
 
-def _conclude(finished: Sequence[RunReport], files: Mapping[str, Path | None]) -> int:
-    suite = Suite(PROBES_VERSION, hash_of(load_probes()))
+def _conclude(
+    finished: Sequence[RunReport], files: Mapping[str, Path | None], everything: Sequence[Probe]
+) -> int:
+    suite = Suite(PROBES_VERSION, hash_of(everything))
     report = machine.report_of(finished, 0, version("botticelli"), suite=suite)
     machine.write_files(report, files)
     if finished and finished[-1].interrupted:
@@ -349,7 +351,7 @@ def rejudge(
         out.write("\n" if finished else "")
         _write_one(report, judgements, saved, out)
         finished.append(report)
-    return _conclude(finished, paths or {})
+    return _conclude(finished, paths or {}, everything)
 
 
 def judge_saved(
