@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -133,6 +134,8 @@ def kinds(law: str, answer: Answer, **arguments: Any) -> list[str]:
         ("limit", whole(said("I see")), {"tokens": 2}, ["doubt"]),
         ("limit", whole(said("one two", "tool_calls")), {"tokens": 2}, ["imprecise"]),
         ("object", stream(START, END), {}, []),
+        ("object", stream(START, {"error": {"message": "no"}}), {}, []),
+        ("object", stream(START, {"choices": []}), {}, ["imprecise"]),
         ("object", stream(START, END, chunk(None, object="chat.completion", usage=USAGE)), {}, ["imprecise"]),
         ("finish-present", stream(START, END, chunk(None, usage=USAGE)), {}, []),
         ("finish-present", stream({**START, "choices": [{"index": 0, "delta": {}}]}, END), {}, ["imprecise"]),
@@ -251,6 +254,7 @@ def test_only_a_question_for_a_chat_is_held_to_the_contract_of_a_chat() -> None:
     head = b"HTTP/1.1 204 No Content\r\n\r\n"
     options = Exchange("options", "OPTIONS", TARGET, HEAD, b"", (Piece(0.1, head),))
     assert contract_of(Answer(options)) is None
+    assert contract_of(Answer(dataclasses.replace(options, target="/v1/models"))) is None
     assert contract_of(whole(said("Hi"))) == "openai/response"
 
 

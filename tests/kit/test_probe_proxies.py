@@ -38,12 +38,18 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TinyProxy:
-    """Passes plain requests on to one server whatever their host is, and answers CONNECT as it is told."""
+    """Passes plain requests on to one server whatever their host is, those in an open tunnel too.
 
-    def __init__(self, server: int, answer: bytes) -> None:
+    Args:
+        server: The port of the server.
+        answer: What to say to each request instead; nothing is passed on then.
+        opens: Open a tunnel for CONNECT.
+    """
+
+    def __init__(self, server: int, answer: bytes, *, opens: bool) -> None:
         self.heads: list[bytes] = []
         self.after: list[bytes] = []
-        self._server, self._answer = server, answer
+        self._server, self._answer, self._opens = server, answer, opens
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
@@ -65,16 +71,20 @@ class TinyProxy:
             self._threads.append(thread)
             thread.start()
 
+    def _read_head(self, client: socket.socket) -> tuple[bytes, bytes]:
+        request = b""
+        while b"\r\n\r\n" not in request and (data := client.recv(1 << 16)):
+            request += data
+        head, _, body = request.partition(b"\r\n\r\n")
+        self.heads.append(head)
+        return head, body
+
     def _serve(self, client: socket.socket) -> None:
         with closing(client):
-            request = b""
-            while b"\r\n\r\n" not in request:
-                data = client.recv(1 << 16)
-                if not data:
-                    return
-                request += data
-            head, _, body = request.partition(b"\r\n\r\n")
-            self.heads.append(head)
+            head, body = self._read_head(client)
+            if self._opens and head.startswith(b"CONNECT"):
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                head, body = self._read_head(client)
             if self._answer:
                 client.sendall(self._answer)
                 if self._answer.endswith(b"\r\n\r\n"):
@@ -97,8 +107,10 @@ class TinyProxy:
 
 
 @contextmanager
-def proxying(server: str = "http://127.0.0.1:1", answer: bytes = b"") -> Generator[TinyProxy, None, None]:
-    proxy = TinyProxy(urlsplit(server).port or 1, answer)
+def proxying(
+    server: str = "http://127.0.0.1:1", answer: bytes = b"", *, opens: bool = False
+) -> Generator[TinyProxy, None, None]:
+    proxy = TinyProxy(urlsplit(server).port or 1, answer, opens=opens)
     try:
         yield proxy
     finally:
@@ -159,6 +171,30 @@ def test_for_https_a_tunnel_is_asked_for_and_the_proxy_reads_nothing_in_it(
     assert b"far.example" in hello
     assert (end, canary in detail) == ("unreachable", False)
     assert "proxy" not in detail, "what happens in the tunnel is between us and the server"
+
+
+class NoTls:
+    """Stands for TLS, so that a tunnel can be looked into."""
+
+    def wrap_socket(self, sock: socket.socket, server_hostname: str) -> socket.socket:
+        assert server_hostname == "far.example"
+        return sock
+
+
+def test_what_is_asked_in_a_tunnel_is_for_the_server_and_tells_it_nothing_of_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, canary: str
+) -> None:
+    monkeypatch.setattr("ssl.create_default_context", NoTls)
+    with serving() as url, proxying(url, opens=True) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{canary}@127.0.0.1:{proxy.port}")
+        session = Session(Target(parse_url("https://far.example/v1"), "botticelli/echo", KEY), timeout=5)
+        (got,) = session.begin()
+    assert got.response.status == 200
+    asked, inside = proxy.heads
+    assert b"Proxy-Authorization" in asked
+    assert b"Bearer" not in asked, "the key is for the server"
+    assert inside.startswith(b"POST /v1/chat/completions HTTP/1.1\r\nHost: far.example\r\n")
+    assert b"Proxy-" not in inside
 
 
 @pytest.mark.parametrize(

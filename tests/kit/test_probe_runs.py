@@ -203,6 +203,9 @@ def test_a_model_that_wants_another_name_for_the_limit_and_thinks_first_is_asked
         session.begin()
     traits = session.target.traits
     assert (traits.limit, traits.temperature, traits.room) == ("max_completion_tokens", False, 1024)
+    other = Session(target(url, model=""), timeout=3600)
+    other.resume(json.loads(json.dumps(session.learned)))
+    assert (other.target, other.learned) == (session.target, session.learned)
 
 
 def test_a_busy_server_is_waited_for_and_not_blamed() -> None:
