@@ -66,7 +66,7 @@ def add_endpoint(kinds: Commands) -> None:
     parser.add_argument(
         "--costly",
         action="store_true",
-        help="also send prompts of megabytes, to any server; by default only near ones",
+        help="also send prompts of megabytes: a server without a limit may run out of memory",
     )
     parser.add_argument(
         "--max-calls", type=whole_number(1, 1_000_000), metavar="N", help="calls at most, for each model"

@@ -1,11 +1,12 @@
-"""The kit's own errors: something is wrong with a case, an adapter or a baseline.
+"""The kit's own errors: something is wrong with a case, an adapter, a baseline or an endpoint.
 
 What a driver does wrong isn't an exception but a verdict (judge/verdict.py).
 
     KitError
     ├── CaseError      a case file can't be read, breaks its schema or can't be played
     ├── BaselineError  the list of known failures can't be read or names an unknown case
-    └── AdapterError   the adapter can't be imported, started or greeted, or isn't one
+    ├── AdapterError   the adapter can't be imported, started or greeted, or isn't one
+    └── EndpointError  the endpoint can't be judged at all
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-__all__ = ["AdapterError", "BaselineError", "CaseError", "KitError", "nearest"]
+__all__ = ["AdapterError", "BaselineError", "CaseError", "EndpointError", "KitError", "nearest"]
 
 
 class KitError(Exception):
@@ -34,6 +35,10 @@ class BaselineError(KitError):
 
 class AdapterError(KitError):
     """The driver can't be reached through its adapter."""
+
+
+class EndpointError(KitError):
+    """The endpoint can't be judged at all; the message is one line for the user."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botticelli.kit.errors import KitError
+from botticelli.kit.errors import EndpointError, KitError
 from botticelli.kit.probes.check import Choice, select_probes
-from botticelli.kit.probes.client import EndpointError, parse_url
+from botticelli.kit.probes.client import parse_url
 from botticelli.kit.probes.probe import Probe, Target, key_in, load_probes
-from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed
+from botticelli.kit.probes.session import Session
+from botticelli.kit.probes.subject import Subject, bug_report, find_subject, fitting, weighed
 from botticelli.kit.probes.verdict import judge
 from botticelli.kit.pytest_suite import settle
 from botticelli.kit.report.text import describe_failure
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
+    from botticelli.contracts.jsonvalue import Document
     from botticelli.kit.probes.exchange import Exchange
-    from botticelli.kit.probes.subject import Subject
     from botticelli.kit.probes.verdict import Judgement
     from botticelli.kit.runner import Result
 
@@ -37,6 +38,10 @@ __all__ = ["NODE", "EndpointPlugin", "EndpointProbes", "ProbeTest"]
 
 NODE = "botticelli-endpoint"
 """The beginning of each test's id, where the path of a file stands in others."""
+
+
+_HANDED = "botticelli-endpoint"
+"""The name under which a process of pytest-xdist is handed what was found out about the endpoint."""
 
 
 class EndpointPlugin:
@@ -55,6 +60,7 @@ class EndpointPlugin:
         self._config = config
         self._lists_only = bool(options.collectonly)
         self._timeout = float(options.botticelli_timeout)
+        self._handed: Document = getattr(config, "workerinput", {}).get(_HANDED, {})
         self._subject: Subject | None = None
         if not 0 < self._timeout < math.inf:
             raise pytest.UsageError("--botticelli-timeout must be seconds, more than 0")
@@ -66,7 +72,7 @@ class EndpointPlugin:
             self._known = read_baseline(baseline, everything) if baseline else {}
         except KitError as error:
             raise pytest.UsageError(str(error)) from None
-        self._probes = fitting(chosen, self._target.address)
+        self._probes = fitting(chosen, options.botticelli_case)
         for area in sorted({probe.area for probe in self._probes}):
             config.addinivalue_line("markers", f"{area}: a case or a probe in this area")
 
@@ -75,13 +81,19 @@ class EndpointPlugin:
     def pytest_sessionstart(self) -> None:
         """Find out whether the endpoint can be judged at all; if not, the run stops with one line."""
         # With pytest-xdist, the process that spreads the tests does this for all.
-        if not (self._lists_only or hasattr(self._config, "workerinput")):
+        if not (self._lists_only or self._handed):
             try:
                 self._ready()
             except EndpointError as error:
                 # The options of the command have longer names here.
                 said = re.sub(r"--(model|token-env|timeout)\b", r"--botticelli-\1", str(error))
                 raise pytest.UsageError(said) from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand what was found out to a process of pytest-xdist, which asks only its probes then."""
+        if self._subject:
+            node.workerinput[_HANDED] = self._subject.session.learned
 
     def pytest_report_header(self) -> list[str]:
         """Say what is judged, and what it costs at most."""
@@ -98,7 +110,11 @@ class EndpointPlugin:
         return [f"botticelli: {line.strip()}" for line in self._ready().announce(probes)]
 
     def _ready(self) -> Subject:
-        if self._subject is None:
+        if self._subject is None and self._handed:
+            session = Session(self._target, timeout=self._timeout)
+            session.resume(self._handed)
+            self._subject = Subject(session, None, [])
+        elif self._subject is None:
             subject = find_subject(self._target, timeout=self._timeout)
             subject.session.begin()
             self._subject = subject
@@ -123,11 +139,7 @@ class EndpointPlugin:
         return self._probes
 
     def ask(self, probe: Probe) -> tuple[Result, Judgement | None]:
-        """Ask one probe, and return its result and what it showed; None if the kit itself failed.
-
-        Raises:
-            EndpointError: The endpoint can't be judged any more.
-        """
+        """Ask one probe, and return its result and what it showed; None if the kit itself failed."""
         subject = self._ready()
         target = subject.session.target
         shown: list[tuple[Judgement, list[Exchange]]] = []
@@ -190,11 +202,7 @@ class ProbeTest(pytest.Item):
 
     def runtest(self) -> None:
         """Ask the probe, and fail with a text that can be pasted into a bug report."""
-        try:
-            result, judgement = self.plugin.ask(self.probe)
-        except EndpointError as error:
-            self.session.shouldstop = str(error)
-            pytest.fail(str(error), pytrace=False)
+        result, judgement = self.plugin.ask(self.probe)
         if judgement is None:
             settle(result)
             return

@@ -15,6 +15,7 @@ from tests.kit.changed_server import (
     Asked,
     Broken,
     Change,
+    each_chunk,
     each_message,
     each_usage,
     each_whole,
@@ -42,6 +43,24 @@ def has_message(**members: Any) -> Callable[[Asked], bool]:
     return lambda asked: any(
         members.items() <= message.items() for message in as_objects(asked.body.get("messages"))
     )
+
+
+def usage_as_whole(_number: int, chunk: Document) -> None:
+    if chunk.get("usage"):
+        chunk["object"] = "chat.completion"
+
+
+def no_early_finish(_number: int, chunk: Document) -> None:
+    for choice in chunk["choices"]:
+        if choice["finish_reason"] is None:
+            del choice["finish_reason"]
+
+
+def mislabelled(asked: Asked) -> None:
+    """A server that labels everything as JSON, plain text too."""
+    if asked.exchange["status"] == 404:
+        asked.exchange["headers"] = [["Content-Type", "application/json"]]
+        asked.exchange["body"] = [{"text": "Not Found"}]
 
 
 def no_header(name: str) -> Change:
@@ -306,6 +325,9 @@ REAL: tuple[Broken, ...] = (
     ),
     Broken("n is ignored in streams", only_streams(drops("n")), ("choices-two-stream",)),
     Broken("the usage comes with the finish reason", usage_beside_finish, ("usage-stream-own-chunk",)),
+    Broken("the usage of a stream says it is a whole answer", each_chunk(usage_as_whole), ("stream-object",)),
+    Broken("only the last chunk has a finish_reason", each_chunk(no_early_finish), ("stream-finish-null",)),
+    Broken("a text is labelled as JSON", mislabelled, ("error-label-true",)),
     Broken("usage is sent unasked", usage_unasked, ("usage-stream-unasked",)),
     Broken("usage is all zero", each_usage(usage_of_nothing), ("usage-counts",)),
     Broken("a stream counts more tokens", stream_usage_larger, ("usage-stream-equals-whole",)),

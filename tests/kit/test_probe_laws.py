@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from botticelli.kit.probes.answer import Answer, error_text
 from botticelli.kit.probes.comparisons import COMPARISONS, pick
 from botticelli.kit.probes.exchange import Exchange, Piece, ResponseReader, read_events
-from botticelli.kit.probes.findings import Doubt, Finding, broken_contract
+from botticelli.kit.probes.findings import Doubt, Finding, broken_contract, contract_of
 from botticelli.kit.probes.laws import LAWS
 from botticelli.kit.probes.probe import load_probes
 from botticelli.kit.probes.verdict import Outcome, curl, judge
@@ -132,6 +133,15 @@ def kinds(law: str, answer: Answer, **arguments: Any) -> list[str]:
         ("limit", whole(said("I see."), usage={**USAGE, "completion_tokens": 9}), {"tokens": 2}, ["doubt"]),
         ("limit", whole(said("I see")), {"tokens": 2}, ["doubt"]),
         ("limit", whole(said("one two", "tool_calls")), {"tokens": 2}, ["imprecise"]),
+        ("object", stream(START, END), {}, []),
+        ("object", stream(START, {"error": {"message": "no"}}), {}, []),
+        ("object", stream(START, {"choices": []}), {}, ["imprecise"]),
+        ("object", stream(START, END, chunk(None, object="chat.completion", usage=USAGE)), {}, ["imprecise"]),
+        ("finish-present", stream(START, END, chunk(None, usage=USAGE)), {}, []),
+        ("finish-present", stream({**START, "choices": [{"index": 0, "delta": {}}]}, END), {}, ["imprecise"]),
+        ("true-label", Answer(exchange({}, b'{"error": "no"}', status=404)), {}, []),
+        ("true-label", Answer(exchange({}, b"Not Found", status=404)), {}, ["imprecise"]),
+        ("true-label", Answer(exchange({}, b"Not Found", status=404, media="text/plain")), {}, []),
         ("plain-text", whole(said("caf\ufffd")), {}, ["silent"]),
         ("json", whole(said('<think>hm</think> {"a": 1}')), {}, []),
         ("json", whole(said("```json\n{}\n```")), {}, ["silent"]),
@@ -225,6 +235,27 @@ def test_chunks_that_come_at_once_are_seen_only_where_there_was_time() -> None:
     assert kinds("arrives", stream(*pieces, times=[2.0] * 11)) == ["silent"]
     assert kinds("arrives", stream(*pieces, times=[0.01] * 11)) == ["doubt"]
     assert kinds("arrives", stream(START, END)) == ["doubt"]
+
+
+def test_a_clock_in_the_chunks_is_seen_only_where_it_must_have_gone_on() -> None:
+    def created(*values: int, took: float) -> list[str]:
+        chunks = [chunk({"content": "w"}, created=value) for value in values]
+        return kinds("one-created", stream(*chunks, times=[took * n / 2 for n in range(4)]))
+
+    assert created(7, 7, 7, took=3.0) == []
+    assert created(7, 7, 8, took=0.5) == [], "seen only when a second ends in the stream"
+    assert created(7, 8, 8, took=1.5) == [], "a slow network may have made it so long"
+    assert created(7, 8, 9, took=2.5) == ["imprecise"]
+    assert created(7, 7, 8, took=2.1) == ["imprecise"]
+    assert created(7, 9, 11, took=0.5) == ["imprecise"], "no clock goes so fast"
+
+
+def test_only_a_question_for_a_chat_is_held_to_the_contract_of_a_chat() -> None:
+    head = b"HTTP/1.1 204 No Content\r\n\r\n"
+    options = Exchange("options", "OPTIONS", TARGET, HEAD, b"", (Piece(0.1, head),))
+    assert contract_of(Answer(options)) is None
+    assert contract_of(Answer(dataclasses.replace(options, target="/v1/models"))) is None
+    assert contract_of(whole(said("Hi"))) == "openai/response"
 
 
 # Between answers

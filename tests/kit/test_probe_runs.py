@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botticelli.cli import main
-from botticelli.kit.errors import CaseError, KitError
+from botticelli.kit.errors import CaseError, EndpointError, KitError
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import read_captures, read_runs
 from botticelli.kit.probes.check import Choice, check_endpoints, judge_saved, rejudge
-from botticelli.kit.probes.client import Client, EndpointError, Sending, parse_url
+from botticelli.kit.probes.client import Client, Sending, parse_url
 from botticelli.kit.probes.exchange import Exchange, Piece
 from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.session import Model, Session, models_of
@@ -203,6 +203,9 @@ def test_a_model_that_wants_another_name_for_the_limit_and_thinks_first_is_asked
         session.begin()
     traits = session.target.traits
     assert (traits.limit, traits.temperature, traits.room) == ("max_completion_tokens", False, 1024)
+    other = Session(target(url, model=""), timeout=3600)
+    other.resume(json.loads(json.dumps(session.learned)))
+    assert (other.target, other.learned) == (session.target, session.learned)
 
 
 def test_a_busy_server_is_waited_for_and_not_blamed() -> None:
@@ -254,22 +257,20 @@ def test_prices_are_found_where_they_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "costly", "asked"),
+    ("words", "costly", "asked"),
     [
-        ("https://api.example.com/v1", False, False),
-        ("https://8.8.8.8/v1", False, False),
-        ("https://api.example.com/v1", True, True),
-        ("http://localhost:8000/v1", False, True),
-        ("http://[::1]:8000/v1", False, True),
-        ("http://192.168.0.7/v1", False, True),
+        ((), False, 0),
+        (("robustness", "prompt-*"), False, 0),
+        (("prompt-too-long",), False, 1),
+        ((), True, 3),
     ],
 )
-def test_megabytes_go_only_to_near_servers_unless_that_is_wanted_and_last(
-    url: str, *, costly: bool, asked: bool
+def test_megabytes_are_sent_only_where_that_is_wanted_and_last(
+    words: Sequence[str], *, costly: bool, asked: int
 ) -> None:
     probes = load_probes()
-    chosen = [probe.costly for probe in fitting(probes, parse_url(url), costly=costly)]
-    assert any(chosen) is asked
+    chosen = [probe.costly for probe in fitting(probes, words, costly=costly)]
+    assert chosen.count(True) == asked
     assert chosen == sorted(chosen)
     assert chosen.count(False) == sum(not probe.costly for probe in probes)
 
@@ -344,6 +345,19 @@ def test_the_only_model_that_is_listed_is_taken_and_of_several_one_must_be_named
         assert out.count("passed: 1 OK") == 2
 
 
+def test_what_is_left_out_because_it_costs_much_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(key=None) as url:
+        asked = ["check", "endpoint", url, "--dry-run", "--area", "robustness"]
+        _, out, _ = run(asked, capsys)
+        assert "3 probes with prompts of megabytes are left out; --costly asks them" in out
+        assert "prompt-ten-megabytes" not in out
+        _, out, _ = run([*asked, "--costly"], capsys)
+        assert "left out" not in out
+        assert "prompt-ten-megabytes" in out
+        code, _, err = run([*asked, "--case", "prompt-*"], capsys)
+        assert (code, "--costly asks them" in err) == (2, True)
+
+
 def test_a_dry_run_asks_no_probe(capsys: pytest.CaptureFixture[str]) -> None:
     paths: list[str] = []
     with serving(lambda asked: paths.append(asked.request.path), key=None) as url:
@@ -411,7 +425,7 @@ def test_an_interrupted_run_reports_what_was_done(monkeypatch: pytest.MonkeyPatc
     out = io.StringIO()
     with serving() as url, pytest.raises(KeyboardInterrupt):
         check_endpoints([target(url)], out=out, choice=Choice(areas=["streams"]))
-    assert "interrupted, with 13 of 16 probes to go" in out.getvalue()
+    assert "interrupted, with 15 of 18 probes to go" in out.getvalue()
     assert "2 OK, 1 not claimed" in out.getvalue()
 
 

@@ -150,19 +150,23 @@ def test_an_endpoint_that_can_not_be_judged_is_said_in_a_line(tmp_path: Path, sp
         assert not outcomes(done.stdout)
 
 
-def test_a_key_that_is_refused_later_ends_the_run_of_a_worker_with_one_failure(tmp_path: Path) -> None:
-    """The process that spreads the tests asks twice; the worker, which begins anew, is refused."""
+def test_the_processes_of_xdist_ask_as_the_first_one_has_learned_and_nothing_twice(tmp_path: Path) -> None:
+    bodies: list[dict[str, object]] = []
 
     def change(asked: Asked) -> None:
-        if asked.number > 1:
-            asked.say({"error": {"message": "the key has expired"}}, 401)
+        bodies.append(asked.body)
+        if "max_tokens" in asked.body:
+            words = "Unsupported parameter: use 'max_completion_tokens'"
+            asked.say({"error": {"message": words, "type": "x", "param": "max_tokens", "code": None}}, 400)
 
     with serving(change, key=None) as url:
-        options = ["--botticelli-model", "botticelli/echo", "-n", "1"]
-        done = run_pytest(tmp_path, *at(url), *options)
-    assert done.returncode != 0
-    assert len(outcomes(done.stdout)) == 1, done.stdout
-    assert "wants a key (401: the key has expired)" in done.stdout
+        done = run_pytest(tmp_path, *at(url, "stream-done", "answer-finishes"), "-n", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(outcomes(done.stdout)) == 2, done.stdout
+    limits = [sorted(body.keys() & {"max_tokens", "max_completion_tokens"}) for body in bodies]
+    new = ["max_completion_tokens"]
+    assert limits == [[], ["max_tokens"], new, new, new], "the list, two to learn, and one for each probe"
+    assert {body.get("model") for body in bodies[1:]} == {"botticelli/echo"}
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,23 @@ def test_a_phone_scrolls_the_tables_and_not_the_page(page: Page) -> None:
     assert page.run("return arguments[0].scrollWidth", article) <= 390
 
 
+@pytest.mark.parametrize("phone", [False, True])
+def test_the_numbers_of_an_area_stand_below_the_names_of_the_implementations(
+    page: Page, *, phone: bool
+) -> None:
+    if phone:
+        page.command("Emulation.setDeviceMetricsOverride", **PHONE)
+    page.open()
+    script = """
+      const left = (cell) => Math.round(cell.getBoundingClientRect().left);
+      const lefts = (cells) => [...cells].slice(-3).map(left);
+      const area = document.querySelector(".matrix tr.area");
+      return [lefts(document.querySelectorAll(".matrix th.col")), lefts(area.cells)];
+    """
+    heads, numbers = page.run(script)
+    assert numbers == heads
+
+
 def test_the_head_and_the_names_of_the_cases_stay_in_sight(page: Page) -> None:
     page.command("Emulation.setDeviceMetricsOverride", **PHONE)
     page.open()

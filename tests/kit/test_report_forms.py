@@ -34,6 +34,7 @@ from tests.kit.test_report_merging import result, run
 from tests.reports import CLIENTS, matrix, report_with
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 VOID = {"meta", "link", "input", "wbr", "br"}
@@ -244,6 +245,27 @@ def test_cells_say_in_words_what_their_letter_means() -> None:
     ]
     assert words == ["kept", "Silent, known*", "Silent", "not claimed"]
     assert {each.get("scope") for each in parsed.all("th")} == {"col", "row", "rowgroup", "colgroup"}
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (("org/tiny at http://127.0.0.1:1/v1", "big at https://h/v1"), ["tiny", "big"]),
+        (("tiny at http://127.0.0.1:1/v1", "tiny at http://127.0.0.1:2/v1"), ["127.0.0.1:1", "127.0.0.1:2"]),
+        (("/models/tiny/ at http://h/v1", "a.b:huggingface"), ["tiny", "huggingface"]),
+        (("a at http://h/v1", "a at http://h/v2"), ["a at http://h/v1", "a at http://h/v2"]),
+    ],
+)
+def test_a_column_of_an_endpoint_has_the_name_of_its_model(names: Sequence[str], columns: list[str]) -> None:
+    one = SMALL.runs[0]
+    text = page(report_with(*(dataclasses.replace(one, name=name, version="") for name in names)))
+    assert re.findall(r'class="col"><span>(.*?)</span>', text) == columns
+
+
+def test_what_an_endpoint_answered_is_not_called_handed_over() -> None:
+    for outcome, words in (({"status": 200, "end": "complete"}, "How it ended"), ({}, "Handed over")):
+        failed = dataclasses.replace(result("a-one", "failed"), evidence=Evidence([], [outcome], []))
+        assert f"<h5>{words}</h5>" in page(report_with(run(failed, name="m:one")))
 
 
 def test_levels_and_profiles_are_apart_on_the_page() -> None:

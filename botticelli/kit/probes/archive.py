@@ -180,7 +180,8 @@ def _laws_of(asked: Mapping[str, Any], *, stream: bool) -> Iterator[Any]:
     yield from ("usage-sums", "known-tool", "call-ids", "tool-finish")
     if stream:
         yield from ("streamed", "done", "whole-events", "role-first", "finish-once", "nothing-late")
-        yield from ({"law": "same", "member": member} for member in ("id", "created", "model"))
+        yield from ({"law": "same", "member": member} for member in ("id", "model"))
+        yield "one-created"
         if as_object(asked.get("stream_options")).get("include_usage") is True:
             yield "usage-sent"
         else:

@@ -15,10 +15,9 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TextIO
 
-from botticelli.kit.errors import KitError, nearest
+from botticelli.kit.errors import EndpointError, KitError, nearest
 from botticelli.kit.probes.answer import Answer
 from botticelli.kit.probes.archive import SavedRun, capture_probe, read_captures, read_runs, write_runs
-from botticelli.kit.probes.client import EndpointError
 from botticelli.kit.probes.findings import broken_contract, contract_of
 from botticelli.kit.probes.probe import Probe, hash_of, load_probes
 from botticelli.kit.probes.subject import bug_report, find_subject, fitting, weighed
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from botticelli.kit.probes.exchange import Exchange
     from botticelli.kit.probes.probe import Target
     from botticelli.kit.probes.subject import Subject
 
@@ -63,7 +63,7 @@ class Choice:
         areas: Areas; none means all.
         levels: Levels; none means all.
         profiles: Profiles; none means all.
-        costly: Also ask what sends megabytes, of any server.
+        costly: Also ask what sends megabytes.
     """
 
     words: Sequence[str] = ()
@@ -158,17 +158,20 @@ def check_endpoints(
     probes = select_probes(everything, choice)
     known = read_baseline(baseline, everything) if baseline else {}
     machine.reserve([*files.values(), save])
+    chosen = fitting(probes, choice.words, costly=choice.costly)
+    if not chosen:
+        raise KitError("all of these probes send prompts of megabytes; --costly asks them")
     subjects = [find_subject(target, timeout=timeout, most=most, reachable=not dry_run) for target in targets]
-    asked = [
-        (subject, fitting(probes, target.address, costly=choice.costly))
-        for subject, target in zip(subjects, targets, strict=True)
-    ]
-    for subject, chosen in asked:
+    for subject in subjects:
         out.writelines(f"{line}\n" for line in subject.announce(chosen))
+    if len(chosen) < len(probes):
+        out.write(
+            f"{len(probes) - len(chosen)} probes with prompts of megabytes are left out; --costly asks them\n"
+        )
     out.flush()
     if dry_run:
         out.write("\n")
-        rows = [(one.id, one.area, one.level, one.title) for one in probes]
+        rows = [(one.id, one.area, one.level, one.title) for one in chosen]
         write_table(out, ("probe", "area", "level", "what a server must do"), rows)
         return 0
     if not confirm():
@@ -176,8 +179,8 @@ def check_endpoints(
     out.write("\n")
     finished: list[RunReport] = []
     saved: list[SavedRun] = []
-    for subject, chosen in asked:
-        report, kept = _ask(subject, chosen, out, known=known, jobs=jobs, alone=len(asked) == 1)
+    for subject in subjects:
+        report, kept = _ask(subject, chosen, out, known=known, jobs=jobs, alone=len(subjects) == 1)
         out.write("\n" if finished else "")
         finished.append(report)
         saved.append(kept)
@@ -185,7 +188,7 @@ def check_endpoints(
             break
     if save:
         write_runs(save, saved, version("botticelli"))
-    return _conclude(finished, files)
+    return _conclude(finished, files, everything)
 
 
 def _ask(
@@ -202,22 +205,25 @@ def _ask(
     report = EndpointReport(subject.name, frozenset())
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     kept = SavedRun(subject.name, session.target.address.origin, session.target.model, date)
-    kept.exchanges[PREFLIGHT] = list(subject.listed)
+    asked = {PREFLIGHT: list(subject.listed)}
     start = time.perf_counter()
     judgements: dict[str, Judgement] = {}
 
     def execute(probe: Probe) -> Finding:
         exchanges = session.ask(probe)
-        kept.exchanges[probe.id] = exchanges
+        asked[probe.id] = exchanges
         judgements[probe.id] = judge(probe, exchanges, session.target.model)
         return Finding(judgements[probe.id].verdict)
 
     try:
-        kept.exchanges[PREFLIGHT] += session.begin()
+        asked[PREFLIGHT] += session.begin()
         results = run(probes, execute, known=known, jobs=jobs)
         with closing(results):
             for result in watch(results, len(probes), subject.name, out):
-                report.results.append(_weighed(result, judgements, kept, session.target.key_env))
+                exchanges = asked.get(result.case.id, [])
+                report.results.append(
+                    _weighed(result, judgements, exchanges, kept.url, session.target.key_env)
+                )
     except EndpointError as error:
         if alone:
             raise
@@ -229,17 +235,21 @@ def _ask(
         report.interrupted = True
         report.finished = False
     report.seconds = time.perf_counter() - start
+    # A copy, because a probe that an interruption has left may still be answered.
+    kept.exchanges = dict(asked)
     _write_one(report, judgements, kept, out)
     if session.waited:
         out.write(f"  the server was busy: {session.waited:.0f} s of waiting\n")
     return report, kept
 
 
-def _weighed(result: Result, judgements: Mapping[str, Judgement], kept: SavedRun, key_env: str) -> Result:
+def _weighed(
+    result: Result, judgements: Mapping[str, Judgement], exchanges: Sequence[Exchange], url: str, key_env: str
+) -> Result:
     name = result.case.id
     if name not in judgements:
         return result  # a mishap of the kit
-    return weighed(result, judgements[name], kept.exchanges.get(name, []), kept.url, key_env)
+    return weighed(result, judgements[name], exchanges, url, key_env)
 
 
 # Reports
@@ -289,8 +299,10 @@ def _general(path: str) -> str:
     return re.sub(r"\[\d+\]", "[]", re.sub(r"^event \d+: ", "", path))
 
 
-def _conclude(finished: Sequence[RunReport], files: Mapping[str, Path | None]) -> int:
-    suite = Suite(PROBES_VERSION, hash_of(load_probes()))
+def _conclude(
+    finished: Sequence[RunReport], files: Mapping[str, Path | None], everything: Sequence[Probe]
+) -> int:
+    suite = Suite(PROBES_VERSION, hash_of(everything))
     report = machine.report_of(finished, 0, version("botticelli"), suite=suite)
     machine.write_files(report, files)
     if finished and finished[-1].interrupted:
@@ -339,7 +351,7 @@ def rejudge(
         out.write("\n" if finished else "")
         _write_one(report, judgements, saved, out)
         finished.append(report)
-    return _conclude(finished, paths or {})
+    return _conclude(finished, paths or {}, everything)
 
 
 def judge_saved(
@@ -355,6 +367,7 @@ def judge_saved(
     }
     asked = [probe for name, probe in probes.items() if name in judgements]
     for result in run(asked, lambda probe: Finding(judgements[probe.id].verdict), known=known, jobs=1):
-        report.results.append(_weighed(result, judgements, saved, ""))
+        exchanges = saved.exchanges.get(result.case.id, [])
+        report.results.append(_weighed(result, judgements, exchanges, saved.url, ""))
     report.seconds = time.perf_counter() - start
     return report, judgements

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from botticelli.kit.errors import KitError
+from botticelli.kit.errors import EndpointError
 from botticelli.kit.probes.exchange import Exchange, Piece, ResponseReader, read_events
+from botticelli.kit.probes.proxy import find_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Address", "Client", "EndpointError", "Sending", "parse_url"]
+    from botticelli.kit.probes.proxy import Proxy
+
+__all__ = ["Address", "Client", "Sending", "parse_url"]
 
 _READ = 1 << 16
 _CONTINUE = 1.0  # seconds to wait for 100 Continue; a client must not wait for ever (RFC 9110, 10.1.1)
@@ -29,10 +32,6 @@ _LINGER = 3.0  # seconds that a server has to close a connection
 _GAP = 0.05  # seconds between two waits for the socket, at most
 _MOST = 64 << 20  # bytes that are read of one answer
 _PORTS = {"http": 80, "https": 443}
-
-
-class EndpointError(KitError):
-    """The endpoint can't be judged at all; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,13 @@ class Sending:
     patience: float = 60.0
     total: float = 0.0
 
-    def head(self, address: Address) -> bytes:
-        """Return the bytes up to the body."""
+    def head(self, address: Address, proxy: Proxy | None = None) -> bytes:
+        """Return the bytes up to the body.
+
+        Args:
+            address: Where the endpoint is.
+            proxy: Who passes it on and must be told so; none where there is a tunnel.
+        """
         lines = list(self.headers)
         if not any(name.lower() == "host" for name, _ in lines):
             lines.insert(0, ("Host", address.authority))
@@ -134,7 +138,10 @@ class Sending:
             )
             lines.append(size)
         text = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        return f"{self.method} {self.target} HTTP/{self.version}\r\n{text}\r\n".encode("utf-8", "replace")
+        target = self.target
+        if proxy:
+            text, target = text + proxy.headers, address.origin + target
+        return f"{self.method} {target} HTTP/{self.version}\r\n{text}\r\n".encode("utf-8", "replace")
 
     def framed(self) -> bytes:
         """Return the bytes of the body as they are sent."""
@@ -158,15 +165,24 @@ class _Connection:
 class Client:
     """Asks one endpoint. Threads may share it.
 
+    What is kept of a request is what the endpoint is asked, without what a proxy is told.
+
     Args:
         address: Where it is.
         secrets: What must be struck out of everything that is kept.
+
+    Attributes:
+        proxy: Who passes the requests on; None for nobody.
+
+    Raises:
+        EndpointError: The environment names a proxy that can't be used.
     """
 
     def __init__(self, address: Address, secrets: Sequence[str] = ()) -> None:
         self.address = address
         self._secrets = [secret.encode() for secret in secrets if secret]
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self.proxy = find_proxy(address.scheme, address.host, address.authority)
 
     def exchange(self, sendings: Sequence[Sending]) -> list[Exchange]:
         """Send requests and return what came, one after the other on one connection.
@@ -198,15 +214,24 @@ class Client:
 
     def _connect(self, sending: Sending) -> _Connection | Exchange:
         start = time.perf_counter()
+        proxy, patience = self.proxy, min(sending.patience, 30.0)
+        host, port = (proxy.host, proxy.port) if proxy else (self.address.host, self.address.port)
+        sock: socket.socket | None = None
+        by_proxy = bool(proxy)
         try:
-            sock = socket.create_connection(
-                (self.address.host, self.address.port), timeout=min(sending.patience, 30.0)
-            )
+            sock = socket.create_connection((host, port), timeout=patience)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
+                if proxy:
+                    proxy.open_tunnel(sock, self.address.host, self.address.port, patience)
+                    sock.settimeout(patience)
+                    by_proxy = False
                 sock = self._tls.wrap_socket(sock, server_hostname=self.address.host)
         except (OSError, ValueError) as error:
+            if sock is not None:
+                sock.close()
             what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            what = f"the proxy {proxy} can't be used: {what}" if by_proxy else what
             lost = self._began(sending, 0)
             return replace(lost, end="unreachable", detail=what, seconds=time.perf_counter() - start)
         return _Connection(sock)
@@ -222,7 +247,9 @@ class Client:
         exchange = self._began(sending, connection.number)
         talk = _Talk(connection.sock, sending, start)
         try:
-            end, detail = talk.run(sending.head(self.address), sending.framed())
+            # A tunnel is a connection to the server, so nothing of the proxy's goes into it.
+            proxy = self.proxy if self._tls is None else None
+            end, detail = talk.run(sending.head(self.address, proxy), sending.framed())
         except (TimeoutError, ssl.SSLWantReadError):
             end, detail = "timeout", f"nothing more came in {sending.patience:g} s"
         except (OSError, ssl.SSLError) as error:
@@ -234,16 +261,19 @@ class Client:
     def _struck(self, pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], bool]:
         """Strike the key out, also where it is split between two pieces."""
         whole = b"".join(piece.data for piece in pieces)
-        found = [secret for secret in self._secrets if secret in whole]
+        hidden = [*self._secrets, *(self.proxy.secrets if self.proxy else ())]
+        found = [secret for secret in hidden if secret in whole]
         if not found:
             return tuple(pieces), False
+        # That a proxy shows its own password says nothing about the server.
+        leaked = any(secret in self._secrets for secret in found)
         for secret in found:
             whole = whole.replace(secret, b"*" * len(secret))
         struck: list[Piece] = []
         for piece in pieces:
             data, whole = whole[: len(piece.data)], whole[len(piece.data) :]
             struck.append(Piece(piece.at, data))
-        return tuple(struck), True
+        return tuple(struck), leaked
 
 
 class _Talk:

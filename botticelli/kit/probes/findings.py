@@ -49,14 +49,14 @@ Law: TypeAlias = Callable[[Answer, Arguments], Findings]
 
 def contract_of(answer: Answer) -> str | None:
     """Return the contract of an answer, such as ``openai/response``; None where there is none."""
-    path = answer.exchange.target.partition("?")[0]
-    if not answer.response.status or answer.exchange.method == "HEAD":
+    path, method = answer.exchange.target.partition("?")[0], answer.exchange.method
+    if not answer.response.status or method == "HEAD":
         return None
     if not answer.ok or (answer.error and not answer.is_stream):
         return "openai/error"
-    if path.endswith("/chat/completions"):
+    if method == "POST" and path.endswith("/chat/completions"):
         return "openai/chunk" if answer.is_stream else "openai/response"
-    return "openai/model-list" if path.endswith("/models") else None
+    return "openai/model-list" if method == "GET" and path.endswith("/models") else None
 
 
 def broken_contract(answer: Answer, prefix: str = "") -> list[tuple[str, str]]:

@@ -10,10 +10,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts.jsonvalue import as_object, as_objects, is_array
+from botticelli.kit.errors import EndpointError
 from botticelli.kit.probes.answer import Answer
-from botticelli.kit.probes.client import Client, EndpointError
+from botticelli.kit.probes.client import Client
 from botticelli.kit.probes.comparisons import pick
 from botticelli.kit.probes.probe import Ask, Target, Traits
+from botticelli.kit.probes.proxy import WANTS_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from botticelli.kit.probes.client import Sending
     from botticelli.kit.probes.exchange import Exchange
     from botticelli.kit.probes.probe import Probe
+    from botticelli.kit.probes.proxy import Proxy
 
 __all__ = ["Model", "Session", "models_of"]
 
@@ -85,6 +88,9 @@ class Session:
         timeout: Seconds in which something must come.
         most: Calls at most; None for any number.
         wait: Waits so many seconds; for tests.
+
+    Raises:
+        EndpointError: The environment names a proxy that can't be used.
     """
 
     def __init__(
@@ -104,6 +110,11 @@ class Session:
         self._most = most
         self._wait = wait
         self._lock = threading.Lock()
+
+    @property
+    def proxy(self) -> Proxy | None:
+        """Who passes the questions on; None for nobody."""
+        return self._client.proxy
 
     # Who is there
 
@@ -151,11 +162,31 @@ class Session:
             traits = learned
         return done
 
+    @property
+    def learned(self) -> Document:
+        """What :meth:`begin` has found out, as JSON, for a session of another process."""
+        traits = self.target.traits
+        return {
+            "model": self.target.model,
+            "limit": traits.limit,
+            "temperature": traits.temperature,
+            "room": traits.room,
+            "patience": self._patience,
+        }
+
+    def resume(self, learned: Document) -> None:
+        """Begin with what another session has :attr:`learned`, so that nothing is asked twice."""
+        traits = Traits(learned["limit"], learned["temperature"], learned["room"])
+        self.target = replace(self.target, model=learned["model"], traits=traits)
+        self._patience = learned["patience"]
+
     def _where(self) -> str:
         return self.target.address.url
 
     def _check_arrived(self, answer: Answer) -> None:
-        exchange = answer.exchange
+        exchange, proxy = answer.exchange, self._client.proxy
+        if answer.response.status == WANTS_NAME and proxy:
+            raise EndpointError(f"the proxy {proxy} lets nobody pass: {proxy.refusal(WANTS_NAME)}")
         if exchange.end == "unreachable":
             raise EndpointError(f"nothing answers at {self._where()}: {exchange.detail}")
         if exchange.end == "timeout" and not answer.response.status:

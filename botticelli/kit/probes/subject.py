@@ -5,11 +5,10 @@ The command and the pytest plugin share this.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botticelli.kit.probes.client import EndpointError
+from botticelli.kit.errors import EndpointError
 from botticelli.kit.probes.session import Model, Session
 from botticelli.kit.probes.verdict import Judgement, Outcome, curl, evidence
 from botticelli.kit.runner import Result, Status
@@ -17,7 +16,6 @@ from botticelli.kit.runner import Result, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from botticelli.kit.probes.client import Address
     from botticelli.kit.probes.exchange import Exchange
     from botticelli.kit.probes.probe import Probe, Target
 
@@ -57,6 +55,8 @@ class Subject:
         sent, got = sum(one for one, _ in pairs), sum(other for _, other in pairs)
         limited = min(calls, self.most) if self.most is not None else calls
         yield f"{self.name}: {len(chosen)} probes, at most {limited} calls"
+        if self.session.proxy:
+            yield f"  through the proxy {self.session.proxy}, which may change what is sent and what comes"
         price = self.price
         money = "no prices are listed"
         if price is not None and price.prompt is not None and price.completion is not None:
@@ -78,7 +78,7 @@ def find_subject(
         reachable: Whether it must answer; if not, it needn't, where the model is named.
 
     Raises:
-        EndpointError: It doesn't answer, refuses the key, or lists no model or several.
+        EndpointError: It doesn't answer, refuses the key, or lists no model or several; or a proxy does.
     """
     models: list[Model] = []
     listed: list[Exchange] = []
@@ -98,27 +98,21 @@ def find_subject(
     return Subject(Session(target, timeout=timeout, most=most), price, listed, most)
 
 
-def fitting(probes: Iterable[Probe], address: Address, *, costly: bool = False) -> list[Probe]:
-    """Return the probes that an endpoint may be asked.
+def fitting(probes: Iterable[Probe], words: Iterable[str] = (), *, costly: bool = False) -> list[Probe]:
+    """Return the probes that a server may be asked.
+
+    A prompt of megabytes costs money far away. Near, a server without a limit works on it for many minutes,
+    or takes all memory of the machine and dies. So nobody is sent one who hasn't asked for it.
 
     Args:
         probes: Those that were chosen.
-        address: Where the endpoint is.
-        costly: Also ask what sends megabytes, though it be far away.
+        words: The words that chose them; a costly probe that is named in full is wanted.
+        costly: Also ask what sends megabytes.
     """
-    kept = [one for one in probes if not one.costly or costly or _is_near(address.host)]
+    named = set(words)
+    kept = [one for one in probes if not one.costly or costly or one.id in named]
     # Last, because a server may be busy with a long prompt long after we have left.
     return sorted(kept, key=lambda probe: probe.costly)
-
-
-def _is_near(host: str) -> bool:
-    """Tell whether a server is on this machine or network, so that megabytes cost nobody anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False
 
 
 # Findings

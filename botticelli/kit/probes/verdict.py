@@ -182,7 +182,8 @@ def _arrived(found: Judgement, ask: Ask, answer: Answer) -> bool:
         elif ask.document.get("slow"):
             found.doubts.append("the server closed the connection while the request was sent")
         else:
-            got = f"the connection was closed without one ({exchange.detail or exchange.end})"
+            why = f" ({exchange.detail})" if exchange.detail else ""
+            got = f"the connection was closed without one{why}"
             _add(found, ask.name, Finding("", "an answer", got, "crash"))
         return False
     got = f"{len(response.data)} bytes, and then the connection was closed"

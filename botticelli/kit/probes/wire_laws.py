@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
-from botticelli.contracts.jsonvalue import as_object, is_object
+from botticelli.contracts.jsonvalue import as_object, as_objects, is_object
 from botticelli.kit.judge.compare import show
 from botticelli.kit.probes.answer import DONE
 from botticelli.kit.probes.findings import Doubt, Finding
@@ -151,6 +152,25 @@ def _same(answer: Answer, arguments: Arguments) -> Findings:
             return
 
 
+_LASTS = 2.0  # seconds of a stream in which a clock goes on for certain, whatever the network does
+
+
+def _one_created(answer: Answer, _arguments: Arguments) -> Findings:
+    """All chunks have one time, that of the whole answer.
+
+    A server that sends the time of each chunk shows it in a short stream only by chance, when a second ends
+    in it. So one second more counts only in a stream that took so long that it must show.
+    """
+    values = [as_object(chunk.value).get("created") for chunk in answer.chunks]
+    times = [value for value in values if isinstance(value, int | float)]
+    if not times:
+        return
+    least, most = min(times), max(times)
+    took = answer.chunks[-1].at - answer.chunks[0].at
+    if most - least > took + 1 or (most != least and took >= _LASTS):
+        yield Finding("$.created", f"{show(times[0])} in all chunks", f"from {show(least)} to {show(most)}")
+
+
 def _role_first(answer: Answer, _arguments: Arguments) -> Findings:
     """Each choice begins with its role, assistant."""
     for choice in answer.choices:
@@ -159,6 +179,25 @@ def _role_first(answer: Answer, _arguments: Arguments) -> Findings:
             yield Finding(
                 f"$.choices[{choice.index}].delta.role", "assistant, in the first chunk", show(role)
             )
+
+
+def _object(answer: Answer, _arguments: Arguments) -> Findings:
+    """Each chunk says what it is."""
+    for chunk in answer.chunks:
+        value = as_object(chunk.value)
+        if not value.get("error") and value.get("object") != "chat.completion.chunk":
+            rule, got = "chat.completion.chunk", show(value.get("object"))
+            yield Finding(f"event {chunk.number}: $.object", rule, got)
+            return
+
+
+def _finish_present(answer: Answer, _arguments: Arguments) -> Findings:
+    """Each chunk of a choice has the member finish_reason."""
+    for chunk in answer.chunks:
+        for choice in as_objects(as_object(chunk.value).get("choices")):
+            if "finish_reason" not in choice:
+                yield Finding(f"event {chunk.number}: $.choices[].finish_reason", "null or a reason", "none")
+                return
 
 
 def _finish_once(answer: Answer, _arguments: Arguments) -> Findings:
@@ -240,6 +279,17 @@ def _json_type(answer: Answer, _arguments: Arguments) -> Findings:
         yield Finding("Content-Type", "application/json", media or "none")
 
 
+def _true_label(answer: Answer, _arguments: Arguments) -> Findings:
+    """What is labelled as JSON is JSON."""
+    response = answer.response
+    if response.data and response.media_type == "application/json":
+        try:
+            json.loads(response.data)
+        except (ValueError, RecursionError):
+            got = f"application/json for {response.data[:80].decode('utf-8', 'replace')!r}"
+            yield Finding("Content-Type", "the type of what is sent", got)
+
+
 def _header(answer: Answer, arguments: Arguments) -> Findings:
     """A header is there."""
     name: str = arguments["name"]
@@ -294,7 +344,10 @@ WIRE_LAWS: dict[str, Law] = {
     "done": _done,
     "whole-events": _whole_events,
     "same": _same,
+    "one-created": _one_created,
     "role-first": _role_first,
+    "object": _object,
+    "finish-present": _finish_present,
     "finish-once": _finish_once,
     "nothing-late": _nothing_late,
     "arrives": _arrives,
@@ -303,6 +356,7 @@ WIRE_LAWS: dict[str, Law] = {
     "names": _names,
     "status": _status,
     "json-type": _json_type,
+    "true-label": _true_label,
     "header": _header,
     "no-key": _no_key,
     "clean-http": _clean_http,

@@ -20,6 +20,7 @@ from itertools import count, groupby
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from botticelli.contracts.jsonvalue import as_object
 from botticelli.kit.judge.compare import escape_invisible
 from botticelli.kit.report import model
 from botticelli.kit.report.text import facts
@@ -137,16 +138,28 @@ def _breakable(name: str) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return short names for columns: without the module and the word ``command``, if they stay distinct."""
-    short = [_short(run.name) for run in runs]
-    labels = [f"{name} {run.version}".rstrip() for name, run in zip(short, runs, strict=True)]
-    return labels if len(set(labels)) == len(labels) else [run.label for run in runs]
+    """Return short names for columns; whole ones if the short ones aren't distinct."""
+    for shorten in (_short, _host):
+        names = [f"{shorten(run.name)} {run.version}".rstrip() for run in runs]
+        if len(set(names)) == len(names):
+            return names
+    return [run.label for run in runs]
+
+
+_ENDPOINT = re.compile(r"(?:.*/)?([^/]+)/* at https?://([^/]+).*")
 
 
 def _short(name: str) -> str:
+    """Return a name without its module and the word ``command``; of an endpoint, its model's."""
+    if endpoint := _ENDPOINT.fullmatch(name):
+        return endpoint[1]
     if name.startswith("npm:"):  # part of the client's name: PyPI has one of the same name
         return name
     return name.removeprefix("command:").rpartition(":")[2].strip() or name
+
+
+def _host(name: str) -> str:
+    return endpoint[2] if (endpoint := _ENDPOINT.fullmatch(name)) else _short(name)
 
 
 # The top
@@ -267,11 +280,9 @@ def _matrix(rows: Sequence[_Row], names: Sequence[str]) -> Iterator[str]:
         areas.setdefault(row.about.area, []).append((number, row))
     for area, members in areas.items():
         yield f'<tbody data-a="{_attribute(area)}">\n<tr class="area"><th scope="rowgroup">{_text(area)}</th>'
-        yield (
-            '<td colspan="2">musts kept</td>'
-            if any(r.about.level == "must" for _, r in members)
-            else "<td colspan=2>"
-        )
+        # No colspan: a phone shows no profiles, and the numbers would stand in the wrong columns.
+        musts = any(row.about.level == "must" for _, row in members)
+        yield f"<td>{'musts kept' if musts else ''}<td class=p>"
         for place in range(len(names)):
             results = [result for _, row in members if (result := row.results[place])]
             one = model.score(model.tally(results), "must")
@@ -394,7 +405,8 @@ def _exchange(anchor: str, name: str, result: Result, show: _Show) -> Iterator[s
             yield from (_turn(_without_usual(turn, show.usual), show) for turn in _turns(seen.wire))
             yield "</ol>\n"
         for outcome in seen.outcomes:
-            yield f"<h5>Handed over</h5>\n<pre>{_text(_shortened(_json(outcome), cap))}</pre>\n"
+            what = "How it ended" if "end" in as_object(outcome) else "Handed over"
+            yield f"<h5>{what}</h5>\n<pre>{_text(_shortened(_json(outcome), cap))}</pre>\n"
         if seen.output:
             yield f"<h5>Printed meanwhile</h5>\n<pre>{_text(_shortened(seen.output, cap))}</pre>\n"
     if seen is not None and seen.command:
