@@ -73,6 +73,8 @@ class EndpointPlugin:
         except KitError as error:
             raise pytest.UsageError(str(error)) from None
         self._probes = fitting(chosen, options.botticelli_case)
+        if not self._probes:
+            raise pytest.UsageError("all of these probes send prompts of megabytes; name each one in full")
         for area in sorted({probe.area for probe in self._probes}):
             config.addinivalue_line("markers", f"{area}: a case or a probe in this area")
 

@@ -175,6 +175,7 @@ def test_the_processes_of_xdist_ask_as_the_first_one_has_learned_and_nothing_twi
         (["--botticelli-model", "m"], "--botticelli-model needs an endpoint"),
         (at("nonsense"), "no URL of an endpoint"),
         (at("http://127.0.0.1:1/v1", "stop-wor"), "did you mean stop-word"),
+        (at("http://127.0.0.1:1/v1", "prompt-*"), "prompts of megabytes; name each one in full"),
         (at("http://127.0.0.1:1/v1"), "nothing answers at http://127.0.0.1:1/v1"),
         ([*at("http://127.0.0.1:1/v1"), "--botticelli-token-env", "sk-mistaken"], "must name an environment"),
         ([*at("http://127.0.0.1:1/v1"), "--botticelli-baseline", "none.json"], "none.json: No such file"),
