@@ -62,6 +62,7 @@ class EndpointPlugin:
         self._timeout = float(options.botticelli_timeout)
         self._handed: Document = getattr(config, "workerinput", {}).get(_HANDED, {})
         self._subject: Subject | None = None
+        self._asked = self._judged = 0
         if not 0 < self._timeout < math.inf:
             raise pytest.UsageError("--botticelli-timeout must be seconds, more than 0")
         try:
@@ -121,6 +122,28 @@ class EndpointPlugin:
             subject.session.begin()
             self._subject = subject
         return self._subject
+
+    # Whether anything was judged
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count the probes that were asked, and those of which something could be said."""
+        if report.when == "call" and report.nodeid.startswith(f"{NODE}::"):
+            self._asked += 1
+            self._judged += not report.skipped or hasattr(report, "wasxfail")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run in which nothing was judged, as the command does."""
+        if self._judged_nothing and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say so."""
+        if self._judged_nothing:
+            terminalreporter.write_line("botticelli: nothing was judged: all was refused or inconclusive")
+
+    @property
+    def _judged_nothing(self) -> bool:
+        return bool(self._asked) and not self._judged
 
     # The tests
 

@@ -103,6 +103,14 @@ def test_an_honest_refusal_is_skipped_and_a_may_fails_nothing(tmp_path: Path) ->
     assert outcomes(done.stdout) == {"XFAIL botticelli-endpoint::limits/limit-top-p"}
 
 
+@pytest.mark.parametrize("spread", [[], ["-n", "1"]])
+def test_a_run_in_which_nothing_was_judged_is_no_success(tmp_path: Path, spread: list[str]) -> None:
+    with serving(refuses("stop"), key=None) as url:
+        done = run_pytest(tmp_path, *at(url, "stop-word"), *spread)
+    assert done.returncode == 1, done.stdout
+    assert "botticelli: nothing was judged: all was refused or inconclusive" in done.stdout
+
+
 def test_a_baseline_excuses_and_a_stale_one_fails(tmp_path: Path) -> None:
     (tmp_path / "known.json").write_text(json.dumps({"known": {"stop-word": "known as mlx#1"}}))
     baseline = ["--botticelli-baseline", "known.json"]

@@ -407,10 +407,11 @@ def test_generators_are_read_side_by_side_to_their_ends() -> None:
         together.wait()
         yield from range(first, first + 3)
 
-    got = list(side_by_side([count(0), count(10)]))
+    got: list[tuple[int, int]] = list(side_by_side([count(0), count(10)]))
     assert [value for number, value in got if number == 0] == [0, 1, 2]
     assert [value for number, value in got if number == 1] == [10, 11, 12]
-    assert list(side_by_side([])) == []
+    nothing: list[Generator[int, None, None]] = []
+    assert list(side_by_side(nothing)) == []
 
 
 def test_what_one_of_the_generators_raises_is_raised() -> None:
