@@ -135,6 +135,7 @@ def run_check(
 
     together = 1 if in_process or jobs == 1 else _TOGETHER
     journal, reports, finished = Journal(json_path, report_of), list[RunReport](), False
+    interrupted = False
     try:
         with bypass_proxies(), importable_working_directory():
             for first in range(0, len(chosen), together):
@@ -142,7 +143,7 @@ def run_check(
                     (RunReport(spec, frozenset(), finished=False), wanted)
                     for spec, wanted in chosen[first : first + together]
                 ]
-                _judge(runs, out, journal, settings, reports)
+                interrupted = _judge(runs, out, journal, settings, reports)
                 if drawn and not first:
                     out.write(
                         f"seed {settings.seed} was drawn; --seed {settings.seed} plays the same again\n\n"
@@ -151,7 +152,7 @@ def run_check(
                     out.write("\n" if report is not reports[0] else "")
                     write_report(report, out, saved=str(json_path or ""))
                 out.flush()
-                if reports[-1].interrupted:
+                if interrupted:
                     break
         finished = len(reports) == len(chosen) and all(report.finished for report in reports)
     finally:
@@ -159,7 +160,7 @@ def run_check(
     machine.write_files(report_of(reports, finished), files)
     if new_baseline:
         writing(new_baseline, lambda path: write_baseline(path, reports, known))
-    if reports[-1].interrupted:
+    if interrupted:
         raise KeyboardInterrupt
     return 0 if finished and all(report.passed for report in reports) else 1
 
@@ -187,7 +188,7 @@ def _judge(
     journal: Journal,
     settings: _Settings,
     reports: list[RunReport],
-) -> None:
+) -> bool:
     """Run the drivers' cases, side by side; an interruption ends all, and is noted in the reports.
 
     Args:
@@ -196,7 +197,11 @@ def _judge(
         journal: Gets each result when it is there.
         settings: How the cases are played.
         reports: Those of `chosen` are added once all adapters are open, and kept whatever comes then.
+
+    Returns:
+        True when the user ended the run.
     """
+    interrupted = False
     with ExitStack() as opened:
         adapters = [opened.enter_context(_adapter_of(report, settings)) for report, _ in chosen]
         reports += [report for report, _ in chosen]
@@ -217,13 +222,14 @@ def _judge(
                     report.mishaps += _mishaps(result)
                     report.seconds = time.perf_counter() - start
                     journal.note(report, result)
-            for report, _ in chosen:
-                report.finished = True
         except KeyboardInterrupt:
-            for report, cases in chosen:
-                left = len(cases) - len(report.results)
+            interrupted = True
+        for report, cases in chosen:
+            left = len(cases) - len(report.results)
+            report.finished, report.interrupted = not left, bool(left)
+            if left:
                 report.mishaps.append(f"interrupted, with {left} of {len(cases)} cases to go")
-                report.interrupted = True
+    return interrupted or any(report.interrupted for report, _ in chosen)
 
 
 @contextmanager

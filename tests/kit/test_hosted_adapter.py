@@ -256,11 +256,11 @@ def test_the_cases_in_a_process_that_ends_are_bystanders_until_one_ends_it_alone
 
 def test_a_case_that_hangs_alone_is_to_blame_for_the_process_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """litellm on error-body-huge: beside others it held the interpreter, alone it only ran out of time."""
-    monkeypatch.setattr("botticelli.kit.adapters.hosted._PATIENCE", 0.2)
-    monkeypatch.setattr("botticelli.kit.adapters.hosted._MARGIN", 0.2)
     adapter = HostedAdapter(where("Spoiler"), limit=1)
     try:
         adapter.exchange(call("say", "http://before", word="x"))
+        monkeypatch.setattr("botticelli.kit.adapters.hosted._PATIENCE", 0.2)
+        monkeypatch.setattr("botticelli.kit.adapters.hosted._MARGIN", 0.2)
         with pytest.raises(BystanderError):
             adapter.exchange(call("sleep", seconds=60))
         assert len(adapter.unexplained()) == 1

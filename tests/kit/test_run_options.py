@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from botticelli.kit.cases.case import Case, load_cases
 from botticelli.kit.cases.suite import is_scored, suite_hash
 from botticelli.kit.check import run_check
 from botticelli.kit.errors import KitError
+from botticelli.kit.journal import Journal
 from botticelli.kit.judge.verdict import Gravity, Verdict
 from botticelli.kit.report.model import LEVELS, PROFILES, read_report
 from botticelli.kit.report.running import RunReport
@@ -266,6 +268,36 @@ def test_an_interrupted_run_is_unfinished_and_keeps_what_it_has(
     assert (document["finished"], document["passed"]) == (False, False)
     assert len(document["runs"][0]["results"]) == 1
     assert len((tmp_path / "report.jsonl").read_text().splitlines()) == 1
+
+
+def test_ctrl_c_takes_nothing_from_a_driver_that_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, slow, done = tmp_path / "report.json", "tests.slow:Slow", threading.Event()
+
+    class Waiting(ReferenceClient):
+        def exchange(self, call: dict[str, Any]) -> dict[str, Any]:
+            done.wait(60)
+            return super().exchange(call)
+
+    def notes(_journal: Journal, report: RunReport, _result: Result) -> None:
+        if report.name == slow:
+            raise KeyboardInterrupt
+        if len(report.results) == 2:
+            done.set()
+
+    def opened(spec: str, **_options: Any) -> ReferenceClient:
+        return Waiting() if spec == slow else ReferenceClient()
+
+    monkeypatch.setattr(Journal, "note", notes)
+    monkeypatch.setattr("botticelli.kit.check.open_adapter", opened)
+    with pytest.raises(KeyboardInterrupt):
+        check(REFERENCE, slow, REFERENCE, select=("usage-cumulative", "usage-null"), paths={"json": path})
+    runs = json.loads(path.read_text())["runs"]
+    assert [(run["name"], len(run["results"]), len(run.get("problems", []))) for run in runs] == [
+        (REFERENCE, 2, 0),
+        (slow, 1, 1),
+    ]
 
 
 @pytest.mark.parametrize(("before", "jobs", "kept"), [(1, 16, 0), (1, 1, 1), (2, 16, 2), (3, 16, 2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -439,6 +440,9 @@ class Plain:
     [
         (Quiet(), {"id": "a"}),
         (Plain(), {"id": "b"}),
+        (SimpleNamespace(to_dict=lambda: {"id": "c"}), {"id": "c"}),
+        (SimpleNamespace(to_dict={"id": "d"}.copy), {"id": "d"}),
+        (SimpleNamespace(to_dict=dict), {}),
         ("<html>", "<html>"),
         (None, None),
     ],

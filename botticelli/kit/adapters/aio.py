@@ -39,7 +39,7 @@ class AsyncBridge:
         self._limit = limit
         self._lock = threading.Lock()
         self._loop, self._thread = _running_loop()
-        self._abandoned = False
+        self._culprits: dict[asyncio.AbstractEventLoop, str] = {}  # what blocked the loops that were left
         self._begun: dict[str | None, asyncio.AbstractEventLoop] = {}  # by the base_url of a case's calls
 
     @property
@@ -59,32 +59,38 @@ class AsyncBridge:
             HungError: The limit ran out; the call was cancelled.
             BystanderError: It was lost because another call blocks the loop, or has blocked it.
         """
-        loop, name, place = self._loop, f"case {call.get('case')}", call.get("base_url")
-        if self._begun.pop(place, loop) is not loop:
+        name, place = f"case {call.get('case')}", call.get("base_url")
+        with self._lock:
+            loop = self._loop
+            began = self._begun.pop(place, loop)
+            if began is loop:
+                if not call.get("last", True):
+                    self._begun[place] = loop
+                future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
+        if began is not loop:
             # openai-async, tool-beside-text: what the client kept of that loop, its connections, is lost.
-            raise BystanderError("its event loop was blocked by another call, and left, between two calls")
-        if not call.get("last", True):
-            self._begun[place] = loop
-        future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
+            raise self._bystander(began)
         try:
             return future.result(self._limit)
         except CancelledError:
-            if loop is self._loop:
+            if loop not in self._culprits:
                 raise  # the driver's own, which is a crash
-            raise BystanderError("its event loop was blocked by another call, and left") from None
+            raise self._bystander(loop) from None
         except FutureTimeoutError:
             if future.done():
                 raise  # a TimeoutError of the driver's own is a crash, not a hang
             future.cancel()
-            culprit = self._abandon_if_blocked(loop)
-            if culprit not in (None, name):
-                raise BystanderError(f"the event loop was blocked meanwhile, by {culprit}") from None
+            if self._abandon_if_blocked(loop) not in (None, name):
+                raise self._bystander(loop) from None
             raise HungError(f"no outcome in {self._limit:g} s") from None
+
+    def _bystander(self, loop: asyncio.AbstractEventLoop) -> BystanderError:
+        return BystanderError(f"its event loop was blocked by {self._culprits[loop]}, and left")
 
     def close(self) -> None:
         """Close the adapter, if it can be closed, and end the loop.
 
-        How it closes isn't judged any more once a call has blocked the loop, which is a verdict of its own.
+        A client that is left of a loop which a call has blocked can't be closed: that is no second fault.
 
         Raises:
             HungError: The adapter doesn't close in time.
@@ -98,7 +104,7 @@ class AsyncBridge:
                 future = asyncio.run_coroutine_threadsafe(_call_and_await(closing), loop)
                 if not wait([future], self._limit).done:
                     raise HungError(f"nothing in {self._limit:g} s")
-                with contextlib.suppress(RuntimeError) if self._abandoned else contextlib.nullcontext():
+                with contextlib.suppress(RuntimeError) if self._culprits else contextlib.nullcontext():
                     # Of a loop that was abandoned a client may be left, which can't be closed any more.
                     future.result()
             counted = asyncio.run_coroutine_threadsafe(_count_others(), loop)
@@ -121,16 +127,19 @@ class AsyncBridge:
     def _abandon_if_blocked(self, loop: asyncio.AbstractEventLoop) -> str | None:
         """Replace a loop that doesn't respond; return the name of the task that blocks it, or None."""
         works = threading.Event()
-        loop.call_soon_threadsafe(works.set)
+        with self._lock:
+            if loop in self._culprits:
+                return self._culprits[loop]
+            loop.call_soon_threadsafe(works.set)
         if works.wait(self._limit / 10):
             return None
         running = asyncio.current_task(loop)
         with self._lock:
-            if self._loop is loop:
+            if loop not in self._culprits:
+                self._culprits[loop] = running.get_name() if running else "a callback outside any task"
                 loop.call_soon_threadsafe(loop.stop)
                 self._loop, self._thread = _running_loop()
-                self._abandoned = True
-        return running.get_name() if running else "a callback outside any task"
+            return self._culprits[loop]
 
 
 def _running_loop() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:

@@ -10,7 +10,7 @@ Started by hosted.py, which speaks JSON lines with it:
     -> {"id": 2, "close": 5}         <- {"id": 2, "closed": null}, or why it can't be
 
 Calls are answered as they end, many at a time. What the adapter prints during a call comes before its answer,
-as ``{"id": 1, "printed": "..."}``; so does what it logs with the call's key in it, at whatever level. The
+as ``{"id": 1, "printed": "..."}``; so does what it logs with the call's key in it, debug logs too. The
 pipes are moved to private numbers: whatever writes to 1 or 2 writes to standard error.
 """
 
@@ -125,7 +125,7 @@ class _Printed(io.TextIOBase):
 
 
 class _Logged:
-    """Looks at what is logged, at every level, for the keys of the calls that are being made.
+    """Looks at what is logged, at every level that loggers let pass, for the keys of the calls that are made.
 
     A user who looks for a fault turns on debug logs, and sends them to somebody. So the root logger lets
     everything pass, and records are read as they are made: no handler is added, for then the adapter's own

@@ -309,6 +309,8 @@ class HostedAdapter:
                     self._blame(call["case"])
             # What hangs goes on, and takes its share of the processor. New cases get a new child.
             self._retire(child)
+        if "hang" in answer or "bystander" in answer or answer.get("over"):
+            # No further call of the case comes here.
             self._leave(child, place)
         return answer
 

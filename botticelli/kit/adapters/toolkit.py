@@ -159,13 +159,17 @@ def plain(value: object) -> Any:
     method: Any = getattr(value, "to_dict", None)
     if method is None:
         return value
-    return method(**_quiet(method.__func__))
+    return method(**_quiet(getattr(method, "__func__", method)))
 
 
 @cache
 def _quiet(method: Callable[..., Any]) -> dict[str, Any]:
     """Return the argument that silences a `to_dict`: pydantic warns of each member that isn't as declared."""
-    return {"warnings": False} if "warnings" in signature(method).parameters else {}
+    try:
+        known = signature(method).parameters
+    except (TypeError, ValueError):  # of some methods that are written in C
+        return {}
+    return {"warnings": False} if "warnings" in known else {}
 
 
 def whole_response(answer: object) -> Document:

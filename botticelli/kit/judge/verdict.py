@@ -106,7 +106,7 @@ def judge(
 
     Args:
         play: The case as it was rendered for this run.
-        outcomes: What came of its calls, in order; fewer than calls when one hung or crashed.
+        outcomes: What came of its calls, in order; fewer than calls when one hung or ended the driver.
         recording: What the server received.
         claims: The capabilities that the adapter declares.
         output: What the adapter printed meanwhile, which must not hold the key either.
@@ -119,8 +119,8 @@ def judge(
         place = f"/calls/{number}" if several else ""
         over = not _judge_call(findings, play, call, got, claims, place) or over
     leaks = [*request_leaks(play, recording, secrets)]
-    # After a hang, a crash or a call that couldn't be made, the remaining calls weren't made either, so that
-    # counting requests would mean nothing.
+    # After a hang, or a call that couldn't be made, the remaining calls weren't made either, and one that
+    # raised may have ended before its requests or between them: counting requests would mean nothing.
     if not over:
         shown = {leak.path for leak in leaks}
         found = [one for one in compare_requests(play.requests, recording) if one.path not in shown]
