@@ -62,14 +62,12 @@ class AsyncBridge:
         name, place = f"case {call.get('case')}", call.get("base_url")
         with self._lock:
             loop = self._loop
-            began = self._begun.pop(place, loop)
-            if began is loop:
-                if not call.get("last", True):
-                    self._begun[place] = loop
-                future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
-        if began is not loop:
-            # openai-async, tool-beside-text: what the client kept of that loop, its connections, is lost.
-            raise self._bystander(began)
+            if (began := self._begun.pop(place, loop)) is not loop:
+                # openai-async, tool-beside-text: what the client kept of that loop, its connections, is lost.
+                raise self._bystander(began)
+            if not call.get("last", True):
+                self._begun[place] = loop
+            future = asyncio.run_coroutine_threadsafe(self._make(call, name), loop)
         try:
             return future.result(self._limit)
         except CancelledError:
