@@ -28,7 +28,7 @@ class _Record:
         request: What was sent.
         response: The head of the answer; None until there is one.
         pieces: Its body, as on the wire.
-        end: A word of the judge's: ``reset`` where the connection broke under the client, before the head too.
+        end: A word of the judge's: ``reset`` where the connection broke, also before the head.
     """
 
     request: httpx.Request

@@ -86,7 +86,7 @@ def no_tool_calls(asked: Asked) -> None:
 
 def silent(asked: Asked) -> None:
     """Close the connection before any byte, once the probes know who is there."""
-    if b"botticelli-check-endpoint" not in b"".join(value for _, value in asked.request.headers):
+    if ("User-Agent", "botticelli-check-endpoint") not in asked.request.headers:
         asked.exchange = {"end": "cut"}
 
 
