@@ -116,6 +116,8 @@ def test_a_short_key_changes_no_verdict_and_is_neither_shown_nor_saved(key: str,
         stop_deleted(asked)
         for message in asked.messages:
             message["content"] = f"{message.get('content') or ''} Bearer {key} "
+        if asked.whole:
+            asked.whole["object"] = f"Bearer {key}"
 
     chosen = Choice(words=["stop-word", "answer-readable"])
 
