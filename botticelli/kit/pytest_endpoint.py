@@ -44,6 +44,12 @@ _HANDED = "botticelli-endpoint"
 """The name under which a process of pytest-xdist is handed what was found out about the endpoint."""
 
 
+_ASK_NOTHING = ("collectonly", "showfixtures", "show_fixtures_per_test", "setuponly", "setupplan")
+"""The options with which pytest runs no test."""
+
+_TIMEOUT = 60.0
+
+
 class EndpointPlugin:
     """Collects the probes, says what they cost before the first question, and asks them.
 
@@ -58,8 +64,9 @@ class EndpointPlugin:
         # Any, because pytest types no option.
         options: Any = config.option
         self._config = config
-        self._lists_only = bool(options.collectonly)
-        self._timeout = float(options.botticelli_timeout)
+        self._lists_only = any(getattr(options, name, False) for name in _ASK_NOTHING)
+        given: float | None = options.botticelli_timeout
+        self._timeout = _TIMEOUT if given is None else given
         self._handed: Document = getattr(config, "workerinput", {}).get(_HANDED, {})
         self._subject: Subject | None = None
         self._asked = self._judged = 0
@@ -238,9 +245,9 @@ class ProbeTest(pytest.Item):
             lines += ["", *bug_report(self.probe, judgement, result.evidence["command"])]
         settle(result, "\n".join(lines))
 
-    def reportinfo(self) -> tuple[Path, None, str]:
-        """Return where the test is: in no file."""
-        return self.path, None, self.name
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where the test is: in no file, but pytest needs a line for one that is skipped."""
+        return self.path, 0, self.name
 
 
 def _target(options: Any) -> Target:

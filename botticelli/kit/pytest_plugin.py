@@ -38,6 +38,8 @@ _MARKERS = (
     "provider: one about one service's ways",
 )
 
+_OF_ENDPOINT = [f"--botticelli-{word}" for word in ("model", "case", "baseline", "token-env", "timeout")]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the driver suite, and those for an endpoint."""
@@ -93,9 +95,8 @@ def _add_endpoint(parser: pytest.Parser) -> None:
     group.addoption(
         "--botticelli-timeout",
         type=float,
-        default=60.0,
         metavar="SECONDS",
-        help="in which something must come; default: %(default)g",
+        help="in which something must come; default: 60",
     )
 
 
@@ -108,10 +109,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     if config.getoption("--botticelli-endpoint") is None:
-        if config.getoption("--botticelli-model") is not None:
-            raise pytest.UsageError(
-                "--botticelli-model needs an endpoint: name it with --botticelli-endpoint"
-            )
+        for option in _OF_ENDPOINT:
+            if config.getoption(option) not in (None, []):
+                raise pytest.UsageError(f"{option} needs an endpoint: name it with --botticelli-endpoint")
         return
     from botticelli.kit.pytest_endpoint import EndpointPlugin
 

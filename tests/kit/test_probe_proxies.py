@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import socket
 import threading
 from contextlib import closing, contextmanager
@@ -17,9 +18,10 @@ from botticelli.kit.errors import EndpointError
 from botticelli.kit.probes.archive import read_runs
 from botticelli.kit.probes.check import Choice, check_endpoints
 from botticelli.kit.probes.client import Client, Sending, parse_url
-from botticelli.kit.probes.probe import Target
+from botticelli.kit.probes.probe import Target, load_probes
 from botticelli.kit.probes.proxy import find_proxy
 from botticelli.kit.probes.session import Session
+from botticelli.kit.probes.verdict import judge
 from tests.kit.changed_server import KEY, serving
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAR = "http://far.example/v1"
+STOPS = next(probe for probe in load_probes() if probe.id == "stop-word")
 VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"]
 
 
@@ -156,6 +159,23 @@ def test_a_password_that_the_proxy_repeats_is_struck_out_and_is_no_leak_of_the_s
     assert (got.leaked, got.response.data) == (False, b"*" * len(said))
 
 
+@pytest.mark.parametrize("password", ["stop", "e", "1", "assistant"])
+def test_a_password_that_is_a_plain_word_changes_no_verdict_and_is_shown_nowhere(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as url, proxying(url) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:{password}@127.0.0.1:{proxy.port}")
+        session = Session(Target(parse_url(FAR), "botticelli/echo", KEY, "THE_KEY"), timeout=5)
+        (got,) = session.begin()
+        exchanges = session.ask(STOPS)
+    assert got.response.status == 200
+    assert b'"assistant"' in exchanges[-1].response.data, "what came is judged as it came"
+    judgement = judge(STOPS, exchanges, "botticelli/echo")
+    assert (judgement.outcome, judgement.why_open) == ("obeyed", "")
+    saved = json.dumps([piece for one in exchanges for _, piece in one.as_json()["pieces"]])
+    assert not re.search(rf"(?<!\w){password}(?!\w)", saved.replace("\\r\\n", " ").replace("\\n", " "))
+
+
 def test_for_https_a_tunnel_is_asked_for_and_the_proxy_reads_nothing_in_it(
     monkeypatch: pytest.MonkeyPatch, canary: str
 ) -> None:
@@ -241,13 +261,45 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:1/v1", "http://127.8.0.1:1/v1", "http://[::1]:1/v1", "http://a.localhost/v1"]
+    "host",
+    [
+        "localhost",
+        "127.8.0.1",
+        "[::1]",
+        "a.localhost",
+        "0.0.0.0",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:0.0.0.0]",
+    ],
 )
 def test_a_server_on_this_machine_is_never_asked_through_a_proxy(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    assert Client(parse_url(url)).proxy is None
+    assert Client(parse_url(f"http://{host}:1/v1")).proxy is None
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "[2001:db8::1]", "[::ffff:10.0.0.1]", "127.example"])
+def test_a_server_elsewhere_is(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    assert Client(parse_url(f"http://{host}:1/v1")).proxy
+
+
+def test_what_names_the_proxy_is_said_as_it_is_spelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def named_by() -> str:
+        found = find_proxy("http", "far.example", "far.example")
+        return found.variable if found else ""
+
+    monkeypatch.setenv("HTTP_PROXY", "http://one.example")
+    assert named_by() == "HTTP_PROXY"
+    monkeypatch.setenv("http_proxy", "http://one.example")
+    assert named_by() == "http_proxy"
+    monkeypatch.setenv("http_proxy", "http://two.example")
+    assert named_by() == "http_proxy"
+    settings = {"http": "http://three.example"}
+    monkeypatch.setattr("botticelli.kit.probes.proxy.getproxies", lambda: settings)
+    assert named_by() == "the system's settings"
 
 
 def test_no_proxy_is_read_as_urllib_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,9 +319,9 @@ def test_no_proxy_is_read_as_urllib_reads_it(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("socks5://me:{}@h:1", "names a proxy for socks5; only"),
-        ("http://me:{}@h:99999999", "is no URL of a proxy"),
-        ("http://me:{}@", "is no URL of a proxy"),
+        ("socks5://me:{}@h:1", "the proxy in HTTP_PROXY is one for socks5; only"),
+        ("http://me:{}@h:99999999", "the proxy in HTTP_PROXY is no URL"),
+        ("http://me:{}@", "the proxy in HTTP_PROXY is no URL"),
     ],
 )
 def test_a_variable_that_names_no_proxy_is_said_without_its_password(

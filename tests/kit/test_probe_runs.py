@@ -28,7 +28,7 @@ from botticelli.kit.probes.session import Model, Session, models_of
 from botticelli.kit.probes.subject import fitting
 from botticelli.kit.schemas import schema_violations
 from tests.kit.broken_servers import stop_deleted
-from tests.kit.changed_server import KEY, Asked, serving
+from tests.kit.changed_server import KEY, Asked, Change, serving
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -110,6 +110,45 @@ def test_a_key_is_struck_out_of_what_is_kept_even_when_it_comes_in_pieces(canary
     assert got.response.data == b"*" * len(body)
 
 
+@pytest.mark.parametrize("key", ["stop", "e", "1", "role"])
+def test_a_short_key_changes_no_verdict_and_is_neither_shown_nor_saved(key: str, tmp_path: Path) -> None:
+    def change(asked: Asked) -> None:
+        stop_deleted(asked)
+        for message in asked.messages:
+            message["content"] = f"{message.get('content') or ''} Bearer {key} "
+        if asked.whole:
+            asked.whole["object"] = f"Bearer {key}"
+
+    chosen = Choice(words=["stop-word", "answer-readable"])
+
+    def run(change: Change) -> tuple[int, str, Path, Path]:
+        out, saved, report = io.StringIO(), tmp_path / "run.zip", tmp_path / "run.json"
+        with serving(change, key=key) as url:
+            code = check_endpoints(
+                [target(url, key=key)], out=out, choice=chosen, save=saved, paths={"json": report}
+            )
+        return code, out.getvalue(), saved, report
+
+    assert run(lambda _: None)[0] == 0
+    code, out, saved, report = run(change)
+    assert code == 1
+    assert '-H "Authorization: Bearer $THE_KEY"' in out
+    (kept,) = read_runs(saved)
+    texts = [json.dumps(one.as_json()) for several in kept.exchanges.values() for one in several]
+    assert f"Bearer {key}" not in out + report.read_text() + "".join(texts)
+    assert any(one.leaked for several in kept.exchanges.values() for one in several)
+
+
+def test_what_the_server_says_of_a_short_key_is_told_without_it() -> None:
+    def change(asked: Asked) -> None:
+        asked.say(
+            {"error": {"message": "Incorrect key: hush!", "type": "x", "param": None, "code": None}}, 401
+        )
+
+    with serving(change, key=None) as url, pytest.raises(EndpointError, match=r"Incorrect key: \*{4}!"):
+        begin(url, key="hush")
+
+
 def test_a_saved_exchange_is_read_as_it_was() -> None:
     pieces = (Piece(0.25, b"HTTP/1.1 200 OK\r\n\r\n"), Piece(0.5, b"\xff\xfe"))
     kept = Exchange(
@@ -187,17 +226,46 @@ def test_a_server_that_is_not_there_stops_the_run() -> None:
 # Learning, waiting, counting
 
 
-def test_a_model_that_wants_another_name_for_the_limit_and_thinks_first_is_asked_as_it_wants() -> None:
-    def choosy(asked: Asked) -> None:
-        if asked.is_chat and "max_tokens" in asked.body:
-            words = "Unsupported parameter: use 'max_completion_tokens'"
-            asked.say({"error": {"message": words, "type": "x", "param": "max_tokens", "code": None}}, 400)
-        elif asked.is_chat and "temperature" in asked.body:
-            words = "Unsupported value: 'temperature'"
-            asked.say({"error": {"message": words, "type": "x", "param": "temperature", "code": None}}, 400)
-        elif asked.whole and asked.body.get("max_completion_tokens", 0) < 500:
-            asked.whole["choices"][0]["finish_reason"] = "length"
+def choosy(asked: Asked) -> None:
+    """Want another name for the limit, no temperature, and more room than the first answer has."""
+    if asked.is_chat and "max_tokens" in asked.body:
+        words = "Unsupported parameter: use 'max_completion_tokens'"
+        asked.say({"error": {"message": words, "type": "x", "param": "max_tokens", "code": None}}, 400)
+    elif asked.is_chat and "temperature" in asked.body:
+        words = "Unsupported value: 'temperature'"
+        asked.say({"error": {"message": words, "type": "x", "param": "temperature", "code": None}}, 400)
+    elif asked.whole and asked.body.get("max_completion_tokens", 0) < 500:
+        asked.whole["choices"][0]["finish_reason"] = "length"
 
+
+def test_no_more_calls_are_made_than_were_announced() -> None:
+    made: list[str] = []
+
+    def change(asked: Asked) -> None:
+        made.append(asked.request.path)
+        choosy(asked)
+
+    out = io.StringIO()
+    with serving(change) as url:
+        assert check_endpoints([target(url)], out=out, choice=Choice(words=["stream-done"])) == 0
+    assert len(made) == 6, "the list, four to learn how to ask, and the probe"
+    assert "1 probes, at most 6 calls" in out.getvalue()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_calls_before_the_first_probe_count_and_may_be_too_many(most: int) -> None:
+    made: list[str] = []
+
+    def change(asked: Asked) -> None:
+        made.append(asked.request.path)
+        choosy(asked)
+
+    with serving(change) as url, pytest.raises(EndpointError, match=f"^{most} calls .*; --max-calls allows"):
+        check_endpoints([target(url)], out=io.StringIO(), choice=Choice(words=["stream-done"]), most=most)
+    assert len(made) == most
+
+
+def test_a_model_that_wants_another_name_for_the_limit_and_thinks_first_is_asked_as_it_wants() -> None:
     with serving(choosy) as url:
         session = Session(target(url), timeout=5)
         session.begin()
@@ -235,7 +303,7 @@ def test_no_more_calls_are_made_than_allowed() -> None:
     out = io.StringIO()
     with serving(counted) as url:
         check_endpoints([target(url)], out=out, choice=Choice(areas=["streams"]), most=5)
-    assert count == 5 + 1, "five, and the list of models, which costs nothing"
+    assert count == 5, "with the list of the models"
     assert "it was not asked" in out.getvalue()
 
 
@@ -505,6 +573,20 @@ def test_every_probe_is_one_of_at_least_120_and_says_what_it_rests_on() -> None:
     [
         ({"asks": [{"laws": ["no-such-law"]}]}, "there is no law"),
         ({"laws": [{"law": "stopped", "whole": "x", "stopped": "y"}]}, "there is no question 'x'"),
+        (
+            {"asks": [{"name": "a"}, {"name": "b", "if_stopped": "a", "same_connection": True}]},
+            "'b' shares a connection, so it can't depend",
+        ),
+        (
+            {
+                "asks": [
+                    {"name": "a"},
+                    {"name": "b", "if_stopped": "a"},
+                    {"name": "c", "same_connection": True},
+                ]
+            },
+            "'b' shares a connection, so it can't depend",
+        ),
         ({"asks": [{"name": "a", "if_stopped": "b"}, {"name": "b"}]}, "there is no question 'b' before 'a'"),
         ({"id": "other-name"}, "AREA/ID.json"),
         ({"level": "perhaps"}, "level"),

@@ -91,6 +91,36 @@ def test_a_list_of_the_probes_asks_nothing(tmp_path: Path) -> None:
     assert not asked
 
 
+@pytest.mark.parametrize("option", ["--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only"])
+def test_where_pytest_runs_no_test_nothing_is_asked(option: str, tmp_path: Path) -> None:
+    asked: list[Asked] = []
+    with serving(asked.append, key=None) as url:
+        done = run_pytest(tmp_path, *at(url, "stop-word"), option)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not asked
+
+
+SKIPS = """
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name == "stop/stop-word":
+            item.add_marker(pytest.mark.skip(reason="not today"))
+"""
+
+
+@pytest.mark.parametrize("spread", [[], ["-n", "1"]])
+def test_a_probe_can_be_skipped_by_a_mark(spread: list[str], tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(SKIPS)
+    with serving(stop_deleted, key=None) as url:
+        done = run_pytest(tmp_path, *at(url, "stop-word", "stream-done"), *spread)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not today" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+
+
 def test_an_honest_refusal_is_skipped_and_a_may_fails_nothing(tmp_path: Path) -> None:
     def change(asked: Asked) -> None:
         accepts(400)(asked)
@@ -181,6 +211,10 @@ def test_the_processes_of_xdist_ask_as_the_first_one_has_learned_and_nothing_twi
     ("arguments", "said"),
     [
         (["--botticelli-model", "m"], "--botticelli-model needs an endpoint"),
+        (["--botticelli-case", "stop"], "--botticelli-case needs an endpoint"),
+        (["--botticelli-baseline", "b.json"], "--botticelli-baseline needs an endpoint"),
+        (["--botticelli-token-env", "KEY"], "--botticelli-token-env needs an endpoint"),
+        (["--botticelli-timeout", "60"], "--botticelli-timeout needs an endpoint"),
         (at("nonsense"), "no URL of an endpoint"),
         (at("http://127.0.0.1:1/v1", "stop-wor"), "did you mean stop-word"),
         (at("http://127.0.0.1:1/v1", "prompt-*"), "prompts of megabytes; name each one in full"),

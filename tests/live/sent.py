@@ -22,17 +22,19 @@ __all__ = ["Sent"]
 
 @dataclass
 class _Record:
-    """One answer as it came.
+    """One request, and the answer as it came.
 
     Attributes:
-        response: Its head, and the request.
+        request: What was sent.
+        response: The head of the answer; None until there is one.
         pieces: Its body, as on the wire.
-        end: A word of the judge's: ``reset`` where the connection broke under the client.
+        end: A word of the judge's: ``reset`` where the connection broke, also before the head.
     """
 
-    response: httpx.Response
+    request: httpx.Request
+    response: httpx.Response | None = None
     pieces: list[bytes] = field(default_factory=list[bytes])
-    end: str = "complete"
+    end: str = "reset"
 
 
 class Sent:
@@ -43,19 +45,25 @@ class Sent:
 
     def client(self) -> httpx.Client:
         """Return a client, as the driver would make it, whose answers are kept."""
-        return httpx.Client(event_hooks={"response": [self._watch]})
+        return httpx.Client(event_hooks={"request": [self._begin], "response": [self._watch]})
 
     def async_client(self) -> httpx.AsyncClient:
         """Return the same for asyncio."""
 
+        async def begin(request: httpx.Request) -> None:
+            self._begin(request)
+
         async def watch(response: httpx.Response) -> None:
             self._watch(response)
 
-        return httpx.AsyncClient(event_hooks={"response": [watch]})
+        return httpx.AsyncClient(event_hooks={"request": [begin], "response": [watch]})
+
+    def _begin(self, request: httpx.Request) -> None:
+        self._records.append(_Record(request))
 
     def _watch(self, response: httpx.Response) -> None:
-        record = _Record(response)
-        self._records.append(record)
+        record = next(one for one in reversed(self._records) if one.request is response.request)
+        record.response, record.end = response, "complete"
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _AsyncTee(response.stream, record)
         else:
@@ -63,18 +71,17 @@ class Sent:
 
     @property
     def last(self) -> Answer:
-        """The last answer, and what was asked, as the probes read them."""
+        """The answer to the last request, and what was asked, as the probes read them."""
         record = self._records[-1]
-        status, headers, request = (
-            record.response.status_code,
-            record.response.headers,
-            record.response.request,
-        )
+        request = record.request
+        target, asked = request.url.raw_path.decode("ascii"), request.read()
+        if record.response is None:
+            return Answer(Exchange("live", request.method, target, b"", asked, (), record.end))
+        status, headers = record.response.status_code, record.response.headers
         # Another response, to undo what compression there may be.
         body = httpx.Response(status, headers=headers, content=b"".join(record.pieces)).content
         about = f"Content-Type: {headers.get('content-type', '')}\r\nContent-Length: {len(body)}"
         came = f"HTTP/1.1 {status} -\r\n{about}\r\n\r\n".encode() + body
-        target, asked = request.url.raw_path.decode("ascii"), request.read()
         return Answer(Exchange("live", request.method, target, b"", asked, (Piece(0, came),), record.end))
 
 

@@ -84,8 +84,14 @@ def no_tool_calls(asked: Asked) -> None:
         message.pop("tool_calls", None)
 
 
+def silent(asked: Asked) -> None:
+    """Close the connection before any byte, once the probes know who is there."""
+    if ("User-Agent", "botticelli-check-endpoint") not in asked.request.headers:
+        asked.exchange = {"end": "cut"}
+
+
 @pytest.mark.parametrize(
-    "change", [None, error_in_200, refuses("tools"), no_tool_calls, no_done, cut_streams]
+    "change", [None, error_in_200, refuses("tools"), no_tool_calls, no_done, cut_streams, silent]
 )
 def test_whatever_a_server_does_wrong_the_driver_is_not_blamed(
     change: Change | None, tmp_path: Path, canary: str

@@ -129,6 +129,38 @@ def test_no_input_is_run_as_a_script(tmp_path: Path, given: dict[str, str]) -> N
     assert not (tmp_path / "owned").exists()
 
 
+def test_a_summary_that_lies_there_is_not_taken_for_that_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "summary.md").write_text("all is well")
+    assert run_action(tmp_path, driver="mine:Nobody", cases="models-many")[::2] == (2, "")
+    code, _, page = run_action(tmp_path, driver="mine:ReferenceClient", cases="models-many")
+    assert code == 0
+    assert "all is well" not in page
+    assert (tmp_path / "summary.md").read_text() == "all is well"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("driver", "--help"),
+        ("endpoint", "--help"),
+        ("model", "-h"),
+        ("token-env", "--help"),
+        ("cases", "models-many --help"),
+        ("baseline", "--help"),
+        ("report", "--help"),
+    ],
+)
+def test_no_input_is_taken_for_an_option(tmp_path: Path, name: str, value: str) -> None:
+    judged = (
+        {"endpoint": "http://127.0.0.1:1/v1"}
+        if name in ("model", "token-env", "endpoint")
+        else {"driver": "mine:ReferenceClient"}
+    )
+    code, output, page = run_action(tmp_path, **{**judged, name: value})
+    assert (code, page) == (2, "")
+    assert output == f"an input must not begin with a dash: {value.removeprefix('models-many ')}\n"
+
+
 def test_a_pattern_is_left_to_the_kit(tmp_path: Path) -> None:
     (tmp_path / "models-many-notes.txt").touch()
     code, output, _ = run_action(tmp_path, driver="mine:ReferenceClient", cases="models-many*")

@@ -1,7 +1,8 @@
 """Saved runs: keep the exchanges of a run, read them again, and take captures that were made elsewhere.
 
 A run is a zip file with `run.json` (who was asked) and `exchanges.jsonl` (what came, in order, under the
-probe that asked). The key was struck out when the bytes came in.
+probe that asked). The key was struck out when the bytes came in. One of fewer than eight characters is struck
+out when they are saved, wherever it is a word of its own, so such a run may be judged otherwise than it was.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ def _write_strict(kept: SavedRun, out: TextIO) -> None:
             name = contract_of(answer)
             messages += max(len(answer.chunks), 1) if name else 0
             for path, message in broken_contract(answer):
-                count[f"{name}: {_general(path)} {message}"] += 1
+                count[exchange.hide(f"{name}: {_general(path)} {message}")] += 1
     if not count:
         return
     out.write(f"\nThe strict contract, of {messages} messages (no failure by itself):\n")

@@ -7,6 +7,7 @@ probes run in threads.
 from __future__ import annotations
 
 import itertools
+import re
 import select
 import socket
 import ssl
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botticelli.kit.errors import EndpointError
-from botticelli.kit.probes.exchange import Exchange, Piece, ResponseReader, read_events
+from botticelli.kit.probes.exchange import LONG, Exchange, Piece, ResponseReader, read_events, strike
 from botticelli.kit.probes.proxy import find_proxy
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _CONTINUE = 1.0  # seconds to wait for 100 Continue; a client must not wait for 
 _LINGER = 3.0  # seconds that a server has to close a connection
 _GAP = 0.05  # seconds between two waits for the socket, at most
 _MOST = 64 << 20  # bytes that are read of one answer
+_GATEWAY = frozenset({407, 502, 503, 504})
+"""Statuses with which a proxy speaks for itself."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -165,7 +168,10 @@ class _Connection:
 class Client:
     """Asks one endpoint. Threads may share it.
 
-    What is kept of a request is what the endpoint is asked, without what a proxy is told.
+    What is kept of a request is what the endpoint is asked, without what a proxy is told. A long secret is
+    struck out at once. A short one may be a word of the format, such as stop, so it is only hidden: what came
+    is judged as it came, and nothing shows it. The same goes for what a proxy is told, wherever it isn't the
+    proxy itself that answers.
 
     Args:
         address: Where it is.
@@ -180,7 +186,9 @@ class Client:
 
     def __init__(self, address: Address, secrets: Sequence[str] = ()) -> None:
         self.address = address
-        self._secrets = [secret.encode() for secret in secrets if secret]
+        known = [secret.encode() for secret in secrets if secret]
+        self._long = [secret for secret in known if len(secret) >= LONG]
+        self._short = [secret for secret in known if len(secret) < LONG]
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
         self.proxy = find_proxy(address.scheme, address.host, address.authority)
 
@@ -238,42 +246,38 @@ class Client:
 
     def _began(self, sending: Sending, connection: int) -> Exchange:
         head, body = sending.head(self.address), sending.body or b""
-        for secret in self._secrets:
-            head, body = (data.replace(secret, b"*" * len(secret)) for data in (head, body))
+        head, body = strike(head, self._long), strike(body, self._long)
+        for secret in self._short:
+            sent, stars = b"\r\nAuthorization: Bearer %s\r\n", b"*" * len(secret)
+            head = head.replace(sent % secret, sent % stars)
         return Exchange(sending.ask, sending.method, sending.target, head, body, connection=connection)
 
     def _ask(self, connection: _Connection, sending: Sending) -> Exchange:
         start = time.perf_counter()
         exchange = self._began(sending, connection.number)
         talk = _Talk(connection.sock, sending, start)
+        # A tunnel is a connection to the server, so nothing of the proxy's goes into it.
+        proxy = self.proxy if self._tls is None else None
         try:
-            # A tunnel is a connection to the server, so nothing of the proxy's goes into it.
-            proxy = self.proxy if self._tls is None else None
             end, detail = talk.run(sending.head(self.address, proxy), sending.framed())
         except (TimeoutError, ssl.SSLWantReadError):
             end, detail = "timeout", f"nothing more came in {sending.patience:g} s"
         except (OSError, ssl.SSLError) as error:
             end, detail = "reset", error.strerror or str(error)
-        pieces, leaked = self._struck(talk.pieces)
-        seconds = time.perf_counter() - start
-        return replace(exchange, pieces=pieces, end=end, detail=detail, seconds=seconds, leaked=leaked)
+        seconds, pieces = time.perf_counter() - start, tuple(talk.pieces)
+        got = replace(exchange, pieces=pieces, end=end, detail=detail, seconds=seconds)
+        return self._without_secrets(got, proxy, talk.status)
 
-    def _struck(self, pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], bool]:
-        """Strike the key out, also where it is split between two pieces."""
-        whole = b"".join(piece.data for piece in pieces)
-        hidden = [*self._secrets, *(self.proxy.secrets if self.proxy else ())]
-        found = [secret for secret in hidden if secret in whole]
-        if not found:
-            return tuple(pieces), False
+    def _without_secrets(self, got: Exchange, proxy: Proxy | None, status: int) -> Exchange:
+        whole = b"".join(piece.data for piece in got.pieces)
         # That a proxy shows its own password says nothing about the server.
-        leaked = any(secret in self._secrets for secret in found)
-        for secret in found:
-            whole = whole.replace(secret, b"*" * len(secret))
-        struck: list[Piece] = []
-        for piece in pieces:
-            data, whole = whole[: len(piece.data)], whole[len(piece.data) :]
-            struck.append(Piece(piece.at, data))
-        return tuple(struck), leaked
+        leaked = any(secret in whole for secret in self._long) or any(
+            re.search(rb"Bearer " + re.escape(secret) + rb"(?!\w)", whole) for secret in self._short
+        )
+        told = proxy.secrets if proxy else []
+        at_once = [*self._long, *(one for one in told if len(one) >= LONG and status in _GATEWAY)]
+        hidden = tuple({*self._short, *told} - {*at_once})
+        return replace(got.struck(at_once), leaked=leaked, hidden=hidden)
 
 
 class _Talk:
@@ -287,6 +291,11 @@ class _Talk:
         self._reader = ResponseReader(sending.method)
         self._size = 0
         self._closed = False
+
+    @property
+    def status(self) -> int:
+        """The status that came; 0 for none."""
+        return self._reader.response.status
 
     def run(self, head: bytes, body: bytes) -> tuple[str, str]:
         """Send, read to the end, and return how it ended, and why."""

@@ -8,22 +8,35 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botticelli.contracts.jsonvalue import as_object, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from botticelli.contracts.jsonvalue import Document
 
-__all__ = ["ENDS", "Event", "Exchange", "Piece", "Response", "ResponseReader", "read_events"]
+__all__ = [
+    "ENDS",
+    "LONG",
+    "Event",
+    "Exchange",
+    "Piece",
+    "Response",
+    "ResponseReader",
+    "read_events",
+    "strike",
+]
 
 ENDS = ("complete", "closed", "held", "reset", "timeout", "left", "unreachable")
 """How an exchange ends. complete: we had the whole answer. closed: the server closed the connection. held: it
 kept it open though it was to close. left: we closed in the middle, on purpose."""
+
+LONG = 8
+"""Characters from which on a secret is no word that a server could also say by chance."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n]*))?")
 _NO_BODY = (204, 304)
@@ -252,6 +265,15 @@ def read_events(body: Sequence[Piece]) -> Iterator[Event]:
                 data.append(value.removeprefix(b" "))
 
 
+def strike(data: bytes, secrets: Iterable[bytes]) -> bytes:
+    """Return bytes with stars where a secret stood; a short one counts where it is a word of its own."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        word = re.escape(secret)
+        pattern = word if len(secret) >= LONG else rb"(?<!\w)" + word + rb"(?!\w)"
+        data = re.sub(pattern, b"*" * len(secret), data)
+    return data
+
+
 @dataclass(frozen=True)
 class Exchange:
     """One request, as it was sent, and what came.
@@ -262,12 +284,14 @@ class Exchange:
         target: The path, as sent.
         head: The bytes of the request up to its body, the key struck out.
         body: The body, before any framing.
-        pieces: What was received, the key struck out.
+        pieces: What was received, the key struck out, unless it is short.
         end: How it ended; one of :data:`ENDS`.
         seconds: How long it took.
         detail: Why, where the end needs words.
         leaked: The key stood in what was received.
         connection: Exchanges with one number shared a connection.
+        hidden: What must not be shown or saved, and may still stand in the pieces: to judge them without it
+            would be to judge something else, where it is a word that servers use.
     """
 
     ask: str
@@ -281,6 +305,7 @@ class Exchange:
     detail: str = ""
     leaked: bool = False
     connection: int = 0
+    hidden: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def response(self) -> Response:
@@ -300,15 +325,38 @@ class Exchange:
         except (ValueError, RecursionError):
             return {}
 
+    @property
+    def shown(self) -> Exchange:
+        """The same without what must not be shown."""
+        return self.struck(self.hidden) if self.hidden else self
+
+    def struck(self, secrets: Iterable[bytes]) -> Exchange:
+        """Return it with stars where secrets came in, also where one was split between two pieces."""
+        came = b"".join(piece.data for piece in self.pieces)
+        whole = strike(came, secrets)
+        if whole == came:
+            return self
+        pieces: list[Piece] = []
+        at = 0
+        for piece in self.pieces:
+            pieces.append(Piece(piece.at, whole[at : at + len(piece.data)]))
+            at += len(piece.data)
+        return replace(self, pieces=tuple(pieces))
+
+    def hide(self, text: str) -> str:
+        """Return words about it without what must not be shown."""
+        return strike(text.encode("utf-8", "replace"), self.hidden).decode() if self.hidden else text
+
     def as_json(self) -> Document:
         """Return it as JSON, to be saved."""
+        pieces = self.shown.pieces
         return {
             "ask": self.ask,
             "method": self.method,
             "target": self.target,
             "head": _text(self.head),
             "body": _text(self.body),
-            "pieces": [[round(piece.at, 6), _text(piece.data)] for piece in self.pieces],
+            "pieces": [[round(piece.at, 6), _text(piece.data)] for piece in pieces],
             "end": self.end,
             "seconds": round(self.seconds, 6),
             "detail": self.detail,

@@ -377,7 +377,9 @@ def _faults(document: Document, path: Path) -> Iterator[str]:
     names = [ask.name for ask in probe.asks]
     if len(set(names)) != len(names):
         yield "two questions have one name"
-    for ask in probe.asks:
+    for ask, following in zip(probe.asks, [*probe.asks[1:], None], strict=True):
+        if ask.if_stopped and (ask.same_connection or (following and following.same_connection)):
+            yield f"{ask.name!r} shares a connection, so it can't depend on what came before"
         if ask.if_stopped and ask.if_stopped not in names[: ask.number]:
             yield f"there is no question {ask.if_stopped!r} before {ask.name!r}"
         for law in laws_in(ask.document.get("laws", [])):

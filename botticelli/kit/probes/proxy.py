@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Proxy:
 
     Attributes:
         host, port: Where it is.
-        variable: The environment variable that names it.
+        variable: The environment variable that names it, or what else does.
         user, password: Who asks; both empty for nobody.
     """
 
@@ -131,31 +132,46 @@ def find_proxy(scheme: str, host: str, authority: str) -> Proxy | None:
     Raises:
         EndpointError: The variable names no proxy that can be used.
     """
-    if _is_loopback(host):
+    if _is_on_this_machine(host):
         return None
     url = getproxies().get(scheme)
     if not url or proxy_bypass(authority):
         return None
-    variable = f"{scheme.upper()}_PROXY"
+    variable = _named_by(scheme, url)
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
     except ValueError:
         # Not the URL itself: a password may stand in it.
-        raise EndpointError(f"{variable} is no URL of a proxy; give one such as http://proxy:3128") from None
+        raise EndpointError(
+            f"the proxy in {variable} is no URL; give one such as http://proxy:3128"
+        ) from None
     if parts.scheme != "http":
-        raise EndpointError(f"{variable} names a proxy for {parts.scheme}; only proxies for http can be used")
+        raise EndpointError(
+            f"the proxy in {variable} is one for {parts.scheme}; only proxies for http can be used"
+        )
     if not parts.hostname:
-        raise EndpointError(f"{variable} is no URL of a proxy; give one such as http://proxy:3128")
+        raise EndpointError(f"the proxy in {variable} is no URL; give one such as http://proxy:3128")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Proxy(parts.hostname, port or 80, variable, user, password)
 
 
-def _is_loopback(host: str) -> bool:
+def _named_by(scheme: str, url: str) -> str:
+    """Return what names a proxy: a variable, as it is spelt, or the settings of macOS or Windows."""
+    names = [name for name, value in os.environ.items() if (name.lower(), value) == (f"{scheme}_proxy", url)]
+    # Of two spellings urllib prefers the one in small letters, which sorts last.
+    return max(names, default="the system's settings")
+
+
+def _is_on_this_machine(host: str) -> bool:
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    # A connection to the address on which servers say that they listen goes to this machine too.
+    return address.is_loopback or address.is_unspecified

@@ -124,7 +124,7 @@ class Session:
         Raises:
             EndpointError: Nothing answers, or the key is refused.
         """
-        (exchange,) = self._send([_LIST.sending(self.target, patience=self._patience)])
+        exchange = self._send_first(_LIST)
         answer = Answer(exchange)
         self._check_arrived(answer)
         if answer.response.status in (401, 403) and not self.target.model:
@@ -136,14 +136,13 @@ class Session:
 
         Raises:
             EndpointError: It makes no sense to ask anything else: the key is refused, there is no such model,
-                or this is no OpenAI API.
+                this is no OpenAI API, or the calls are used up.
         """
         done: list[Exchange] = []
         traits = self.target.traits
         for _ in range(4):
             self.target = replace(self.target, traits=traits)
-            sending = _PLAIN.sending(self.target, patience=self._patience)
-            (exchange,) = self._send([sending])
+            exchange = self._send_first(_PLAIN)
             done.append(exchange)
             answer = Answer(exchange)
             self._check_arrived(answer)
@@ -180,6 +179,14 @@ class Session:
         self.target = replace(self.target, model=learned["model"], traits=traits)
         self._patience = learned["patience"]
 
+    def _send_first(self, ask: Ask) -> Exchange:
+        sent = self._send([ask.sending(self.target, patience=self._patience)])
+        if not sent:
+            raise EndpointError(
+                f"{self._most} calls were made before the first probe; --max-calls allows more"
+            )
+        return sent[0]
+
     def _where(self) -> str:
         return self.target.address.url
 
@@ -195,16 +202,17 @@ class Session:
             )
         if not answer.response.status:
             fault = next(iter(answer.response.faults), exchange.detail or "the connection was closed")
+            fault = exchange.hide(fault)
             raise EndpointError(f"{self._where()} doesn't answer in HTTP/1: {fault}")
 
     def _about_key(self, answer: Answer) -> str:
-        said = f"{answer.response.status}: {answer.error[:200]}"
+        said = f"{answer.response.status}: {answer.exchange.hide(answer.error)[:200]}"
         if self.target.key:
             return f"{self._where()} refuses the key in {self.target.key_env or 'use'} ({said})"
         return f"{self._where()} wants a key ({said}); name the variable that holds it with --token-env"
 
     def _why_not(self, answer: Answer) -> str:
-        status, said = answer.response.status, answer.error[:300]
+        status, said = answer.response.status, answer.exchange.hide(answer.error)[:300]
         if status in (401, 403):
             return self._about_key(answer)
         model = self.target.model
@@ -213,7 +221,7 @@ class Session:
         if status in _BUSY:
             return f"{self._where()} is busy, and still was after {_TIMES} tries ({status}: {said})"
         known = answer.response.media_type == "application/json"
-        if status == 404 and ("model" in said.lower() or model in said):
+        if status == 404 and ("model" in answer.error.lower() or model in answer.error):
             return f"{self._where()} has no model {model!r} ({status}: {said})"
         if status in (404, 405) or not known:
             path = f"POST {answer.exchange.target}"
@@ -343,4 +351,4 @@ def _learn(traits: Traits, answer: Answer) -> Traits:
 def _beginning(answer: Answer) -> str:
     media = answer.response.media_type or "no content type"
     text = " ".join(answer.response.data[:120].decode("utf-8", "replace").split())
-    return f"{answer.response.status} ({media}): {text}"
+    return f"{answer.response.status} ({media}): {answer.exchange.hide(text)}"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Subject", "bug_report", "find_subject", "fitting", "weighed"]
 
-_PREFLIGHT = 4
-"""Calls that may be made before the first probe."""
+_PREFLIGHT = 5
+"""Calls that may be made before the first probe: the list of the models, and what Session.begin asks."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def find_subject(
     """
     models: list[Model] = []
     listed: list[Exchange] = []
+    listing = Session(target, timeout=timeout, most=most)
     try:
-        models, exchange = Session(target, timeout=timeout).list_models()
+        models, exchange = listing.list_models()
         listed = [exchange]
     except EndpointError:
         if reachable or not target.model:
@@ -95,7 +96,9 @@ def find_subject(
             raise EndpointError(f"name a model of {target.address.url} with --model; {what}")
         target = replace(target, model=models[0].id)
     price = next((model for model in models if model.id == target.model.partition(":")[0]), None)
-    return Subject(Session(target, timeout=timeout, most=most), price, listed, most)
+    session = Session(target, timeout=timeout, most=most)
+    session.calls = listing.calls
+    return Subject(session, price, listed, most)
 
 
 def fitting(probes: Iterable[Probe], words: Iterable[str] = (), *, costly: bool = False) -> list[Probe]:
@@ -136,7 +139,7 @@ def weighed(
     if not judgement.findings or not exchanges:
         return result
     command = curl(_shown(judgement, exchanges), url, key_env)
-    return replace(result, evidence=evidence(exchanges, command))
+    return replace(result, evidence=evidence([one.shown for one in exchanges], command))
 
 
 def _shown(judgement: Judgement, exchanges: Sequence[Exchange]) -> Exchange:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,18 @@ class Judgement:
             return Outcome.INCONCLUSIVE
         return Outcome.REFUSED if self.refusals else Outcome.OBEYED
 
+    def hide(self, exchange: Exchange) -> None:
+        """Strike out of all words what an exchange must not show."""
+        if exchange.hidden:
+            hide = exchange.hide
+            self.findings = [
+                (name, replace(one, path=hide(one.path), rule=hide(one.rule), got=hide(one.got)))
+                for name, one in self.findings
+            ]
+            self.doubts, self.refusals, self.remarks = (
+                [hide(words) for words in several] for several in (self.doubts, self.refusals, self.remarks)
+            )
+
     @property
     def why_open(self) -> str:
         """Why nothing was shown, in one line; empty where something was."""
@@ -121,6 +133,8 @@ def judge(probe: Probe, exchanges: Sequence[Exchange], model: str) -> Judgement:
         if all(name in answers for name in named_in(law)):
             for one in COMPARISONS[law["law"]](answers, law):
                 _add(found, _shown_by(law), one)
+    for exchange in exchanges:
+        found.hide(exchange)
     return found
 
 
