@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import unicodedata
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -40,15 +41,19 @@ class DecodesPieces(ReferenceClient):
 class BelievesCharset(ReferenceClient):
     """Decodes JSON with the charset that its label names."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._label = threading.local()  # calls are made in several threads at once
+
     def is_stream(self, call: Document, reply: http.client.HTTPResponse) -> bool:
         """Note the label."""
         label = re.search("charset=([a-z0-9-]+)", (reply.getheader("content-type") or "").lower())
-        self._charset = label[1] if label else "utf-8"
+        self._label.charset = label[1] if label else "utf-8"
         return super().is_stream(call, reply)
 
     def whole(self, body: bytes, answer: Answer) -> None:
         """Use it."""
-        super().whole(body.decode(self._charset, "replace").encode(), answer)
+        super().whole(body.decode(self._label.charset, "replace").encode(), answer)
 
 
 class _ChangesText(ReferenceClient, ABC):
