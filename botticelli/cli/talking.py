@@ -183,8 +183,8 @@ def _tell_the_rest(response: GenerateResponse) -> None:
     if not any(map(str, response.outputs)):
         print("botticelli: the answer is empty", file=sys.stderr)
     elif rest and response.text:
-        told = in_one_line(", ".join(map(str, rest)))
-        print(f"botticelli: besides its text the answer has {told}", file=sys.stderr)
+        listed = in_one_line(", ".join(map(str, rest)))
+        print(f"botticelli: besides its text the answer has {listed}", file=sys.stderr)
 
 
 def _as_json(response: GenerateResponse) -> str:

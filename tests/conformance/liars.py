@@ -10,6 +10,7 @@ import base64
 import logging
 import os
 import sys
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from botticelli.kit.judge.gravity import Gravity
@@ -37,16 +38,16 @@ def found_by(expected: _Found) -> Callable[[type[ReferenceClient]], type[Referen
     return register
 
 
-class _Tells(ReferenceClient):
-    """Changes the outcome before it is told; the liars below say how."""
+class _Changes(ReferenceClient, ABC):
+    """Changes the outcome before it is returned; the liars below say how."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
-        """Return what is told."""
-        raise NotImplementedError
+    @abstractmethod
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
+        """Return what is returned in its place."""
 
     def exchange(self, call: _Json) -> _Json:
-        """Make the call, and tell something else."""
-        return self.told(super().exchange(call), call)
+        """Make the call, and return something else."""
+        return self.changed(super().exchange(call), call)
 
 
 def made_up(text: str, call: _Json) -> _Json:
@@ -80,7 +81,7 @@ class ClaimsAll(ReferenceClient):
     }
 )
 class AnswersByHeart(ReferenceClient):
-    """Makes the call, and tells what it learnt by heart when the texts were others."""
+    """Makes the call, and returns what it learnt by heart when the texts were others."""
 
     def __init__(self) -> None:
         self._learnt: dict[str, _Json] = {}
@@ -108,28 +109,28 @@ class NeverAsks(ReferenceClient):
 @found_by(
     {"json-minimal": (Gravity.SILENT, "/response/choices/0/text"), "error-status-400": (Gravity.SILENT, "")}
 )
-class EchoesRequest(_Tells):
+class EchoesRequest(_Changes):
     """Gives the user's words as the answer."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Repeat them."""
         return made_up(call["request"]["messages"][-1]["content"], call)
 
 
 @found_by({"error-status-400": (Gravity.SILENT, ""), "connection-cut-mid-stream": (Gravity.SILENT, "")})
-class SwallowsErrors(_Tells):
+class SwallowsErrors(_Changes):
     """Gives an empty answer in place of an error."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Hide it."""
         return made_up("".join(outcome["partial_chunks"]), call) if "error" in outcome else outcome
 
 
 @found_by({"error-status-400": (Gravity.SILENT, "")})
-class AnswersWithErrors(_Tells):
+class AnswersWithErrors(_Changes):
     """Gives the message of an error as the answer."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Take it for text."""
         return made_up(outcome["error"]["message"], call) if "error" in outcome else outcome
 
@@ -150,10 +151,10 @@ class SendsTwice(ReferenceClient):
         "timeout-idle-after-text": (Gravity.SILENT, "/partial_chunks"),
     }
 )
-class MakesUpChunks(_Tells):
+class MakesUpChunks(_Changes):
     """Delivers nothing before the end, and then says that it did."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Double the first one."""
         chunks = outcome.get("partial_chunks")
         return {**outcome, "partial_chunks": [*chunks, *chunks[:1]]} if chunks else outcome
@@ -163,10 +164,10 @@ class MakesUpChunks(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.IMPRECISE, "/response/request_id")})
-class MakesUpRequestIds(_Tells):
-    """Tells an id of the request where the server told none."""
+class MakesUpRequestIds(_Changes):
+    """Reports an id of the request where the server sent none."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make one up."""
         for part in outcome.values():
             if isinstance(part, dict):
@@ -175,10 +176,10 @@ class MakesUpRequestIds(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.IMPRECISE, "/response/inference_provider")})
-class MakesUpProviders(_Tells):
+class MakesUpProviders(_Changes):
     """Tells who served the call where nobody said so."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make one up."""
         if "response" in outcome:
             outcome["response"]["inference_provider"] = "a-provider"
@@ -186,10 +187,10 @@ class MakesUpProviders(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.IMPRECISE, "/response/rate_limits")})
-class MakesUpRateLimits(_Tells):
-    """Tells rate limits where the headers tell none."""
+class MakesUpRateLimits(_Changes):
+    """Reports rate limits where the headers have none."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make some up."""
         if "response" in outcome:
             outcome["response"]["rate_limits"] = {"requests": {"limit": 100, "remaining": 99}}
@@ -197,10 +198,10 @@ class MakesUpRateLimits(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.SILENT, "/response/choices/0/logprobs")})
-class MakesUpLogprobs(_Tells):
+class MakesUpLogprobs(_Changes):
     """Tells log probabilities where none were sent."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make some up."""
         for choice in outcome.get("response", {}).get("choices", ()):
             choice["logprobs"] = {"content": []}
@@ -208,10 +209,10 @@ class MakesUpLogprobs(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.SILENT, "/response/usage")})
-class MakesUpUsage(_Tells):
+class MakesUpUsage(_Changes):
     """Counts tokens itself where the server sent no usage."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make it up."""
         if "response" in outcome:
             outcome["response"]["usage"] = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -219,10 +220,10 @@ class MakesUpUsage(_Tells):
 
 
 @found_by({"json-minimal": (Gravity.IMPRECISE, "/response/id")})
-class MakesUpIds(_Tells):
+class MakesUpIds(_Changes):
     """Tells an id of the answer where it has none."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Make one up."""
         if "response" in outcome:
             outcome["response"]["id"] = outcome["response"]["id"] or "chatcmpl-0123456789"
@@ -232,14 +233,14 @@ class MakesUpIds(_Tells):
 # Where they put the key
 
 
-class _Leaks(_Tells):
+class _Leaks(_Changes):
     """Puts the key into the message of every error; the liars below say how it is spelt."""
 
+    @abstractmethod
     def spelt(self, key: str) -> str:
-        """Return the key as it is told."""
-        raise NotImplementedError
+        """Return the key as it is spelt."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Add it."""
         if "error" in outcome and call["api_key"]:
             outcome["error"]["message"] += f" ({self.spelt(call['api_key'])})"
@@ -283,10 +284,10 @@ class ShowsKeySpaced(_Leaks):
 
 
 @found_by({"error-status-400": (Gravity.LEAK, "/error/code")})
-class ShowsKeyInCode(_Tells):
+class ShowsKeyInCode(_Changes):
     """Shows the key in the code of an error."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Put it there."""
         if "error" in outcome:
             outcome["error"]["code"] = call["api_key"]
@@ -367,7 +368,7 @@ class ReadsOnWhenCancelled(ReferenceClient):
     """Says that it left a stream, after it has read on for as long as there is something."""
 
     def stream(self, pieces: Iterator[bytes], answer: Answer, leave_after: int | None) -> None:
-        """Read all, and tell the first chunks."""
+        """Read all, and return the first chunks."""
         super().stream(pieces, answer, None)
         if leave_after is not None:
             del answer.chunks[leave_after:]
@@ -392,27 +393,27 @@ class NeverCloses(ReferenceClient):
 
 
 @found_by({"json-minimal": (Gravity.CRASH, "")})
-class AnswersNonsense(_Tells):
+class AnswersNonsense(_Changes):
     """Tells something that is no outcome."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Drop all."""
         return {"response": {"choices": "none"}}
 
 
 @found_by({"json-minimal": (Gravity.REFUSED, "")})
-class SaysUnsupported(_Tells):
+class SaysUnsupported(_Changes):
     """Says that it can't do what it claims."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Refuse it."""
         return {"unsupported": "not today"}
 
 
 @found_by({"error-status-400": (Gravity.SILENT, "")})
-class SaysCancelled(_Tells):
+class SaysCancelled(_Changes):
     """Says that a call was cancelled, where it failed."""
 
-    def told(self, outcome: _Json, call: _Json) -> _Json:
+    def changed(self, outcome: _Json, call: _Json) -> _Json:
         """Replace the error."""
         return {"cancelled": True, "partial_chunks": []} if "error" in outcome else outcome

@@ -100,6 +100,7 @@ def test_where_pytest_runs_no_test_nothing_is_asked(option: str, tmp_path: Path)
     assert not asked
 
 
+# What a server's own CI may do with a probe; it is no test of ours that is skipped.
 SKIPS = """
 import pytest
 

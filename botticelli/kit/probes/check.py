@@ -140,7 +140,7 @@ def check_endpoints(
         paths: Where else the report goes, by the words of ``machine.FORMS``.
         save: Where the exchanges go, to be judged again.
         baseline: File of known failures, if there is one.
-        confirm: Asks the user whether to go on, once the costs have been told.
+        confirm: Asks the user whether to go on, once the costs have been announced.
         dry_run: Only tell the costs and list the probes.
         most: Calls at most for each model.
         timeout: Seconds in which something must come.
@@ -268,10 +268,10 @@ def _write_one(report: RunReport, judgements: Mapping[str, Judgement], kept: Sav
             out.write("\n")
             out.writelines(f"{line}\n" for line in lines)
     for outcome in (Outcome.REFUSED, Outcome.INCONCLUSIVE):
-        told = [result for result in whole.results if result.reason == outcome.value]
-        if told:
+        found = [result for result in whole.results if result.reason == outcome.value]
+        if found:
             out.write(f"\n{paint(outcome.value, 'bold')}: no fault\n")
-        out.writelines(f"  {result.case}: {cut(judgements[result.case].why_open)}\n" for result in told)
+        out.writelines(f"  {result.case}: {cut(judgements[result.case].why_open)}\n" for result in found)
     _write_strict(kept, out)
 
 

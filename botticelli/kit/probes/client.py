@@ -1,4 +1,4 @@
-"""The raw client: sends exactly the bytes it is told to, and keeps what comes with the times.
+"""The raw client: sends exactly the bytes it is given, and keeps what comes with the times.
 
 An HTTP library would mend, hide or refuse half of what the probes are about. Blocking sockets are enough:
 probes run in threads.
@@ -130,7 +130,7 @@ class Sending:
 
         Args:
             address: Where the endpoint is.
-            proxy: Who passes it on and must be told so; none where there is a tunnel.
+            proxy: Who passes it on, so that the whole address is sent; none where there is a tunnel.
         """
         lines = list(self.headers)
         if not any(name.lower() == "host" for name, _ in lines):
@@ -168,10 +168,10 @@ class _Connection:
 class Client:
     """Asks one endpoint. Threads may share it.
 
-    What is kept of a request is what the endpoint is asked, without what a proxy is told. A long secret is
-    struck out at once. A short one may be a word of the format, such as stop, so it is only hidden: what came
-    is judged as it came, and nothing shows it. The same goes for what a proxy is told, wherever it isn't the
-    proxy itself that answers.
+    What is kept of a request is what the endpoint is asked, without what is for a proxy alone. A long secret
+    is struck out at once. A short one may be a word of the format, such as stop, so it is only hidden: what
+    came is judged as it came, and nothing shows it. The same goes for a proxy's password, wherever it isn't
+    the proxy itself that answers.
 
     Args:
         address: Where it is.
@@ -274,9 +274,9 @@ class Client:
         leaked = any(secret in whole for secret in self._long) or any(
             re.search(rb"Bearer " + re.escape(secret) + rb"(?!\w)", whole) for secret in self._short
         )
-        told = proxy.secrets if proxy else []
-        at_once = [*self._long, *(one for one in told if len(one) >= LONG and status in _GATEWAY)]
-        hidden = tuple({*self._short, *told} - {*at_once})
+        secrets = proxy.secrets if proxy else []
+        at_once = [*self._long, *(one for one in secrets if len(one) >= LONG and status in _GATEWAY)]
+        hidden = tuple({*self._short, *secrets} - {*at_once})
         return replace(got.struck(at_once), leaked=leaked, hidden=hidden)
 
 

@@ -104,8 +104,8 @@ class LiteLLMAdapter(ClientAdapter):
             # It wraps an APIConnectionError whatever went wrong; below that is openai's error for an event
             # that holds one, which is of this very class.
             wrapped: BaseException | None = getattr(error, "original_exception", None)
-            told = type(getattr(wrapped, "__context__", None)) is self._openai.APIError
-            return transport_kind(error) or ("stream_error" if told else "stream_truncated")
+            sent = type(getattr(wrapped, "__context__", None)) is self._openai.APIError
+            return transport_kind(error) or ("stream_error" if sent else "stream_truncated")
         return None
 
 
